@@ -1,0 +1,32 @@
+# Compiler options, in two interface targets: fml_options for our C, fml_link for what links it.
+
+add_library(fml_options INTERFACE)
+add_library(fml_link INTERFACE)
+target_include_directories(fml_options INTERFACE csrc)
+
+if(NOT MSVC)
+  set(FML_OPTIMISE -O3 -ffp-contract=fast -fno-math-errno)
+  # A build without OpenMP ignores its pragmas: no reason to warn.
+  target_compile_options(fml_options INTERFACE
+    ${FML_OPTIMISE} -Wall -Wextra -Wconversion -Wshadow -Wno-unknown-pragmas)
+endif()
+
+if(FASTMML_WERROR)
+  target_compile_options(fml_options INTERFACE -Werror)
+  set(FML_CYTHON_ARGS -Wextra -Werror)
+endif()
+
+if(FASTMML_SANITIZE)
+  target_compile_options(fml_link INTERFACE
+    -fsanitize=${FASTMML_SANITIZE} -fno-omit-frame-pointer -g)
+  target_link_options(fml_link INTERFACE -fsanitize=${FASTMML_SANITIZE})
+  target_link_libraries(fml_options INTERFACE fml_link)
+endif()
+
+if(FASTMML_OPENMP)
+  find_package(OpenMP COMPONENTS C)
+  if(OpenMP_C_FOUND)
+    target_link_libraries(fml_options INTERFACE OpenMP::OpenMP_C)
+    target_link_libraries(fml_link INTERFACE OpenMP::OpenMP_C)
+  endif()
+endif()

@@ -1,0 +1,179 @@
+/* The C interface of fastmml: the only header that the extension module sees.
+ *
+ * Nothing here knows Python. Functions take sizes, inputs, outputs and a number of threads, and
+ * return a status; they print nothing, abort nothing and never modify an input. Arrays are
+ * contiguous and aligned to their element. Results do not depend on the number of threads.
+ * `in`, `out` and `inout` in the comments say who writes.
+ */
+#ifndef FASTMML_H
+#define FASTMML_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Append only: the numbers are part of the interface. */
+typedef enum fml_status {
+    FML_OK = 0,
+    FML_NO_MEMORY = 1,
+    FML_INTERRUPTED = 2, /* the poll function asked to stop */
+    FML_CAPACITY = 3,    /* an output array is too small; the call reports what it needs */
+    FML_BAD_LINE = 4,    /* malformed text; the call reports where and why */
+} fml_status;
+
+/* ---- runtime.c -------------------------------------------------------------------------- */
+
+/* Called every few milliseconds by the calling thread of a long kernel; nonzero means stop. */
+typedef int (*fml_poll_function)(void);
+void fml_set_poll(fml_poll_function poll);
+
+bool fml_has_openmp(void);
+int fml_get_num_threads(void);
+void fml_set_num_threads(int threads);
+/* OpenMP's thread pool does not survive fork: the child runs every kernel on one thread. */
+void fml_after_fork_in_child(void);
+
+/* ---- kernels: one variant per real type and CPU level (kernels/) ------------------------- */
+
+/* One pass of the PageRank map, y = damping (P'x + mass w) + (1 - damping) v.
+ * Row i of (indptr, indices, weights) lists the links into node i; weights may be NULL.
+ * contribution[j] = x[j] / strength[j], or 0 for a dangling node. The strides (0 or 1) let one
+ * number stand for a uniform vector. change = sum |y - x|; dangling_mass = sum of y over
+ * dangling nodes (inverse_strength 0). */
+typedef fml_status fml_rank_pull_f64_fn(
+    ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */,
+    const double *weights /* in or NULL */, const double *inverse_strength /* in, n */,
+    const double *teleport /* in */, ptrdiff_t teleport_stride, const double *jump /* in */,
+    ptrdiff_t jump_stride, double damping, double mass, const double *x /* in, n */,
+    const double *contribution /* in, n */, double *y /* out, n */,
+    double *next_contribution /* out, n */, double *change /* out */,
+    double *dangling_mass /* out */, int threads);
+
+/* gram[i][j] = <x[i+1] - x[i], x[j+1] - x[j]> for the rows of the (count + 1, n) array x. */
+typedef fml_status fml_difference_gram_f64_fn(ptrdiff_t count, ptrdiff_t n,
+                                              const double *x /* in, (count + 1) n */,
+                                              double *gram /* out, count * count */, int threads);
+
+/* y = sum_k coefficients[k] * x[k], negative entries replaced by 0; total = sum y. */
+typedef fml_status fml_combine_f64_fn(ptrdiff_t count, ptrdiff_t n,
+                                      const double *coefficients /* in, count */,
+                                      const double *x /* in, count * n */, double *y /* out, n */,
+                                      double *total /* out */, int threads);
+
+/* The one list of kernels: name and element type. */
+#define FML_KERNELS_F64(X)  \
+    X(rank_pull, f64)       \
+    X(difference_gram, f64) \
+    X(combine, f64)
+
+typedef struct fml_table {
+    const char *isa;
+#define FML_FIELD(name, real) fml_##name##_##real##_fn *name##_##real;
+    FML_KERNELS_F64(FML_FIELD)
+#undef FML_FIELD
+} fml_table;
+
+/* ---- dispatch.c --------------------------------------------------------------------------- */
+
+/* Every variant compiled in, worst first; NULL ends the list. */
+const fml_table *const *fml_variants(void);
+/* Whether this machine can run the variant. */
+bool fml_variant_runs(const fml_table *variant);
+
+/* ---- graph/: integer work on edges, one version for every CPU ----------------------------- */
+
+/* Edges are sorted into rows in two steps: scattered into buckets of 2^shift target nodes
+ * (shift <= 16), then sorted within each bucket. A chunk of edges is cut into tiles of
+ * FML_TILE_EDGES; counts and positions are (tiles, buckets) row-major. */
+enum { FML_TILE_EDGES = 1 << 16 };
+
+fml_status fml_bucket_count(ptrdiff_t edges, const uint32_t *dst /* in */, int shift,
+                            ptrdiff_t buckets, int64_t *counts /* out, tiles * buckets */,
+                            int threads);
+fml_status fml_bucket_scatter(ptrdiff_t edges, const uint32_t *src /* in */,
+                              const uint32_t *dst /* in */, const double *weights /* in or NULL */,
+                              int shift, ptrdiff_t buckets,
+                              int64_t *positions /* inout, tiles * buckets */,
+                              uint32_t *out_src /* out */, uint16_t *out_local /* out */,
+                              double *out_weights /* out or NULL */, int threads);
+/* Sorts every bucket by (target, source), stably, in place, and fills indptr. */
+fml_status fml_bucket_sort(ptrdiff_t n, int shift, ptrdiff_t buckets,
+                           const int64_t *bounds /* in, buckets + 1 */,
+                           uint16_t *local /* in */, uint32_t *src /* inout */,
+                           double *weights /* inout or NULL */, int64_t *indptr /* out, n + 1 */,
+                           int threads);
+
+/* strength[j] = sum of the weights of the links out of j (their number when weights is NULL),
+ * summed with compensation: the error is a few ulp whatever the degree. */
+fml_status fml_out_strength(ptrdiff_t n, ptrdiff_t edges, const uint32_t *indices /* in */,
+                            const double *weights /* in or NULL */, double *strength /* out, n */);
+
+/* present[id] = 1 for every id; ids are below the length of present, which starts as zeros. */
+fml_status fml_mark_ids(ptrdiff_t count, const uint32_t *ids /* in */, uint8_t *present /* out */,
+                        int threads);
+/* ids[i] = table[ids[i]]. */
+fml_status fml_relabel(ptrdiff_t count, const uint32_t *table /* in */, uint32_t *ids /* inout */,
+                       int threads);
+
+/* Edges first .. first + count - 1 of the R-MAT graph of 2^scale nodes (scale <= 32). */
+fml_status fml_rmat_edges(int scale, uint64_t seed, int64_t first, ptrdiff_t count,
+                          uint32_t *src /* out */, uint32_t *dst /* out */, int threads);
+
+/* ---- io/: text to edges ------------------------------------------------------------------- */
+
+typedef enum fml_field_kind {
+    FML_INTEGERS = 0, /* src and dst receive the numbers */
+    FML_SPANS = 1,    /* src and dst receive where the text stands: offset << 32 | length */
+} fml_field_kind;
+
+/* Why a line was refused. Append only. */
+typedef enum fml_line_fault {
+    FML_FAULT_NONE = 0,
+    FML_FAULT_COLUMNS = 1, /* too few or too many columns */
+    FML_FAULT_INTEGER = 2, /* not an integer */
+    FML_FAULT_RANGE = 3,   /* an integer beyond 64 bits */
+    FML_FAULT_WEIGHT = 4,  /* not a number, or negative, infinite or NaN */
+    FML_FAULT_QUOTE = 5,   /* a quote that does not close, or quotes within quotes */
+} fml_line_fault;
+
+typedef struct fml_edge_format {
+    fml_field_kind kind;
+    char delimiter;   /* ' ' stands for any run of spaces and tabs */
+    int columns;      /* how many every line has, at least 2 */
+    bool weighted;    /* the third column is a weight */
+    char comments[8]; /* a line whose first visible character is one of these is skipped */
+} fml_edge_format;
+
+typedef struct fml_edge_report {
+    int64_t edges;
+    int64_t lines;
+    int64_t min_id, max_id; /* over src and dst; of no meaning when edges is 0 */
+    int64_t fault_line;     /* counted from 0 */
+    int64_t fault_offset;   /* where that line starts */
+    fml_line_fault fault;
+} fml_edge_report;
+
+/* Parses whole lines (the last may lack its newline); size is below 2^31. capacity is the length of the outputs;
+ * when there are more lines, FML_CAPACITY comes back with report->lines set. The first
+ * malformed line of the text is reported with FML_BAD_LINE. */
+fml_status fml_parse_edges(const char *text /* in */, ptrdiff_t size, fml_edge_format format,
+                           ptrdiff_t capacity, int64_t *src /* out */, int64_t *dst /* out */,
+                           double *weights /* out or NULL */, fml_edge_report *report /* out */,
+                           int threads);
+
+/* A table that numbers distinct byte strings in the order in which they first appear. */
+typedef struct fml_interner fml_interner;
+fml_interner *fml_interner_new(void); /* NULL: no memory */
+void fml_interner_free(fml_interner *interner);
+/* ids[i] receives the number of the string at spans[i] (offset << 32 | length) of text, taken in
+ * the order first[0], second[0], first[1], ... Fails with FML_CAPACITY past 2^32 - 1 strings. */
+fml_status fml_interner_add(fml_interner *interner, const char *text /* in */, ptrdiff_t count,
+                            const int64_t *first /* in */, const int64_t *second /* in */,
+                            uint32_t *first_ids /* out */, uint32_t *second_ids /* out */);
+int64_t fml_interner_size(const fml_interner *interner);
+int64_t fml_interner_bytes(const fml_interner *interner);
+/* offsets (size + 1) and the strings end to end; the caller's arrays are of those sizes. */
+void fml_interner_labels(const fml_interner *interner, int64_t *offsets /* out */,
+                         char *bytes /* out */);
+
+#endif

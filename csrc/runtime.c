@@ -1,0 +1,124 @@
+/* Scratch memory, threads and interrupts: the services that every kernel uses. */
+#include "runtime.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+enum { ALIGNMENT = 64 };
+
+/* Ctrl-C must be seen within 0.2 s; a poll takes the interpreter's lock, so not at every block. */
+static const int64_t POLL_INTERVAL_NS = 40 * 1000 * 1000;
+
+static _Atomic(fml_poll_function) poll_function;
+static atomic_bool forked;
+
+void *fml_alloc(ptrdiff_t count, size_t element_size)
+{
+    if (count < 0 || (size_t)count > (PTRDIFF_MAX - ALIGNMENT) / element_size)
+        return NULL;
+    size_t bytes = (size_t)count * element_size;
+    size_t rounded = (bytes / ALIGNMENT + 1) * ALIGNMENT; /* never zero */
+#ifdef _WIN32
+    return _aligned_malloc(rounded, ALIGNMENT);
+#else
+    return aligned_alloc(ALIGNMENT, rounded);
+#endif
+}
+
+void fml_free(void *scratch)
+{
+#ifdef _WIN32
+    _aligned_free(scratch);
+#else
+    free(scratch);
+#endif
+}
+
+void fml_set_poll(fml_poll_function poll)
+{
+    atomic_store(&poll_function, poll);
+}
+
+bool fml_has_openmp(void)
+{
+#ifdef _OPENMP
+    return true;
+#else
+    return false;
+#endif
+}
+
+int fml_get_num_threads(void)
+{
+#ifdef _OPENMP
+    return atomic_load(&forked) ? 1 : omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+void fml_set_num_threads(int threads)
+{
+#ifdef _OPENMP
+    omp_set_num_threads(threads);
+#else
+    (void)threads;
+#endif
+}
+
+void fml_after_fork_in_child(void)
+{
+    atomic_store(&forked, true);
+}
+
+int fml_clamp_threads(int threads, ptrdiff_t blocks)
+{
+    if (threads < 1 || blocks <= 1 || atomic_load(&forked))
+        return 1;
+    return threads < blocks ? threads : (int)blocks;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec time;
+    timespec_get(&time, TIME_UTC);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static bool is_calling_thread(void)
+{
+#ifdef _OPENMP
+    return omp_get_thread_num() == 0;
+#else
+    return true;
+#endif
+}
+
+void fml_watch_start(fml_watch *watch)
+{
+    atomic_init(&watch->stop, false);
+    watch->next_poll = now_ns() + POLL_INTERVAL_NS;
+}
+
+bool fml_stopped(fml_watch *watch)
+{
+    if (atomic_load_explicit(&watch->stop, memory_order_relaxed))
+        return true;
+    if (!is_calling_thread() || now_ns() < watch->next_poll)
+        return false;
+    fml_poll_function poll = atomic_load(&poll_function);
+    watch->next_poll = now_ns() + POLL_INTERVAL_NS;
+    if (poll == NULL || poll() == 0)
+        return false;
+    atomic_store(&watch->stop, true);
+    return true;
+}
+
+fml_status fml_watch_status(fml_watch *watch)
+{
+    return atomic_load(&watch->stop) ? FML_INTERRUPTED : FML_OK;
+}

@@ -1,0 +1,26 @@
+/* What every C file of the library shares: scratch memory, threads, interrupts. */
+#ifndef FASTMML_RUNTIME_H
+#define FASTMML_RUNTIME_H
+
+#include "fastmml.h"
+
+#include <stdatomic.h>
+
+/* 64-byte aligned scratch of count elements; NULL when there is no memory or count overflows. */
+void *fml_alloc(ptrdiff_t count, size_t element_size);
+void fml_free(void *scratch);
+
+/* How many threads a job cut into `blocks` blocks should start: never more than blocks. */
+int fml_clamp_threads(int threads, ptrdiff_t blocks);
+
+/* One per call of a long kernel; every block asks fml_stopped before it starts. */
+typedef struct fml_watch {
+    atomic_bool stop;
+    int64_t next_poll; /* in ns; touched by the calling thread only */
+} fml_watch;
+
+void fml_watch_start(fml_watch *watch);
+bool fml_stopped(fml_watch *watch);
+fml_status fml_watch_status(fml_watch *watch);
+
+#endif

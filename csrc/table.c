@@ -1,0 +1,11 @@
+/* The table of kernels of one CPU level; compiled once per level. */
+#include "kernel.h"
+
+#define DECLARE(name, type) extern fml_##name##_##type##_fn FML_JOIN(name, type, FML_ISA);
+FML_KERNELS_F64(DECLARE)
+
+#define STRING_(text) #text
+#define STRING(text) STRING_(text)
+#define ENTRY(name, type) .name##_##type = FML_JOIN(name, type, FML_ISA),
+extern const fml_table FML_JOIN(table, all, FML_ISA);
+const fml_table FML_JOIN(table, all, FML_ISA) = {.isa = STRING(FML_ISA), FML_KERNELS_F64(ENTRY)};

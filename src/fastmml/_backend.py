@@ -1,0 +1,159 @@
+"""Which kernels run: the backend, its CPU level, and the number of threads."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastmml._kernels import Kernels
+
+#: Best first.
+BACKENDS = ("native", "numba")
+
+_chosen: ContextVar[Kernels | None] = ContextVar("fastmml_backend", default=None)
+
+
+@cache
+def load(name: str, isa: str | None = None) -> Kernels:
+    """Make the kernels of a backend; its own ImportError comes through."""
+    if name == "native":
+        kernels: Kernels = importlib.import_module("fastmml._native").NativeKernels(isa)
+        return kernels
+    if name != "numba":
+        raise ValueError(f"backend: expected one of {BACKENDS}, got {name!r}")
+    if isa is not None:
+        raise ValueError("isa: the numba backend compiles for the CPU at hand; leave isa out")
+    kernels = importlib.import_module("fastmml._numba").NumbaKernels()
+    return kernels
+
+
+def has_native() -> bool:
+    """Whether the compiled extension was built and loads."""
+    try:
+        importlib.import_module("fastmml._native")
+    except ImportError:
+        return False
+    return True
+
+
+@cache
+def _default_name() -> str:
+    """FASTMML_BACKEND, else native, else numba with one warning."""
+    asked = os.environ.get("FASTMML_BACKEND")
+    if asked:
+        if asked not in BACKENDS:
+            raise ValueError(f"FASTMML_BACKEND: expected one of {BACKENDS}, got {asked!r}")
+        return asked
+    if has_native():
+        return "native"
+    warnings.warn(
+        "fastmml runs on numba: its compiled kernels are not installed. Install a C compiler and "
+        "run 'pip install --force-reinstall --no-cache-dir fastmml' to get them, or set "
+        "FASTMML_BACKEND=numba to silence this.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return "numba"
+
+
+def check_environment() -> None:
+    """Called at import: refuse a wrong FASTMML_BACKEND or FASTMML_ISA, warn without native."""
+    if _default_name() == "native":
+        load("native", os.environ.get("FASTMML_ISA") or None)
+
+
+def kernels() -> Kernels:
+    """The kernels in use in this context."""
+    chosen = _chosen.get()
+    if chosen is not None:
+        return chosen
+    name = _default_name()
+    return load(name, (os.environ.get("FASTMML_ISA") or None) if name == "native" else None)
+
+
+def backend() -> str:
+    """Name the backend in use: ``"native"`` (compiled C) or ``"numba"``."""
+    return kernels().name
+
+
+@contextmanager
+def use_kernels(chosen: Kernels) -> Iterator[None]:
+    """Run the block on these kernels."""
+    token = _chosen.set(chosen)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def use_backend(name: str, isa: str | None = None) -> AbstractContextManager[None]:
+    """Run a ``with`` block on the backend of this name.
+
+    Parameters
+    ----------
+    name : {"native", "numba"}
+    isa : str, optional
+        A CPU level of the native backend, such as ``"x86_v2"``; by default the best one that
+        the machine runs.
+
+    Raises
+    ------
+    ImportError
+        The backend cannot be loaded; there is no silent fallback.
+    ValueError, RuntimeError
+        No such backend or level, or the machine does not run it.
+
+    Notes
+    -----
+    The choice holds in the current context (`contextvars`): other threads and tasks keep theirs.
+    """
+    return use_kernels(load(name, isa))
+
+
+def get_num_threads() -> int:
+    """How many threads kernels use in the calling thread.
+
+    With the native backend this is OpenMP's own setting: ``OMP_NUM_THREADS`` and threadpoolctl
+    have their usual effect.
+    """
+    return kernels().get_num_threads()
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Set how many threads kernels use in the calling thread, as threadpoolctl does.
+
+    Raises
+    ------
+    ValueError
+        ``num_threads`` is not a positive integer.
+    """
+    if not isinstance(num_threads, int) or isinstance(num_threads, bool) or num_threads < 1:
+        raise ValueError(f"num_threads: expected a positive integer, got {num_threads!r}")
+    kernels().set_num_threads(min(num_threads, 1024))
+
+
+@contextmanager
+def threads(num_threads: int) -> Iterator[None]:
+    """Run a ``with`` block on this many threads, then restore the number from before."""
+    before = get_num_threads()
+    set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        set_num_threads(before)
+
+
+def _after_fork_in_child() -> None:
+    if has_native():
+        importlib.import_module("fastmml._native").after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,232 @@
+"""The contract of every kernel, documented once; both backends satisfy it.
+
+All arrays are C-contiguous, aligned, of exactly the dtype named here and already validated by the
+public functions. Arrays called ``out`` in a docstring are written, all others are only read.
+Results do not depend on ``threads``, bit for bit. Long kernels raise ``KeyboardInterrupt`` on
+Ctrl-C and ``MemoryError`` when scratch memory cannot be had.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64: TypeAlias = NDArray[np.float64]
+I64: TypeAlias = NDArray[np.int64]
+U64: TypeAlias = NDArray[np.uint64]
+U32: TypeAlias = NDArray[np.uint32]
+U16: TypeAlias = NDArray[np.uint16]
+U8: TypeAlias = NDArray[np.uint8]
+
+#: Edges are counted and scattered in tiles of this many (FML_TILE_EDGES in csrc/fastmml.h).
+TILE_EDGES = 1 << 16
+
+
+class EdgeFormat(NamedTuple):
+    """How the lines of an edge list look."""
+
+    spans: bool  #: ids are text: report where each stands, ``offset << 32 | length``
+    delimiter: str  #: one character; a space stands for any run of spaces and tabs
+    columns: int  #: how many every line has, at least 2
+    weighted: bool  #: the third column is a weight
+    comments: str  #: a line whose first visible character is one of these (at most 7) is skipped
+
+
+class EdgeReport(NamedTuple):
+    """What `Kernels.parse_edges` found."""
+
+    edges: int
+    lines: int
+    min_id: int
+    max_id: int
+    fault: int  #: 0, or a key of `LINE_FAULTS`
+    fault_line: int  #: counted from 0
+    fault_offset: int  #: where that line starts in the text
+
+
+#: Why a line was refused (fml_line_fault in csrc/fastmml.h).
+LINE_FAULTS = {
+    1: "expected {columns} columns",
+    2: "a node id is not an integer",
+    3: "a node id is beyond 64 bits",
+    4: "the weight is not a finite number of at least 0",
+    5: "a quoted field does not close, or holds a quote",
+}
+
+
+class Interner(Protocol):
+    """A table that numbers distinct byte strings in the order in which they first appear."""
+
+    def __len__(self) -> int:
+        """How many distinct strings were added."""
+        ...
+
+    def add(self, text: U8, first: I64, second: I64, first_ids: U32, second_ids: U32) -> None:
+        """Number the strings of ``text`` at the spans ``first[0], second[0], first[1], ...``.
+
+        A span is ``offset << 32 | length``. ``first_ids`` and ``second_ids`` (out, as long as
+        ``first``) receive the numbers. Raises OverflowError past 2**32 - 1 distinct strings.
+        """
+        ...
+
+    def labels(self) -> tuple[I64, U8]:
+        """Offsets (length + 1) and the bytes of all strings, end to end."""
+        ...
+
+
+class Kernels(Protocol):
+    """A backend: an object with these methods."""
+
+    @property
+    def name(self) -> str:
+        """``"native"`` or ``"numba"``."""
+        ...
+
+    @property
+    def isa(self) -> str:
+        """The CPU level that the kernels were compiled for."""
+        ...
+
+    def get_num_threads(self) -> int:
+        """How many threads kernels use by default in the calling thread."""
+        ...
+
+    def set_num_threads(self, threads: int) -> None:
+        """Set what `get_num_threads` answers in the calling thread."""
+        ...
+
+    # ---- PageRank ----
+
+    def rank_pull(
+        self,
+        indptr: I64,
+        indices: U32,
+        weights: F64 | None,
+        inverse_strength: F64,
+        teleport: F64,
+        jump: F64,
+        damping: float,
+        mass: float,
+        x: F64,
+        contribution: F64,
+        y: F64,
+        next_contribution: F64,
+        threads: int,
+    ) -> tuple[float, float]:
+        """One pass of the PageRank map: ``y = damping (Pᵀx + mass jump) + (1 - damping) teleport``.
+
+        Row i of ``(indptr, indices, weights)`` lists the links into node i. With
+        ``contribution = x * inverse_strength`` given, ``(Pᵀx)[i]`` is the sum of
+        ``weights * contribution`` over row i. ``inverse_strength`` (n,) is 0 for dangling nodes.
+        ``teleport`` and ``jump`` have n values, or 1 that stands for all. Out: ``y`` (n,) and
+        ``next_contribution = y * inverse_strength`` (n,).
+
+        Returns ``(sum |y - x|, sum of y over dangling nodes)``. Reads 4 bytes a link (12 with
+        weights) and about 50 bytes a node.
+        """
+        ...
+
+    def difference_gram(self, x: F64, threads: int) -> F64:
+        """Gram matrix of the differences ``x[i + 1] - x[i]`` of consecutive rows.
+
+        ``x`` is (count + 1, n), count at least 1; the result is (count, count), exactly symmetric.
+        """
+        ...
+
+    def combine(self, coefficients: F64, x: F64, y: F64, threads: int) -> float:
+        """``y = max(0, coefficients @ x)`` for ``x`` (count, n); ``y`` (n,) is out.
+
+        Returns the sum of y.
+        """
+        ...
+
+    # ---- building a graph ----
+
+    def bucket_count(self, dst: U32, shift: int, counts: I64, threads: int) -> None:
+        """Count the edges of every tile that fall into every bucket of ``2**shift`` targets.
+
+        ``counts`` (tiles, buckets) is out; tile t holds edges ``t * TILE_EDGES`` and on.
+        """
+        ...
+
+    def bucket_scatter(
+        self,
+        src: U32,
+        dst: U32,
+        weights: F64 | None,
+        shift: int,
+        positions: I64,
+        out_src: U32,
+        out_local: U16,
+        out_weights: F64 | None,
+        threads: int,
+    ) -> None:
+        """Move every edge to the place that its tile keeps for it in its bucket.
+
+        ``positions`` (tiles, buckets) says where each tile starts to write in each bucket and is
+        advanced. Out: the source, the low ``shift`` (at most 16) bits of the target, the weight.
+        """
+        ...
+
+    def bucket_sort(
+        self,
+        shift: int,
+        bounds: I64,
+        local: U16,
+        src: U32,
+        weights: F64 | None,
+        indptr: I64,
+        threads: int,
+    ) -> None:
+        """Sort every bucket by target, then source, stably.
+
+        Bucket b is ``bounds[b]:bounds[b + 1]`` of ``local`` (targets), ``src`` and ``weights``
+        (both sorted in place). Out: ``indptr`` (n + 1).
+        """
+        ...
+
+    def out_strength(self, indices: U32, weights: F64 | None, strength: F64) -> None:
+        """Sum of the weights of the links out of every node, their number without weights.
+
+        ``strength`` (n,) is out. Weights are summed with compensation (Neumaier): the error is a
+        few ulp whatever the degree.
+        """
+        ...
+
+    def mark_ids(self, ids: U32, present: U8, threads: int) -> None:
+        """``present[ids] = 1``; ``present`` starts as zeros and is longer than the largest id."""
+        ...
+
+    def relabel(self, table: U32, ids: U32, threads: int) -> None:
+        """``ids = table[ids]``, in place."""
+        ...
+
+    def rmat_edges(
+        self, scale: int, seed: int, first: int, src: U32, dst: U32, threads: int
+    ) -> None:
+        """Edges ``first, first + 1, ...`` of the R-MAT graph of ``2**scale`` nodes.
+
+        Edge e draws one 64-bit number per level from a counter-based generator, so that any part
+        of the graph can be made alone. ``src`` and ``dst`` are out. Every backend makes the same
+        edges. See `fastmml.rmat`.
+        """
+        ...
+
+    # ---- reading text ----
+
+    def parse_edges(
+        self, text: U8, format: EdgeFormat, src: I64, dst: I64, weights: F64 | None, threads: int
+    ) -> EdgeReport:
+        """Parse the lines of ``text`` (the last may lack its newline; below 2 GiB) into edges.
+
+        Out: ``src`` and ``dst`` (ids, or spans when ``format.spans``) and ``weights``. When the
+        report counts more lines than the outputs can hold, nothing was parsed. A malformed line
+        is reported by ``fault``; it is the first one of the text.
+        """
+        ...
+
+    def interner(self) -> Interner:
+        """An empty `Interner`."""
+        ...

@@ -1,0 +1,40 @@
+"""Large arrays whose memory goes back to the system page by page, the moment they are dropped."""
+
+from __future__ import annotations
+
+import math
+import mmap
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+#: Smaller arrays come from NumPy's allocator, which reuses them without page faults.
+_SMALL_BYTES = 1 << 20
+
+
+def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Like `numpy.empty`, in a private mapping of its own and in small pages.
+
+    Only pages that are written take memory (NumPy asks for pages of 2 MiB, which would make a
+    scattered write touch all of the array at once), and dropping the array returns them, which
+    malloc may put off.
+    """
+    count = math.prod(shape) if isinstance(shape, tuple) else shape
+    size = count * np.dtype(dtype).itemsize
+    if size < _SMALL_BYTES:
+        return np.empty(shape, dtype)
+    try:
+        region = _map(size)
+    except OSError as error:
+        raise MemoryError(f"no memory for {size} bytes") from error
+    return np.frombuffer(region, dtype, count).reshape(shape)
+
+
+def _map(size: int) -> mmap.mmap:
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size)
+    region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        region.madvise(mmap.MADV_NOHUGEPAGE)
+    return region

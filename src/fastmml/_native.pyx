@@ -1,0 +1,352 @@
+# cython: language_level=3, boundscheck=False, freethreading_compatible=True
+"""The native backend: arrays to pointers, status to exception. No arithmetic."""
+
+cimport cython
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+import numpy as np
+
+from fastmml._kernels import EdgeReport
+
+
+cdef extern from "fastmml.h" nogil:
+    ctypedef enum fml_status:
+        FML_OK
+        FML_NO_MEMORY
+        FML_INTERRUPTED
+        FML_CAPACITY
+        FML_BAD_LINE
+
+    ctypedef int (*fml_poll_function)() noexcept nogil
+    void fml_set_poll(fml_poll_function poll)
+    bint fml_has_openmp()
+    int fml_get_num_threads()
+    void fml_set_num_threads(int threads)
+    void fml_after_fork_in_child()
+
+    ctypedef fml_status (*fml_rank_pull_f64_fn)(
+        Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
+        const double *inverse_strength, const double *teleport, Py_ssize_t teleport_stride,
+        const double *jump, Py_ssize_t jump_stride, double damping, double mass, const double *x,
+        const double *contribution, double *y, double *next_contribution, double *change,
+        double *dangling_mass, int threads) noexcept
+    ctypedef fml_status (*fml_difference_gram_f64_fn)(
+        Py_ssize_t count, Py_ssize_t n, const double *x, double *gram, int threads) noexcept
+    ctypedef fml_status (*fml_combine_f64_fn)(
+        Py_ssize_t count, Py_ssize_t n, const double *coefficients, const double *x, double *y,
+        double *total, int threads) noexcept
+
+    ctypedef struct fml_table:
+        const char *isa
+        fml_rank_pull_f64_fn rank_pull_f64
+        fml_difference_gram_f64_fn difference_gram_f64
+        fml_combine_f64_fn combine_f64
+
+    const fml_table *const *fml_variants()
+    bint fml_variant_runs(const fml_table *variant)
+
+    fml_status fml_bucket_count(
+        Py_ssize_t edges, const uint32_t *dst, int shift, Py_ssize_t buckets, int64_t *counts,
+        int threads)
+    fml_status fml_bucket_scatter(
+        Py_ssize_t edges, const uint32_t *src, const uint32_t *dst, const double *weights,
+        int shift, Py_ssize_t buckets, int64_t *positions, uint32_t *out_src,
+        uint16_t *out_local, double *out_weights, int threads)
+    fml_status fml_bucket_sort(
+        Py_ssize_t n, int shift, Py_ssize_t buckets, const int64_t *bounds, uint16_t *local,
+        uint32_t *src, double *weights, int64_t *indptr, int threads)
+    fml_status fml_out_strength(
+        Py_ssize_t n, Py_ssize_t edges, const uint32_t *indices, const double *weights,
+        double *strength)
+    fml_status fml_mark_ids(
+        Py_ssize_t count, const uint32_t *ids, uint8_t *present, int threads)
+    fml_status fml_relabel(Py_ssize_t count, const uint32_t *table, uint32_t *ids, int threads)
+    fml_status fml_rmat_edges(
+        int scale, uint64_t seed, int64_t first, Py_ssize_t count, uint32_t *src, uint32_t *dst,
+        int threads)
+
+    ctypedef enum fml_field_kind:
+        FML_INTEGERS
+        FML_SPANS
+
+    ctypedef struct fml_edge_format:
+        fml_field_kind kind
+        char delimiter
+        int columns
+        bint weighted
+        char comments[8]
+
+    ctypedef struct fml_edge_report:
+        int64_t edges
+        int64_t lines
+        int64_t min_id
+        int64_t max_id
+        int64_t fault_line
+        int64_t fault_offset
+        int fault
+
+    fml_status fml_parse_edges(
+        const char *text, Py_ssize_t size, fml_edge_format format, Py_ssize_t capacity,
+        int64_t *src, int64_t *dst, double *weights, fml_edge_report *report, int threads)
+
+    ctypedef struct fml_interner:
+        pass
+    fml_interner *fml_interner_new()
+    void fml_interner_free(fml_interner *interner)
+    fml_status fml_interner_add(
+        fml_interner *interner, const char *text, Py_ssize_t count, const int64_t *first,
+        const int64_t *second, uint32_t *first_ids, uint32_t *second_ids)
+    int64_t fml_interner_size(const fml_interner *interner)
+    int64_t fml_interner_bytes(const fml_interner *interner)
+    void fml_interner_labels(const fml_interner *interner, int64_t *offsets, char *bytes)
+
+cdef extern from "Python.h":
+    # Declared without an exception value: the pending exception stays for `check` to raise.
+    int PyErr_CheckSignals() noexcept
+
+cdef extern from *:
+    """
+    #ifndef FML_BUILD_INFO
+    #define FML_BUILD_INFO ""
+    #endif
+    """
+    const char *FML_BUILD_INFO
+
+
+cdef int poll_signals() noexcept nogil:
+    with gil:
+        return PyErr_CheckSignals()
+
+
+fml_set_poll(poll_signals)
+
+
+cdef int check(fml_status status) except -1:
+    """Raise what the status stands for."""
+    if status == FML_NO_MEMORY:
+        raise MemoryError("no memory for the scratch space of a kernel")
+    if status == FML_INTERRUPTED:
+        return -1  # KeyboardInterrupt, or what the signal handler raised, is pending
+    return 0
+
+
+def isa_levels():
+    """CPU levels compiled in that this machine runs, best last."""
+    levels = []
+    cdef const fml_table *const *variant = fml_variants()
+    while variant[0] != NULL:
+        if fml_variant_runs(variant[0]):
+            levels.append(variant[0].isa.decode())
+        variant += 1
+    return tuple(levels)
+
+
+def build_info():
+    """Compiler, flags and options of this build."""
+    info = {"openmp": "yes" if fml_has_openmp() else "no"}
+    for line in FML_BUILD_INFO.decode().split("|"):
+        name, _, value = line.partition("=")
+        info[name] = value
+    return info
+
+
+def after_fork_in_child():
+    """Run on one thread from now on: OpenMP's threads did not survive the fork."""
+    fml_after_fork_in_child()
+
+
+cdef const fml_table *find_variant(str isa) except NULL:
+    cdef const fml_table *const *variant = fml_variants()
+    levels = []
+    while variant[0] != NULL:
+        levels.append(variant[0].isa.decode())
+        if levels[-1] == isa:
+            if fml_variant_runs(variant[0]):
+                return variant[0]
+            raise RuntimeError(f"isa: this machine does not run {isa!r}; it runs {isa_levels()}")
+        variant += 1
+    raise ValueError(f"isa: expected one of {tuple(levels)}, got {isa!r}")
+
+
+cdef const double *pointer_or_null(const double[::1] array) noexcept:
+    if array is None:
+        return NULL
+    return &array[0]
+
+
+cdef class Interner:
+    """See fastmml._kernels.Interner."""
+    cdef fml_interner *interner
+
+    def __cinit__(self):
+        self.interner = fml_interner_new()
+        if self.interner == NULL:
+            raise MemoryError("no memory for the table of labels")
+
+    def __dealloc__(self):
+        fml_interner_free(self.interner)
+
+    def __len__(self):
+        return fml_interner_size(self.interner)
+
+    def add(self, const uint8_t[::1] text, const int64_t[::1] first, const int64_t[::1] second,
+            uint32_t[::1] first_ids, uint32_t[::1] second_ids):
+        cdef fml_status status
+        # Keeps the interpreter's lock: two threads must not add to one table at once.
+        with cython.critical_section(self):
+            status = fml_interner_add(self.interner, <const char *>&text[0], first.shape[0],
+                                      &first[0], &second[0], &first_ids[0], &second_ids[0])
+        if status == FML_CAPACITY:
+            raise OverflowError("more than 2**32 - 1 distinct labels")
+        check(status)
+
+    def labels(self):
+        offsets = np.empty(len(self) + 1, np.int64)
+        letters = np.empty(fml_interner_bytes(self.interner), np.uint8)
+        cdef int64_t[::1] offsets_view = offsets
+        cdef uint8_t[::1] letters_view = letters
+        fml_interner_labels(self.interner, &offsets_view[0], <char *>&letters_view[0])
+        return offsets, letters
+
+
+cdef class NativeKernels:
+    """See fastmml._kernels.Kernels."""
+    cdef const fml_table *table
+
+    def __init__(self, isa=None):
+        self.table = find_variant(isa_levels()[-1] if isa is None else isa)
+
+    @property
+    def name(self):
+        return "native"
+
+    @property
+    def isa(self):
+        return self.table.isa.decode()
+
+    def get_num_threads(self):
+        return fml_get_num_threads()
+
+    def set_num_threads(self, int threads):
+        fml_set_num_threads(threads)
+
+    def rank_pull(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
+                  const double[::1] weights, const double[::1] inverse_strength,
+                  const double[::1] teleport, const double[::1] jump, double damping,
+                  double mass, const double[::1] x, const double[::1] contribution,
+                  double[::1] y, double[::1] next_contribution, int threads):
+        cdef Py_ssize_t n = y.shape[0]
+        cdef double change = 0, dangling_mass = 0
+        cdef fml_status status
+        cdef const double *weight = pointer_or_null(weights)
+        with nogil:
+            status = self.table.rank_pull_f64(
+                n, &indptr[0], &indices[0], weight, &inverse_strength[0], &teleport[0],
+                teleport.shape[0] > 1, &jump[0], jump.shape[0] > 1, damping, mass, &x[0],
+                &contribution[0], &y[0], &next_contribution[0], &change, &dangling_mass, threads)
+        check(status)
+        return change, dangling_mass
+
+    def difference_gram(self, const double[:, ::1] x, int threads):
+        cdef Py_ssize_t count = x.shape[0] - 1, n = x.shape[1]
+        cdef fml_status status
+        gram = np.empty((count, count))
+        cdef double[:, ::1] out = gram
+        with nogil:
+            status = self.table.difference_gram_f64(count, n, &x[0, 0], &out[0, 0], threads)
+        check(status)
+        return gram
+
+    def combine(self, const double[::1] coefficients, const double[:, ::1] x, double[::1] y,
+                int threads):
+        cdef double total = 0
+        cdef fml_status status
+        with nogil:
+            status = self.table.combine_f64(x.shape[0], x.shape[1], &coefficients[0], &x[0, 0],
+                                            &y[0], &total, threads)
+        check(status)
+        return total
+
+    def bucket_count(self, const uint32_t[::1] dst, int shift, int64_t[:, ::1] counts,
+                     int threads):
+        cdef fml_status status
+        with nogil:
+            status = fml_bucket_count(dst.shape[0], &dst[0], shift, counts.shape[1],
+                                      &counts[0, 0], threads)
+        check(status)
+
+    def bucket_scatter(self, const uint32_t[::1] src, const uint32_t[::1] dst,
+                       const double[::1] weights, int shift, int64_t[:, ::1] positions,
+                       uint32_t[::1] out_src, uint16_t[::1] out_local, double[::1] out_weights,
+                       int threads):
+        cdef fml_status status
+        cdef const double *weight = pointer_or_null(weights)
+        cdef double *out_weight = <double *>pointer_or_null(out_weights)
+        with nogil:
+            status = fml_bucket_scatter(
+                src.shape[0], &src[0], &dst[0], weight, shift, positions.shape[1],
+                &positions[0, 0], &out_src[0], &out_local[0], out_weight, threads)
+        check(status)
+
+    def bucket_sort(self, int shift, const int64_t[::1] bounds, uint16_t[::1] local,
+                    uint32_t[::1] src, double[::1] weights, int64_t[::1] indptr, int threads):
+        cdef fml_status status
+        cdef Py_ssize_t n = indptr.shape[0] - 1
+        cdef double *weight = <double *>pointer_or_null(weights)
+        with nogil:
+            status = fml_bucket_sort(n, shift, bounds.shape[0] - 1, &bounds[0], &local[0],
+                                     &src[0], weight, &indptr[0], threads)
+        check(status)
+
+    def out_strength(self, const uint32_t[::1] indices, const double[::1] weights,
+                     double[::1] strength):
+        cdef fml_status status
+        cdef const double *weight = pointer_or_null(weights)
+        with nogil:
+            status = fml_out_strength(strength.shape[0], indices.shape[0], &indices[0], weight,
+                                      &strength[0])
+        check(status)
+
+    def mark_ids(self, const uint32_t[::1] ids, uint8_t[::1] present, int threads):
+        cdef fml_status status
+        with nogil:
+            status = fml_mark_ids(ids.shape[0], &ids[0], &present[0], threads)
+        check(status)
+
+    def relabel(self, const uint32_t[::1] table, uint32_t[::1] ids, int threads):
+        cdef fml_status status
+        with nogil:
+            status = fml_relabel(ids.shape[0], &table[0], &ids[0], threads)
+        check(status)
+
+    def rmat_edges(self, int scale, uint64_t seed, int64_t first, uint32_t[::1] src,
+                   uint32_t[::1] dst, int threads):
+        cdef fml_status status
+        with nogil:
+            status = fml_rmat_edges(scale, seed, first, src.shape[0], &src[0], &dst[0],
+                                    threads)
+        check(status)
+
+    def parse_edges(self, const uint8_t[::1] text, format, int64_t[::1] src, int64_t[::1] dst,
+                    double[::1] weights, int threads):
+        cdef fml_edge_format layout
+        cdef fml_edge_report report
+        cdef fml_status status
+        cdef double *weight = <double *>pointer_or_null(weights)
+        memset(&layout, 0, sizeof(layout))
+        layout.kind = FML_SPANS if format.spans else FML_INTEGERS
+        layout.delimiter = <char>ord(format.delimiter)
+        layout.columns = format.columns
+        layout.weighted = format.weighted
+        for i, letter in enumerate(format.comments):
+            layout.comments[i] = <char>ord(letter)
+        with nogil:
+            status = fml_parse_edges(<const char *>&text[0], text.shape[0], layout, src.shape[0],
+                                     &src[0], &dst[0], weight, &report, threads)
+        check(status)
+        return EdgeReport(report.edges, report.lines, report.min_id, report.max_id, report.fault,
+                          report.fault_line, report.fault_offset)
+
+    def interner(self):
+        return Interner()

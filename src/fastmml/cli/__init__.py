@@ -1,0 +1,26 @@
+"""The command ``fastmml``: rank, generate and convert graphs from the shell.
+
+Needs the extra ``cli``: ``pip install "fastmml[cli]"``. Exit codes: 0 success, 1 bad input or a
+file that cannot be read or written, 2 wrong usage, 3 not converged, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command with these arguments (by default the process's own), then exit."""
+    if any(find_spec(name) is None for name in ("typer", "rich")):
+        print(
+            "fastmml: the command needs typer and rich: pip install 'fastmml[cli]'",
+            file=sys.stderr,
+        )
+        raise SystemExit(_USAGE)
+    from fastmml.cli._app import app
+
+    app(args=arguments, prog_name="fastmml")

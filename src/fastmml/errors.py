@@ -1,0 +1,26 @@
+"""Exceptions that fastmml raises beside Python's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class GraphFormatError(ValueError):
+    """A file or table does not hold a graph in the format that it should have."""
+
+
+class ConvergenceError(RuntimeError):
+    """An iteration stopped at ``max_iter`` before it reached ``tol``.
+
+    Attributes
+    ----------
+    result
+        What was reached, with its proved ``error_bound``; the type that the function returns.
+    """
+
+    def __init__(self, message: str, result: Any) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def __reduce__(self) -> tuple[type[ConvergenceError], tuple[str, Any]]:
+        return type(self), (str(self), self.result)

@@ -1,0 +1,8 @@
+"""Graphs and what is computed on them."""
+
+from fastmml.graph.formats import read_graph, write_graph
+from fastmml.graph.graph import Graph
+from fastmml.graph.pagerank import PageRankResult, pagerank
+from fastmml.graph.rmat import rmat
+
+__all__ = ["Graph", "PageRankResult", "pagerank", "read_graph", "rmat", "write_graph"]

@@ -1,0 +1,160 @@
+"""Graphs in files: which module reads and writes which format."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fastmml import _check
+from fastmml.errors import GraphFormatError
+from fastmml.graph.formats import edge_list, matrix_market, numpy_files, saved
+from fastmml.graph.graph import Graph
+
+#: Called as progress(bytes done, bytes in all or None).
+Progress = Callable[[int, int | None], object]
+
+#: Format of a file by its suffix, a compression suffix taken off before.
+SUFFIXES = {
+    ".fastmml": "fastmml",
+    ".npz": "npz",
+    ".npy": "npy",
+    ".mtx": "mtx",
+    ".txt": "edges",
+    ".tsv": "edges",
+    ".csv": "edges",
+    ".el": "edges",
+    ".wel": "edges",
+    ".edges": "edges",
+}
+FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
+COMPRESSIONS = (".gz", ".zst")
+
+
+def read_graph(
+    path: str | os.PathLike[str] | BinaryIO,
+    *,
+    format: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    weighted: bool | None = None,
+    ids: str = "auto",
+    comments: str = "#%",
+    num_nodes: int | None = None,
+    verify: bool = True,
+    progress: Progress | None = None,
+) -> Graph:
+    """Read a graph from a file.
+
+    Parameters
+    ----------
+    path : path, "-" or binary file object
+        ``"-"`` is standard input.
+    format : {"edges", "fastmml", "npz", "npy", "mtx"}, optional
+        By default by the suffix of the path: edge lists (``.txt .tsv .csv .el .wel .edges``, plain
+        or with ``.gz`` or ``.zst``), fastmml's own form (``.fastmml``), SciPy sparse matrices or
+        row starts and indices (``.npz``), arrays of shape (edges, 2) (``.npy``), Matrix Market
+        (``.mtx``). File objects and standard input are edge lists.
+    delimiter : str, optional
+        Of edge lists: one character, or ``" "`` for any run of spaces and tabs. By default found
+        from the first line. With another delimiter than a space, fields may be in double quotes.
+    header : bool, optional
+        Whether the first line of an edge list names columns. By default: if its ids are no
+        integers while those of the second line are.
+    weighted : bool, optional
+        Whether the third column holds weights. By default: if there are exactly three columns.
+    ids : {"auto", "int", "str"}
+        Whether ids are read as integers or as text. By default integers, if those at the start of
+        the file are.
+    comments : str
+        A line whose first visible character is one of these (at most 7) is skipped.
+    num_nodes : int, optional
+        Ids are 0 to num_nodes - 1, whether they occur or not. By default the nodes are the ids
+        that occur: integers in ascending order, text in the order of first appearance. They become
+        labels, unless they are just 0, 1, ..., n - 1.
+    verify : bool
+        Whether checksums of fastmml's own form are checked.
+    progress : callable, optional
+        Called as ``progress(done, total)`` with bytes of the file; total is None for a stream.
+
+    Raises
+    ------
+    GraphFormatError
+        The file does not hold what it should; text is named by file, line and content.
+    ImportError
+        A compressed file needs an extra that is not installed; the message names it.
+    OSError
+        The file cannot be read.
+
+    Notes
+    -----
+    Every line of an edge list has as many columns as the first one. Parallel edges are kept.
+    Memory peaks at about twice the finished graph.
+    """
+    kind = _format_of(path, format)
+    if kind == "edges":
+        options = edge_list.Options(
+            delimiter,
+            header,
+            weighted,
+            ids,
+            comments,
+            None if num_nodes is None else _check.node_count("num_nodes", num_nodes),
+        )
+        return edge_list.read(path, options, progress)
+    if num_nodes is not None:
+        raise ValueError("num_nodes: only edge lists take it; other formats know it themselves")
+    if not isinstance(path, (str, os.PathLike)) or path == "-":
+        raise ValueError(f"path: expected a path for format {kind!r}, got {path!r}")
+    if kind == "fastmml":
+        return saved.read(path, verify=verify)
+    if kind == "mtx":
+        return matrix_market.read(path)
+    return numpy_files.read_npz(path) if kind == "npz" else numpy_files.read_npy(path)
+
+
+def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
+    """Write a graph to a file, in the format that its suffix names.
+
+    ``.fastmml`` (as `Graph.save`), ``.npz`` (SciPy sparse), ``.mtx`` (Matrix Market) or an edge
+    list ``.txt .tsv .csv .el .wel .edges``, plain or with ``.gz`` or ``.zst`` (needs pyarrow). Only ``.fastmml``
+    and edge lists keep labels; the others refuse a graph that has some. The file appears under
+    its name only when it is complete.
+    """
+    kind = _format_of(path, None)
+    if kind == "npy":
+        raise ValueError("path: a graph is not written to .npy; use .npz")
+    if kind in ("npz", "mtx") and graph.labels is not None:
+        raise ValueError(f"path: {Path(path).suffix} keeps no labels; use .fastmml or .tsv")
+    writers: dict[str, Callable[[Graph, Any], None]] = {
+        "fastmml": saved.write,
+        "npz": numpy_files.write_npz,
+        "mtx": matrix_market.write,
+        "edges": edge_list.write,
+    }
+    writers[kind](graph, path)
+
+
+def _format_of(path: Any, format: str | None) -> str:
+    if format is not None:
+        if format not in FORMATS:
+            raise ValueError(f"format: expected one of {FORMATS}, got {format!r}")
+        return format
+    if path == "-" or not isinstance(path, (str, os.PathLike)):
+        return "edges"
+    name = Path(path)
+    if name.suffix in COMPRESSIONS:
+        name = name.with_suffix("")
+    if name.suffix.lower() in SUFFIXES:
+        return SUFFIXES[name.suffix.lower()]
+    raise GraphFormatError(
+        f"{os.fspath(path)}: no format is known by the suffix {name.suffix!r}; "
+        f"expected one of {', '.join(SUFFIXES)}, or format="
+    )
+
+
+def standard_input() -> BinaryIO:
+    """Standard input as bytes."""
+    return sys.stdin.buffer

@@ -1,0 +1,89 @@
+"""Names of nodes: from any sequence to one NumPy array, and back from a name to its id."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+STRING = np.dtypes.StringDType()
+
+
+def as_labels(labels: Sequence[Hashable] | NDArray[Any]) -> NDArray[Any]:
+    """Copy labels into an array of int64, of strings, or of objects; refuse repeated ones."""
+    values = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+    if len(set(values)) != len(values):
+        raise ValueError("labels: expected distinct labels, got repeated ones")
+    if all(type(value) is int for value in values) and _fits_int64(values):
+        return np.array(values, np.int64)
+    if all(isinstance(value, str) for value in values):
+        return np.array(values, STRING)
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+def _fits_int64(values: list[int]) -> bool:
+    limit = 2**63
+    return all(-limit <= value < limit for value in values)
+
+
+def from_utf8(offsets: NDArray[np.int64], letters: NDArray[np.uint8]) -> NDArray[Any]:
+    """Decode strings that stand end to end."""
+    text = letters.tobytes()
+    bounds = offsets.tolist()
+    try:
+        words = [text[a:b].decode() for a, b in zip(bounds, bounds[1:], strict=False)]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"labels: expected UTF-8 text, got {error.object!r}") from None
+    return np.array(words, STRING)
+
+
+def to_utf8(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Encode string labels end to end; the inverse of `from_utf8`."""
+    words = [word.encode() for word in labels.tolist()]
+    offsets = np.zeros(len(words) + 1, np.int64)
+    np.cumsum([len(word) for word in words], out=offsets[1:])
+    return offsets, np.frombuffer(b"".join(words), np.uint8)
+
+
+class Labels:
+    """The labels of a graph, or the absence of them, when ids are the names."""
+
+    __slots__ = ("_index", "num_nodes", "values")
+
+    def __init__(self, values: NDArray[Any] | None, num_nodes: int) -> None:
+        self.values = values
+        self.num_nodes = num_nodes
+        self._index: dict[Hashable, int] | None = None
+
+    @property
+    def kind(self) -> str:
+        """Name the type of the labels."""
+        if self.values is None:
+            return "none"
+        return {"i": "int", "T": "str"}.get(self.values.dtype.kind, "object")
+
+    def at(self, ids: NDArray[np.integer[Any]]) -> list[Any]:
+        """Labels of these nodes, as Python objects."""
+        return (ids if self.values is None else self.values[ids]).tolist()
+
+    def ids(self, labels: Iterable[Hashable]) -> NDArray[np.int64]:
+        """Ids of these labels; KeyError for one that no node has."""
+        return np.array([self._id(label) for label in labels], np.int64)
+
+    def _id(self, label: Hashable) -> int:
+        if self.values is not None:
+            return self._lookup()[label]
+        if isinstance(label, (int, np.integer)) and 0 <= label < self.num_nodes:
+            return int(label)
+        raise KeyError(label)
+
+    def _lookup(self) -> dict[Hashable, int]:
+        """Make the dictionary at its first use; two threads at once make the same one."""
+        if self._index is None:
+            assert self.values is not None
+            self._index = {label: i for i, label in enumerate(self.values.tolist())}
+        return self._index
