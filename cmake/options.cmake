@@ -6,9 +6,10 @@ target_include_directories(fml_options INTERFACE csrc)
 
 if(NOT MSVC)
   set(FML_OPTIMISE -O3 -ffp-contract=fast -fno-math-errno)
-  # A build without OpenMP ignores its pragmas: no reason to warn.
+  # Not reasons to warn: pragmas that a build without OpenMP ignores, and vectors wider than a
+  # register passed to functions that are inlined anyway.
   target_compile_options(fml_options INTERFACE
-    ${FML_OPTIMISE} -Wall -Wextra -Wconversion -Wshadow -Wno-unknown-pragmas)
+    ${FML_OPTIMISE} -Wall -Wextra -Wconversion -Wshadow -Wno-unknown-pragmas -Wno-psabi)
 endif()
 
 if(FASTMML_WERROR)

@@ -38,12 +38,12 @@ void fml_after_fork_in_child(void);
 /* One pass of the PageRank map, y = damping (P'x + mass w) + (1 - damping) v.
  * Row i of (indptr, indices, weights) lists the links into node i; weights may be NULL.
  * contribution[j] = x[j] / strength[j], or 0 for a dangling node. The strides (0 or 1) let one
- * number stand for a uniform vector. change = sum |y - x|; dangling_mass = sum of y over
+ * number stand for a uniform vector. repeats comes from fml_mark_repeats. change = sum |y - x|; dangling_mass = sum of y over
  * dangling nodes (inverse_strength 0). */
 typedef fml_status fml_rank_pull_f64_fn(
     ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */,
-    const double *weights /* in or NULL */, const double *inverse_strength /* in, n */,
-    const double *teleport /* in */, ptrdiff_t teleport_stride, const double *jump /* in */,
+    const double *weights /* in or NULL */, const uint8_t *repeats /* in, n; see below */,
+    const double *inverse_strength /* in, n */, const double *teleport /* in */, ptrdiff_t teleport_stride, const double *jump /* in */,
     ptrdiff_t jump_stride, double damping, double mass, const double *x /* in, n */,
     const double *contribution /* in, n */, double *y /* out, n */,
     double *next_contribution /* out, n */, double *change /* out */,
@@ -107,6 +107,12 @@ fml_status fml_bucket_sort(ptrdiff_t n, int shift, ptrdiff_t buckets,
  * summed with compensation: the error is a few ulp whatever the degree. */
 fml_status fml_out_strength(ptrdiff_t n, ptrdiff_t edges, const uint32_t *indices /* in */,
                             const double *weights /* in or NULL */, double *strength /* out, n */);
+
+/* repeats[i] = 1 if row i is not empty and equals row i - 1, links and weights, else 0. */
+fml_status fml_mark_repeats(ptrdiff_t n, const int64_t *indptr /* in, n + 1 */,
+                            const uint32_t *indices /* in */,
+                            const double *weights /* in or NULL */, uint8_t *repeats /* out, n */,
+                            int threads);
 
 /* present[id] = 1 for every id; ids are below the length of present, which starts as zeros. */
 fml_status fml_mark_ids(ptrdiff_t count, const uint32_t *ids /* in */, uint8_t *present /* out */,

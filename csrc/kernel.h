@@ -8,11 +8,31 @@
 
 #include "runtime.h"
 
+#include <string.h>
+
 #define FML_JOIN_(name, type, isa) fml_##name##_##type##_##isa
 #define FML_JOIN(name, type, isa) FML_JOIN_(name, type, isa)
 #define FML(name) FML_JOIN(name, FML_TYPE, FML_ISA)
 
 typedef FML_REAL real;
+
+/* Four numbers, in one register where the level has one so wide, and masks for them. */
+typedef real vec4 __attribute__((vector_size(4 * sizeof(real))));
+#define FML_MASK_f64 int64_t
+#define FML_MASK_f32 int32_t
+#define FML_MASK_(type) FML_MASK_##type
+#define FML_MASK(type) FML_MASK_(type)
+typedef FML_MASK(FML_TYPE) mask;
+typedef mask mask4 __attribute__((vector_size(4 * sizeof(mask))));
+
+/* The first `count` (0 to 4) lanes of v, zeros for the others. */
+static inline vec4 fml_keep_first(vec4 v, ptrdiff_t count)
+{
+    static const mask lanes[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
+    mask4 keep;
+    memcpy(&keep, lanes + 4 - count, sizeof keep);
+    return (vec4)((mask4)v & keep);
+}
 
 /* Sums parts[0..count) by halves: the error grows with log(count), the order never changes. */
 static inline real fml_sum_pairwise(const real *parts, ptrdiff_t count)

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import zstandard
+from backports import zstd
 
 FIELDS = ("Depends", "Pre-Depends", "Recommends")
 # Exact lines of `apt-get indextargets`: they leave out updates, security and other origins.
@@ -135,9 +135,12 @@ def main() -> None:
     digest = hashlib.sha256(raw).hexdigest()
     head = describe(release_fields(index), digest, arguments.alternatives, packages, links)
     body = "".join(f"{source}\t{target}\n" for source, target in links)
-    # One thread: zstd's output may depend on how it splits the work.
-    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, threads=0)
-    arguments.output.write_bytes(compressor.compress((head + body).encode("utf-8")))
+    options = {
+        zstd.CompressionParameter.compression_level: LEVEL,
+        zstd.CompressionParameter.checksum_flag: 1,
+    }
+    text = (head + body).encode("utf-8")
+    arguments.output.write_bytes(zstd.compress(text, options=options))
     print(head, end="")
 
 

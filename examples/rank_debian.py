@@ -2,7 +2,7 @@
 
     python examples/rank_debian.py
 
-Needs ``zstandard`` (in ``pip install "fastmml[cli]"``) to read the compressed graph.
+Needs ``backports.zstd`` (in ``pip install "fastmml[cli]"``) to read the compressed graph.
 """
 
 from pathlib import Path

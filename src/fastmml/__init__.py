@@ -4,11 +4,11 @@ from importlib.metadata import version as _version
 
 from fastmml._backend import (
     backend,
-    check_environment,
     get_num_threads,
     set_num_threads,
     threads,
     use_backend,
+    warn_without_native,
 )
 from fastmml.errors import ConvergenceError, GraphFormatError
 from fastmml.graph import Graph, PageRankResult, pagerank, read_graph, rmat, write_graph
@@ -31,5 +31,5 @@ __all__ = [
 
 __version__ = _version("fastmml")
 
-check_environment()
-del check_environment
+warn_without_native()
+del warn_without_native

@@ -45,28 +45,26 @@ def has_native() -> bool:
 
 @cache
 def _default_name() -> str:
-    """FASTMML_BACKEND, else native, else numba with one warning."""
+    """FASTMML_BACKEND, else native, else numba."""
     asked = os.environ.get("FASTMML_BACKEND")
     if asked:
         if asked not in BACKENDS:
             raise ValueError(f"FASTMML_BACKEND: expected one of {BACKENDS}, got {asked!r}")
         return asked
-    if has_native():
-        return "native"
+    return "native" if has_native() else "numba"
+
+
+def warn_without_native() -> None:
+    """Called at import: say so if numba runs although nobody asked for it."""
+    if os.environ.get("FASTMML_BACKEND") or has_native():
+        return
     warnings.warn(
         "fastmml runs on numba: its compiled kernels are not installed. Install a C compiler and "
         "run 'pip install --force-reinstall --no-cache-dir fastmml' to get them, or set "
         "FASTMML_BACKEND=numba to silence this.",
         RuntimeWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
-    return "numba"
-
-
-def check_environment() -> None:
-    """Called at import: refuse a wrong FASTMML_BACKEND or FASTMML_ISA, warn without native."""
-    if _default_name() == "native":
-        load("native", os.environ.get("FASTMML_ISA") or None)
 
 
 def kernels() -> Kernels:
@@ -85,7 +83,8 @@ def backend() -> str:
 
 @contextmanager
 def use_kernels(chosen: Kernels) -> Iterator[None]:
-    """Run the block on these kernels."""
+    """Run the block on these kernels, with as many threads as those before."""
+    chosen.set_num_threads(get_num_threads())
     token = _chosen.set(chosen)
     try:
         yield

@@ -51,7 +51,7 @@ LINE_FAULTS = {
     1: "expected {columns} columns",
     2: "a node id is not an integer",
     3: "a node id is beyond 64 bits",
-    4: "the weight is not a finite number of at least 0",
+    4: "the weight is not a finite number of at least 0 (in at most 255 characters)",
     5: "a quoted field does not close, or holds a quote",
 }
 
@@ -104,6 +104,7 @@ class Kernels(Protocol):
         indptr: I64,
         indices: U32,
         weights: F64 | None,
+        repeats: U8,
         inverse_strength: F64,
         teleport: F64,
         jump: F64,
@@ -119,7 +120,8 @@ class Kernels(Protocol):
 
         Row i of ``(indptr, indices, weights)`` lists the links into node i. With
         ``contribution = x * inverse_strength`` given, ``(Pᵀx)[i]`` is the sum of
-        ``weights * contribution`` over row i. ``inverse_strength`` (n,) is 0 for dangling nodes.
+        ``weights * contribution`` over row i, or the sum of row i - 1 where ``repeats[i]`` (see
+        `mark_repeats`). ``inverse_strength`` (n,) is 0 for dangling nodes.
         ``teleport`` and ``jump`` have n values, or 1 that stands for all. Out: ``y`` (n,) and
         ``next_contribution = y * inverse_strength`` (n,).
 
@@ -192,6 +194,15 @@ class Kernels(Protocol):
 
         ``strength`` (n,) is out. Weights are summed with compensation (Neumaier): the error is a
         few ulp whatever the degree.
+        """
+        ...
+
+    def mark_repeats(
+        self, indptr: I64, indices: U32, weights: F64 | None, repeats: U8, threads: int
+    ) -> None:
+        """``repeats[i] = 1`` if row i is not empty and equals row i - 1, links and weights.
+
+        Otherwise, and for row 0, it is 0. ``repeats`` (n,) is out.
         """
         ...
 

@@ -27,9 +27,9 @@ cdef extern from "fastmml.h" nogil:
 
     ctypedef fml_status (*fml_rank_pull_f64_fn)(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
-        const double *inverse_strength, const double *teleport, Py_ssize_t teleport_stride,
-        const double *jump, Py_ssize_t jump_stride, double damping, double mass, const double *x,
-        const double *contribution, double *y, double *next_contribution, double *change,
+        const uint8_t *repeats, const double *inverse_strength, const double *teleport,
+        Py_ssize_t teleport_stride, const double *jump, Py_ssize_t jump_stride, double damping,
+        double mass, const double *x, const double *contribution, double *y, double *next_contribution, double *change,
         double *dangling_mass, int threads) noexcept
     ctypedef fml_status (*fml_difference_gram_f64_fn)(
         Py_ssize_t count, Py_ssize_t n, const double *x, double *gram, int threads) noexcept
@@ -59,6 +59,9 @@ cdef extern from "fastmml.h" nogil:
     fml_status fml_out_strength(
         Py_ssize_t n, Py_ssize_t edges, const uint32_t *indices, const double *weights,
         double *strength)
+    fml_status fml_mark_repeats(
+        Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
+        uint8_t *repeats, int threads)
     fml_status fml_mark_ids(
         Py_ssize_t count, const uint32_t *ids, uint8_t *present, int threads)
     fml_status fml_relabel(Py_ssize_t count, const uint32_t *table, uint32_t *ids, int threads)
@@ -232,8 +235,8 @@ cdef class NativeKernels:
         fml_set_num_threads(threads)
 
     def rank_pull(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
-                  const double[::1] weights, const double[::1] inverse_strength,
-                  const double[::1] teleport, const double[::1] jump, double damping,
+                  const double[::1] weights, const uint8_t[::1] repeats,
+                  const double[::1] inverse_strength, const double[::1] teleport, const double[::1] jump, double damping,
                   double mass, const double[::1] x, const double[::1] contribution,
                   double[::1] y, double[::1] next_contribution, int threads):
         cdef Py_ssize_t n = y.shape[0]
@@ -242,8 +245,8 @@ cdef class NativeKernels:
         cdef const double *weight = pointer_or_null(weights)
         with nogil:
             status = self.table.rank_pull_f64(
-                n, &indptr[0], &indices[0], weight, &inverse_strength[0], &teleport[0],
-                teleport.shape[0] > 1, &jump[0], jump.shape[0] > 1, damping, mass, &x[0],
+                n, &indptr[0], &indices[0], weight, &repeats[0], &inverse_strength[0],
+                &teleport[0], teleport.shape[0] > 1, &jump[0], jump.shape[0] > 1, damping, mass, &x[0],
                 &contribution[0], &y[0], &next_contribution[0], &change, &dangling_mass, threads)
         check(status)
         return change, dangling_mass
@@ -306,6 +309,15 @@ cdef class NativeKernels:
         with nogil:
             status = fml_out_strength(strength.shape[0], indices.shape[0], &indices[0], weight,
                                       &strength[0])
+        check(status)
+
+    def mark_repeats(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
+                     const double[::1] weights, uint8_t[::1] repeats, int threads):
+        cdef fml_status status
+        cdef const double *weight = pointer_or_null(weights)
+        with nogil:
+            status = fml_mark_repeats(repeats.shape[0], &indptr[0], &indices[0], weight,
+                                      &repeats[0], threads)
         check(status)
 
     def mark_ids(self, const uint32_t[::1] ids, uint8_t[::1] present, int threads):

@@ -77,9 +77,7 @@ class _Team:
             self.stop()
 
 
-def run_blocks(
-    work: Callable[[int, int], object], blocks: int, threads: int, at_once: int
-) -> None:
+def run_blocks(work: Callable[[int, int], object], blocks: int, threads: int, at_once: int) -> None:
     """Call ``work(first, last)`` on ranges that together are ``range(blocks)``.
 
     A range has at most ``at_once`` blocks, which should take a few milliseconds: the calling

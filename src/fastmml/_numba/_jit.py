@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 Function = TypeVar("Function", bound=Callable[..., Any])
 Scalar = TypeVar("Scalar", bound=np.generic)
 
+#: `numpy.int64`, which type checkers do not take for an int. Compiled code needs it wherever an
+#: unsigned number meets a signed one: numba would make a float of the two.
+signed = cast(Callable[[Any], int], np.int64)
+
 
 def jit(function: Function) -> Function:
     """Compile on first use, keep the code on disk, run without the interpreter's lock."""
-    compiled: Function = njit(cache=True, nogil=True, error_model="numpy")(function)
-    return compiled
+    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 def jit_reordered(function: Function) -> Function:
     """Like `jit`, but additions may be done in another (fixed) order, which vectors need."""
-    compiled: Function = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})(
-        function
-    )
-    return compiled
+    reordered = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
+    return cast(Function, reordered(function))
 
 
 def readonly(array: NDArray[Scalar]) -> NDArray[Scalar]:

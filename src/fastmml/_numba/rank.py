@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastmml._kernels import F64, I64, U32
+from fastmml._kernels import F64, I64, U8, U32
 from fastmml._numba._blocks import run_blocks, sum_pairwise
 from fastmml._numba._jit import jit, jit_reordered, readonly, readonly_or_none
 
@@ -35,14 +35,12 @@ def _row_at(indptr: I64, work: int) -> int:
 @jit
 def _term(indices: U32, weights: F64 | None, contribution: F64, link: int) -> float:
     if weights is None:
-        return contribution[indices[link]]
-    return weights[link] * contribution[indices[link]]
+        return float(contribution[indices[link]])
+    return float(weights[link] * contribution[indices[link]])
 
 
 @jit
-def _sum_links(
-    indices: U32, weights: F64 | None, contribution: F64, start: int, end: int
-) -> float:
+def _sum_links(indices: U32, weights: F64 | None, contribution: F64, start: int, end: int) -> float:
     """Four sums run side by side, since one would wait for each addition."""
     s0 = s1 = s2 = s3 = 0.0
     link = start
@@ -65,6 +63,7 @@ def _pull_rows(
     indptr: I64,
     indices: U32,
     weights: F64 | None,
+    repeats: U8,
     inverse_strength: F64,
     teleport: F64,
     jump: F64,
@@ -75,11 +74,12 @@ def _pull_rows(
     y: F64,
     next_contribution: F64,
 ) -> tuple[float, float]:
-    moved = dangling = 0.0
+    moved = dangling = links = 0.0
     teleport_stride = 1 if len(teleport) > 1 else 0
     jump_stride = 1 if len(jump) > 1 else 0
     for i in range(start, end):
-        links = _sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
+        if i == start or not repeats[i]:
+            links = _sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
         value = damping * (links + mass * jump[i * jump_stride])
         value += (1.0 - damping) * teleport[i * teleport_stride]
         moved += abs(value - x[i])
@@ -97,6 +97,7 @@ def _pull_blocks(
     indptr: I64,
     indices: U32,
     weights: F64 | None,
+    repeats: U8,
     inverse_strength: F64,
     teleport: F64,
     jump: F64,
@@ -116,6 +117,7 @@ def _pull_blocks(
             indptr,
             indices,
             weights,
+            repeats,
             inverse_strength,
             teleport,
             jump,
@@ -132,6 +134,7 @@ def rank_pull(
     indptr: I64,
     indices: U32,
     weights: F64 | None,
+    repeats: U8,
     inverse_strength: F64,
     teleport: F64,
     jump: F64,
@@ -150,6 +153,7 @@ def rank_pull(
         readonly(indptr),
         readonly(indices),
         readonly_or_none(weights),
+        readonly(repeats),
         readonly(inverse_strength),
         readonly(teleport),
         readonly(jump),
@@ -166,6 +170,12 @@ def rank_pull(
     return sum_pairwise(moved), sum_pairwise(dangling)
 
 
+@jit
+def _subtract(a: F64, b: F64, out: F64) -> None:
+    for i in range(len(a)):
+        out[i] = a[i] - b[i]
+
+
 @jit_reordered
 def _inner_product(a: F64, b: F64) -> float:
     total = 0.0
@@ -177,17 +187,17 @@ def _inner_product(a: F64, b: F64) -> float:
 @jit
 def _gram_blocks(first: int, last: int, x: F64, parts: F64) -> None:
     """Fill ``parts[i, j, block]`` for j <= i."""
-    count, n = len(x) - 1, x.shape[1]
-    scratch = np.empty((count, COLUMNS_PER_BLOCK))
+    count = len(x) - 1
+    differences = np.empty((count, COLUMNS_PER_BLOCK))
     for block in range(first, last):
         start = block * COLUMNS_PER_BLOCK
-        columns = min(n - start, COLUMNS_PER_BLOCK)
+        end = min(start + COLUMNS_PER_BLOCK, x.shape[1])
         for i in range(count):
-            for c in range(columns):
-                scratch[i, c] = x[i + 1, start + c] - x[i, start + c]
-        for i in range(count):
+            _subtract(x[i + 1, start:end], x[i, start:end], differences[i])
             for j in range(i + 1):
-                parts[i, j, block] = _inner_product(scratch[i, :columns], scratch[j, :columns])
+                parts[i, j, block] = _inner_product(
+                    differences[i, : end - start], differences[j, : end - start]
+                )
 
 
 def difference_gram(x: F64, threads: int) -> F64:
@@ -212,15 +222,13 @@ def difference_gram(x: F64, threads: int) -> F64:
 @jit_reordered
 def _sum(values: F64) -> float:
     total = 0.0
-    for value in values:
-        total += value
+    for i in range(len(values)):
+        total += values[i]
     return total
 
 
 @jit
-def _combine_blocks(
-    first: int, last: int, coefficients: F64, x: F64, y: F64, sums: F64
-) -> None:
+def _combine_blocks(first: int, last: int, coefficients: F64, x: F64, y: F64, sums: F64) -> None:
     for block in range(first, last):
         start = block * COLUMNS_PER_BLOCK
         out = y[start : start + COLUMNS_PER_BLOCK]

@@ -6,6 +6,7 @@ file that cannot be read or written, 2 wrong usage, 3 not converged, 130 interru
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ _USAGE = 2
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command with these arguments (by default the process's own), then exit."""
+    _replace_closed_streams()
     if any(find_spec(name) is None for name in ("typer", "rich")):
         print(
             "fastmml: the command needs typer and rich: pip install 'fastmml[cli]'",
@@ -24,3 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from fastmml.cli._app import app
 
     app(args=arguments, prog_name="fastmml")
+
+
+def _replace_closed_streams() -> None:
+    """Python has None for a stream that was closed before it started (``>&-`` in a shell)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            null = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (stays open)
+            setattr(sys, name, null)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -46,13 +46,6 @@ def _visible(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def notes_stream() -> TextIO | None:
-    """Where to say what was done: not into a pipe, and nowhere without a terminal."""
-    return next((stream for stream in (sys.stdout, sys.stderr) if stream.isatty()), None)
-
-
 def note(text: str) -> None:
-    """Print text for a person, if there is one."""
-    stream = notes_stream()
-    if stream is not None:
-        print(text, file=stream)
+    """Say what was done: on a terminal below the table, else beside what goes into a pipe."""
+    print(text, file=sys.stdout if sys.stdout.isatty() else sys.stderr)

@@ -23,8 +23,10 @@ _SMALLEST = sys.float_info.min
 
 
 def _bar(*columns: ProgressColumn) -> Progress:
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
+    silent = not sys.stderr.isatty()
+    # A disabled bar still ends with a newline in some versions of rich; a quiet console does not.
+    console = Console(stderr=True, quiet=silent)
+    return Progress(*columns, console=console, transient=True, disable=silent)
 
 
 class Bytes:

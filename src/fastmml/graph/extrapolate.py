@@ -30,8 +30,7 @@ class Extrapolation:
     def __init__(self, n: int, threads: int) -> None:
         self._window = np.empty((WINDOW, n))
         self._rows = list(self._window)
-        self._before = np.empty(n)  #: the iterate that the trial replaced
-        self._change = np.inf  #: of the step to that iterate
+        self._change = np.inf  #: of the last step before the trial
         self._is_trial = False
         self._last = 0
         self._threads = threads
@@ -51,28 +50,27 @@ class Extrapolation:
         rejected = self._is_trial and not change <= self._change
         self._is_trial = False
         if rejected:
-            return self._restart(self._before)
+            return self._go_back()
         self._last += 1
         if self._last == WINDOW - 1:
             return self._extrapolate(change)
         return self._rows[self._last]
 
-    def _restart(self, iterate: F64) -> F64:
+    def _go_back(self) -> F64:
+        """Start the window anew from the iterate before the trial, which its last row still holds."""
         self._last = 0
-        self._rows[0][:] = iterate
+        self._rows[0][:] = self._rows[-1]
         return self._rows[0]
 
     def _extrapolate(self, change: float) -> F64:
         weights = _smallest_combination(kernels().difference_gram(self._window, self._threads))
-        self._before[:] = self._rows[-1]
-        self._change = change
-        trial = np.empty_like(self._before)
+        trial = self._rows[0]
         total = kernels().combine(weights, self._window[1:], trial, self._threads)
         if not 0 < total < np.inf:
-            return self._restart(self._before)
-        self._is_trial = True
+            return self._go_back()
         trial /= total
-        return self._restart(trial)
+        self._last, self._is_trial, self._change = 0, True, change
+        return trial
 
 
 def _smallest_combination(gram: F64) -> F64:

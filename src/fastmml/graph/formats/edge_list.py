@@ -60,9 +60,9 @@ def read(
         for block in streams.blocks(source, progress):
             reader.take(np.frombuffer(block, np.uint8))
         return reader.finish()
-    except GraphFormatError:
-        raise
-    except (ValueError, OverflowError, EOFError) as error:
+    except (ValueError, OverflowError, csv.Error) as error:
+        if isinstance(error, GraphFormatError) and str(error).startswith(_name_of(source)):
+            raise
         raise GraphFormatError(f"{_name_of(source)}: {error}") from error
 
 
@@ -220,7 +220,7 @@ def _guess_delimiter(line: str, name: str) -> str:
 def _split(line: str, delimiter: str) -> list[str]:
     if delimiter == " ":
         return line.split()
-    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter))]
+    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
 
 
 def _has_integer_ids(fields: list[str]) -> bool:

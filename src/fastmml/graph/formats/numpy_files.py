@@ -23,7 +23,7 @@ def read_npz(path: str | os.PathLike[str]) -> Graph:
     the links out of node i.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             if "format" not in arrays:
                 return _from_rows(dict(arrays))
         import scipy.sparse

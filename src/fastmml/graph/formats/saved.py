@@ -147,13 +147,21 @@ def _verify(body: memoryview, crcs: list[int]) -> None:
     starts = range(0, len(body), _BLOCK_BYTES)
     if len(starts) != len(crcs):
         raise GraphFormatError("the header is damaged: it has too few or too many checksums")
+    for at, crc, expected in zip(starts, _crcs(body, starts), crcs, strict=True):
+        if crc != expected:
+            raise GraphFormatError(
+                f"damaged: the checksum of bytes {at} and on of the arrays is wrong"
+            )
+
+
+def _crcs(body: memoryview, starts: range) -> list[int]:
+    def crc(at: int) -> int:
+        return zlib.crc32(body[at : at + _BLOCK_BYTES])
+
+    if len(starts) <= 1:
+        return [crc(at) for at in starts]
     with ThreadPoolExecutor(get_num_threads()) as pool:
-        found = pool.map(lambda at: zlib.crc32(body[at : at + _BLOCK_BYTES]), starts)
-        for at, crc, expected in zip(starts, found, crcs, strict=True):
-            if crc != expected:
-                raise GraphFormatError(
-                    f"damaged: the checksum of bytes {at} and on of the arrays is wrong"
-                )
+        return list(pool.map(crc, starts))
 
 
 def _array(mapped: mmap.mmap, start: int, size: int, entry: dict[str, Any]) -> NDArray[Any]:

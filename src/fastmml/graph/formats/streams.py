@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import importlib
 import io
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -32,18 +35,20 @@ def blocks(
 ) -> Iterator[memoryview]:
     """Yield the decompressed text in blocks of whole lines (the last may lack its newline).
 
-    A block is valid until the next one is asked for. The next block is read, and decompressed, on
-    a thread of its own while the caller works on this one.
+    A block is valid until the next one is asked for. The next block of a file is read, and
+    decompressed, on a thread of its own while the caller works on this one; a pipe, which may
+    stall, is read on the calling thread, where Ctrl-C reaches it.
     """
     with ExitStack() as stack:
         raw, total = _open(source, stack)
         stream = _decompressed(raw, stack)
-        reader = stack.enter_context(ThreadPoolExecutor(1))
+        reader = stack.enter_context(ThreadPoolExecutor(1)) if total is not None else None
+        done = 0
         filling, idle = bytearray(BLOCK_BYTES), bytearray(BLOCK_BYTES)
         size = _fill(stream, filling, 0)
         while size:
-            complete = len(filling) > size  # the stream ended before the buffer did
-            end = size if complete else filling.rfind(b"\n", 0, size) + 1
+            ended = len(filling) > size  # before the buffer was full
+            end = size if ended else filling.rfind(b"\n", 0, size) + 1
             if end == 0:
                 filling = _grown(filling)
                 size = _fill(stream, filling, size)
@@ -52,11 +57,13 @@ def blocks(
             if len(idle) < len(filling):
                 idle = bytearray(len(filling))
             idle[: len(tail)] = tail
-            ahead = reader.submit(_fill, stream, idle, len(tail)) if not complete else None
+            if reader is not None:
+                ahead = reader.submit(_fill, stream, idle, len(tail))
             yield memoryview(filling)[:end]
+            done += end
             if progress is not None:
-                progress(_position(raw), total)
-            size = ahead.result() if ahead is not None else 0
+                progress(done if total is None else raw.tell(), total)
+            size = _fill(stream, idle, len(tail)) if reader is None else ahead.result()
             filling, idle = idle, filling
 
 
@@ -89,46 +96,59 @@ def _open(source: Any, stack: ExitStack) -> tuple[io.BufferedReader, int | None]
     return io.BufferedReader(source), None
 
 
-def _position(raw: io.BufferedReader) -> int:
-    try:
-        return raw.tell()
-    except OSError:
-        return 0  # a pipe has no position
+class _Decompressor:
+    """A compressed stream whose damage is a GraphFormatError."""
+
+    def __init__(self, stream: Readable, error: type[Exception]) -> None:
+        self._stream = stream
+        self._errors = (error, EOFError, zlib.error, gzip.BadGzipFile)
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read up to the buffer's length; 0 at the end."""
+        try:
+            return self._stream.readinto(buffer)
+        except self._errors as error:
+            raise GraphFormatError(f"the compressed data are damaged: {error}") from error
 
 
 def _decompressed(raw: io.BufferedReader, stack: ExitStack) -> Readable:
     """Recognise compression by its first bytes, whatever the name of the file."""
     start = raw.peek(4)[:4]
     if start.startswith(b"\x1f\x8b"):
-        igzip = _import("isal.igzip", ".gz")
-        return cast(Readable, stack.enter_context(igzip.IGzipFile(fileobj=raw, mode="rb")))
+        igzip = _import_igzip()
+        file = stack.enter_context(igzip.IGzipFile(fileobj=raw, mode="rb"))
+        return _Decompressor(file, igzip.igzip_lib.IsalError)
     if start == b"\x28\xb5\x2f\xfd":
-        zstandard = _import("zstandard", ".zst")
-        reader = zstandard.ZstdDecompressor().stream_reader(
-            raw, read_across_frames=True, closefd=False
-        )
-        return cast(Readable, stack.enter_context(reader))
+        zstd = _import_zstd()
+        return _Decompressor(stack.enter_context(zstd.ZstdFile(raw, "rb")), zstd.ZstdError)
     return raw
 
 
 def compressor(suffix: str, file: BinaryIO, stack: ExitStack) -> BinaryIO:
     """Wrap a file in the compression that a suffix names, or return it as it is."""
     if suffix == ".gz":
-        igzip = _import("isal.igzip", ".gz")
-        return cast(BinaryIO, stack.enter_context(igzip.IGzipFile(fileobj=file, mode="wb")))
+        return cast(
+            BinaryIO, stack.enter_context(_import_igzip().IGzipFile(fileobj=file, mode="wb"))
+        )
     if suffix == ".zst":
-        writer = _import("zstandard", ".zst").ZstdCompressor().stream_writer(file, closefd=False)
-        return cast(BinaryIO, stack.enter_context(writer))
+        return cast(BinaryIO, stack.enter_context(_import_zstd().ZstdFile(file, "wb")))
     return file
 
 
-def _import(name: str, suffix: str) -> Any:
-    import importlib
-
+def _import_igzip() -> Any:
     try:
-        return importlib.import_module(name)
+        from isal import igzip
     except ImportError as error:
-        package = name.partition(".")[0]
-        raise ImportError(
-            f'{suffix} files need {package}: pip install "fastmml[cli]"'
-        ) from error
+        raise ImportError('.gz files need isal: pip install "fastmml[cli]"') from error
+    return igzip
+
+
+def _import_zstd() -> Any:
+    """Import the standard library's module, or its backport to older Pythons."""
+    if sys.version_info >= (3, 14):
+        return importlib.import_module("compression.zstd")
+    try:
+        from backports import zstd
+    except ImportError as error:
+        raise ImportError('.zst files need backports.zstd: pip install "fastmml[cli]"') from error
+    return zstd

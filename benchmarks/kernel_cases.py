@@ -1,0 +1,243 @@
+"""A call of every kernel on a fixed small input, for counting its instructions.
+
+``python -m benchmarks.kernel_cases`` calls them all, in the order of `CASES`, with the C function
+``getppid`` before and after each counted call: `benchmarks.instructions` runs it under callgrind
+and has the counts written whenever that function is entered.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmml import _backend
+from fastmml._kernels import TILE_EDGES, EdgeFormat, Kernels
+
+Call = Callable[[], object]
+
+#: Two tiles of edges, and so few nodes that rows are long enough to show in the counts.
+NODES, EDGES = 1 << 12, TILE_EDGES + 5000
+SHIFT = 9
+BUCKETS, TILES = NODES >> SHIFT, 2
+VECTORS = 4
+LINES = 4000
+THREADS = 1
+
+
+def scrambled(count: int, salt: int) -> NDArray[np.uint64]:
+    """Numbers that look random and are the same everywhere and in every version of NumPy."""
+    x = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15 + 2 * salt)
+    x ^= x >> np.uint64(29)
+    return x * np.uint64(0xBF58476D1CE4E5B9) >> np.uint64(32)
+
+
+def node_ids(salt: int) -> NDArray[np.uint32]:
+    """Ids of `EDGES` nodes, low ones more often, as in a web graph."""
+    uniform = scrambled(EDGES, salt) % np.uint64(NODES)
+    return (uniform * uniform // np.uint64(NODES)).astype(np.uint32)
+
+
+def reals(shape: tuple[int, ...], salt: int) -> NDArray[np.float64]:
+    """Numbers between 0 and 1."""
+    return (scrambled(int(np.prod(shape)), salt) / 2**32).reshape(shape)
+
+
+def offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sums of the counts before each place, and of all."""
+    return np.concatenate([[0], np.cumsum(counts)])
+
+
+def in_rows() -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """Offsets and sources of the links into each node."""
+    src, dst = node_ids(1), node_ids(2)
+    return offsets(np.bincount(dst, minlength=NODES)), src[np.lexsort((src, dst))]
+
+
+def rank_pull(kernels: Kernels, weighted: bool = False) -> Call:
+    """A pass of PageRank."""
+    indptr, indices = in_rows()
+    weights = reals((EDGES,), 3) if weighted else None
+    uniform = np.full(1, 1 / NODES)
+    x, inverse = reals((NODES,), 4), reals((NODES,), 5)
+    contribution = x * inverse
+    repeats = np.zeros(NODES, np.uint8)  # every row is added up
+    y, following = np.empty(NODES), np.empty(NODES)
+    return lambda: kernels.rank_pull(
+        indptr, indices, weights, repeats, inverse, uniform, uniform, 0.85, 0.1, x, contribution, y,
+        following, THREADS,
+    )  # fmt: skip
+
+
+def difference_gram(kernels: Kernels) -> Call:
+    """Products of differences of vectors."""
+    x = reals((VECTORS + 1, NODES), 6)
+    return lambda: kernels.difference_gram(x, THREADS)
+
+
+def combine(kernels: Kernels) -> Call:
+    """A combination of vectors."""
+    coefficients, x, y = reals((VECTORS,), 7), reals((VECTORS, NODES), 8), np.empty(NODES)
+    return lambda: kernels.combine(coefficients, x, y, THREADS)
+
+
+def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """What the kernel of almost this name computes."""
+    tiles = np.arange(EDGES) // TILE_EDGES
+    cells = np.bincount(tiles * BUCKETS + (dst >> SHIFT), minlength=TILES * BUCKETS)
+    return cells.reshape(TILES, BUCKETS)
+
+
+def bucket_count(kernels: Kernels) -> Call:
+    """Count edges by bucket."""
+    dst, counts = node_ids(2), np.zeros((TILES, BUCKETS), np.int64)
+    return lambda: kernels.bucket_count(dst, SHIFT, counts, THREADS)
+
+
+def bucket_scatter(kernels: Kernels, weighted: bool = False) -> Call:
+    """Move edges into buckets."""
+    src, dst = node_ids(1), node_ids(2)
+    by_bucket = offsets(bucket_counts(dst).T.ravel())[:-1]
+    positions = np.ascontiguousarray(by_bucket.reshape(BUCKETS, TILES).T)
+    weights = reals((EDGES,), 3) if weighted else None
+    out_weights = np.empty(EDGES) if weighted else None
+    out_src, out_local = np.empty(EDGES, np.uint32), np.empty(EDGES, np.uint16)
+    return lambda: kernels.bucket_scatter(
+        src, dst, weights, SHIFT, positions, out_src, out_local, out_weights, THREADS
+    )
+
+
+def bucket_sort(kernels: Kernels, weighted: bool = False) -> Call:
+    """Sort the edges of each bucket."""
+    src, dst = node_ids(1), node_ids(2)
+    order = np.argsort(dst >> SHIFT, kind="stable")
+    bounds = offsets(np.bincount(dst >> SHIFT, minlength=BUCKETS))
+    local = (dst[order] & ((1 << SHIFT) - 1)).astype(np.uint16)
+    weights = reals((EDGES,), 3) if weighted else None
+    sources, indptr = src[order], np.empty(NODES + 1, np.int64)
+    return lambda: kernels.bucket_sort(SHIFT, bounds, local, sources, weights, indptr, THREADS)
+
+
+def out_strength(kernels: Kernels, weighted: bool = False) -> Call:
+    """Sum the weights of links out of each node."""
+    indices, strength = in_rows()[1], np.zeros(NODES)
+    weights = reals((EDGES,), 3) if weighted else None
+    return lambda: kernels.out_strength(indices, weights, strength)
+
+
+def mark_repeats(kernels: Kernels) -> Call:
+    """Find rows that repeat the one before: here every other one does."""
+    length = EDGES // NODES
+    rows = node_ids(1)[: NODES * length].reshape(NODES, length)
+    rows[1::2] = rows[::2]
+    indptr, repeats = np.arange(NODES + 1) * length, np.empty(NODES, np.uint8)
+    return lambda: kernels.mark_repeats(indptr, rows.reshape(-1), None, repeats, THREADS)
+
+
+def mark_ids(kernels: Kernels) -> Call:
+    """Mark the ids that occur."""
+    ids, present = node_ids(1), np.zeros(NODES, np.uint8)
+    return lambda: kernels.mark_ids(ids, present, THREADS)
+
+
+def relabel(kernels: Kernels) -> Call:
+    """Replace ids by their rank."""
+    table, ids = np.arange(NODES, dtype=np.uint32)[::-1].copy(), node_ids(1)
+    return lambda: kernels.relabel(table, ids, THREADS)
+
+
+def rmat_edges(kernels: Kernels) -> Call:
+    """Make edges of an R-MAT graph."""
+    src, dst = np.empty(EDGES // 8, np.uint32), np.empty(EDGES // 8, np.uint32)
+    return lambda: kernels.rmat_edges(16, 1, 0, src, dst, THREADS)
+
+
+def as_bytes(lines: list[str]) -> NDArray[np.uint8]:
+    """Bytes of the lines, each ended."""
+    return np.frombuffer("".join(f"{line}\n" for line in lines).encode(), np.uint8)
+
+
+def parse_edges(kernels: Kernels, weighted: bool = False, spans: bool = False) -> Call:
+    """Parse an edge list."""
+    columns = [node_ids(1)[:LINES].tolist(), node_ids(2)[:LINES].tolist()]
+    if weighted:
+        columns.append(np.round(reals((LINES,), 3), 4).tolist())
+    text = as_bytes(["\t".join(map(str, line)) for line in zip(*columns, strict=True)])
+    form = EdgeFormat(spans, "\t", len(columns), weighted, "#%")
+    src, dst = np.empty(LINES, np.int64), np.empty(LINES, np.int64)
+    weights = np.empty(LINES) if weighted else None
+    return lambda: kernels.parse_edges(text, form, src, dst, weights, THREADS)
+
+
+def interner(kernels: Kernels) -> Call:
+    """Number the labels of an edge list and give them back."""
+    names = [f"package-{number}" for number in node_ids(1)[:LINES].tolist()]
+    text = as_bytes(names)
+    lengths = np.array([len(name) for name in names])
+    spans = offsets(lengths + 1)[:-1] << 32 | lengths
+    first, second = spans[0::2].copy(), spans[1::2].copy()
+    ids = np.empty((2, len(first)), np.uint32)
+
+    def call() -> None:
+        table = kernels.interner()
+        table.add(text, first, second, ids[0], ids[1])
+        table.labels()
+
+    return call
+
+
+#: Makers of calls. The first word of a name is the method of `Kernels` that is called.
+CASES: dict[str, Callable[[Kernels], Call]] = {
+    "rank_pull": rank_pull,
+    "rank_pull weighted": lambda kernels: rank_pull(kernels, weighted=True),
+    "difference_gram": difference_gram,
+    "combine": combine,
+    "bucket_count": bucket_count,
+    "bucket_scatter": bucket_scatter,
+    "bucket_scatter weighted": lambda kernels: bucket_scatter(kernels, weighted=True),
+    "bucket_sort": bucket_sort,
+    "bucket_sort weighted": lambda kernels: bucket_sort(kernels, weighted=True),
+    "out_strength": out_strength,
+    "out_strength weighted": lambda kernels: out_strength(kernels, weighted=True),
+    "mark_repeats": mark_repeats,
+    "mark_ids": mark_ids,
+    "relabel": relabel,
+    "rmat_edges": rmat_edges,
+    "parse_edges": parse_edges,
+    "parse_edges weighted": lambda kernels: parse_edges(kernels, weighted=True),
+    "parse_edges spans": lambda kernels: parse_edges(kernels, spans=True),
+    "interner": interner,
+}
+#: Methods of `Kernels` that compute nothing.
+NOT_COUNTED = {"name", "isa", "get_num_threads", "set_num_threads"}
+
+
+def uncounted_kernels() -> set[str]:
+    """Methods of `Kernels` that no case calls."""
+    methods = {name for name in vars(Kernels) if not name.startswith("_")}
+    return methods - NOT_COUNTED - {name.split()[0] for name in CASES}
+
+
+def count(call: Call) -> None:
+    """Make a call between two marks."""
+    mark = os.getppid
+    mark()
+    call()
+    mark()
+
+
+def main() -> None:
+    """Count an empty call, then every case; each after a first call that is not counted."""
+    gc.disable()
+    kernels = _backend.kernels()
+    count(lambda: None)
+    for make in CASES.values():
+        make(kernels)()
+        count(make(kernels))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The numba backend: every kernel in Python, compiled for the CPU at hand on first use.
+
+It needs no compiler at install, and is what the compiled backend is tested against. The compiled
+code is kept in numba's cache (see ``NUMBA_CACHE_DIR``), so that only the first run waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
+
+from fastmml._numba import _blocks, build, rank, rmat, text
+from fastmml._numba.intern import NumbaInterner
+
+__all__ = ["NumbaInterner", "NumbaKernels"]
+
+
+class NumbaKernels:
+    """See `fastmml._kernels.Kernels`."""
+
+    name = "numba"
+
+    get_num_threads = staticmethod(_blocks.get_num_threads)
+    set_num_threads = staticmethod(_blocks.set_num_threads)
+
+    rank_pull = staticmethod(rank.rank_pull)
+    difference_gram = staticmethod(rank.difference_gram)
+    combine = staticmethod(rank.combine)
+
+    bucket_count = staticmethod(build.bucket_count)
+    bucket_scatter = staticmethod(build.bucket_scatter)
+    bucket_sort = staticmethod(build.bucket_sort)
+    out_strength = staticmethod(build.out_strength)
+    mark_repeats = staticmethod(build.mark_repeats)
+    mark_ids = staticmethod(build.mark_ids)
+    relabel = staticmethod(build.relabel)
+    rmat_edges = staticmethod(rmat.rmat_edges)
+
+    parse_edges = staticmethod(text.parse_edges)
+
+    @property
+    def isa(self) -> str:
+        """The CPU that numba compiles for, in LLVM's words."""
+        return os.environ.get("NUMBA_CPU_NAME") or str(llvm.get_host_cpu_name())
+
+    def interner(self) -> NumbaInterner:
+        """See `fastmml._kernels.Kernels.interner`."""
+        return NumbaInterner()

@@ -1,0 +1,109 @@
+"""Options and arguments that several commands share, and how their values are checked."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastmml.cli._output import WRITERS
+from fastmml.graph.formats import COMPRESSIONS, SUFFIXES
+
+
+class Ids(StrEnum):
+    """How node ids are read."""
+
+    auto = "auto"
+    int = "int"
+    str = "str"
+
+
+class Backend(StrEnum):
+    """Which kernels run."""
+
+    native = "native"
+    numba = "numba"
+
+
+class Format(StrEnum):
+    """The formats of `fastmml.read_graph`."""
+
+    edges = "edges"
+    fastmml = "fastmml"
+    npz = "npz"
+    npy = "npy"
+    mtx = "mtx"
+
+
+_DELIMITERS = {"\\t": "\t", "tab": "\t", "space": " "}
+
+
+def _delimiter(text: str | None) -> str | None:
+    return text if text is None else _DELIMITERS.get(text, text)
+
+
+def ranks_path(path: Path | None) -> Path | None:
+    """Refuse a file of ranks with an unknown suffix, before any work is done."""
+    if path is not None and path.suffix.lower() not in WRITERS:
+        raise typer.BadParameter(f"expected a name in {' '.join(WRITERS)}, got {path.name!r}")
+    return path
+
+
+def graph_path(path: Path) -> Path:
+    """Refuse a file of a graph with an unknown suffix, before any work is done."""
+    plain = path.with_suffix("") if path.suffix in COMPRESSIONS else path
+    if plain.suffix.lower() not in SUFFIXES:
+        raise typer.BadParameter(f"expected a name in {' '.join(SUFFIXES)}, got {path.name!r}")
+    return path
+
+
+_INPUT = "Input (all but --format apply to edge lists)"
+
+# Options that several commands have.
+GraphFile = Annotated[str, typer.Argument(metavar="GRAPH", help="A file; - is standard input.")]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("--format", help="By default, by the file's suffix.", rich_help_panel=_INPUT),
+]
+DelimiterOption = Annotated[
+    str | None,
+    typer.Option(
+        callback=_delimiter,
+        help="One character, or tab or space. By default found from the text.",
+        rich_help_panel=_INPUT,
+    ),
+]
+HeaderOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Does the first line name columns? By default found from the text.",
+        rich_help_panel=_INPUT,
+    ),
+]
+WeightedOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--weighted/--unweighted",
+        help="Is the third column a weight? By default yes, if there are exactly three.",
+        rich_help_panel=_INPUT,
+    ),
+]
+IdsOption = Annotated[
+    Ids, typer.Option(help="Are node ids integers or text?", rich_help_panel=_INPUT)
+]
+NumNodesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Ids are 0 to N - 1. By default the nodes are the ids that occur.",
+        rich_help_panel=_INPUT,
+    ),
+]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="By default, all that OpenMP uses.")]
+BackendOption = Annotated[
+    Backend | None, typer.Option(help="Which kernels run. By default native, if installed.")
+]

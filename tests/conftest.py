@@ -1,0 +1,51 @@
+"""Fixtures that several test modules use."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+
+import fastmml as fm
+from fastmml import _backend
+from fastmml._kernels import Kernels
+
+
+def _variant_names() -> list[str]:
+    """Every backend that is installed, at every CPU level that this machine runs."""
+    if not _backend.has_native():
+        return ["numba"]
+    levels = importlib.import_module("fastmml._native").isa_levels()
+    return [f"native-{isa}" for isa in levels] + ["numba"]
+
+
+@pytest.fixture(scope="session", params=_variant_names())
+def variant(request: pytest.FixtureRequest) -> Kernels:
+    """The kernels of one backend at one CPU level."""
+    name, _, isa = request.param.partition("-")
+    return _backend.load(name, isa or None)
+
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Real data beside the checkout, or where FASTMML_DATA says."""
+    folder = Path(os.environ.get("FASTMML_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no data folder at {folder} (set FASTMML_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session", params=["debian12", "cnr-2000", "rmat-16", "rmat-20"])
+def shared_graph(request: pytest.FixtureRequest) -> fm.Graph:
+    """Graphs of the size that users have."""
+    if request.param == "debian12":
+        return fm.read_graph(ROOT / "examples" / "debian12.tsv.zst")
+    if request.param == "cnr-2000":
+        folder = request.getfixturevalue("data_folder")
+        return fm.read_graph(folder / "cnr-2000" / "cnr-2000.npz")
+    return fm.rmat(int(request.param.partition("-")[2]))

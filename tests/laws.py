@@ -1,0 +1,40 @@
+"""What the tests of the kernels share: rounding errors, numbers of threads, ways to hold arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Numbers of threads whose results must have the same bits; 7 is more than most machines have.
+THREADS = (1, 2, 3, 7)
+
+UNIT_ROUNDOFF = 2.0**-53
+
+
+def gamma(roundings: Any) -> Any:
+    """Relative error that so many roundings can add up to (Higham, Accuracy and Stability, 3.1)."""
+    return roundings * UNIT_ROUNDOFF / (1 - roundings * UNIT_ROUNDOFF)
+
+
+def assert_same_for_all_threads(run: Callable[[int], tuple[Any, ...]]) -> None:
+    """``run(threads)`` returns arrays and numbers that have the same bits for all threads."""
+    expected = [np.asarray(part).tobytes() for part in run(THREADS[0])]
+    for threads in THREADS[1:]:
+        assert [np.asarray(part).tobytes() for part in run(threads)] == expected
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only copy."""
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+def mapped(array: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Return a read-only copy that lives in a file."""
+    array.tofile(path)
+    return np.memmap(path, array.dtype, "r", shape=array.shape)

@@ -1,0 +1,309 @@
+/* The calls of scenarios.h. Inputs and outputs are static arrays of exact length, so that all
+ * counted memory is the library's own and the sanitizers see every step over an end. */
+#include "scenarios.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    NODES = 3000,
+    DEGREE = 50,
+    LINKS = NODES * DEGREE, /* three tiles and three blocks of rank_pull */
+    SHIFT = 8,
+    BUCKETS = (NODES >> SHIFT) + 1,
+    TILES = (LINKS + FML_TILE_EDGES - 1) / FML_TILE_EDGES,
+    VECTORS = 4,
+    SCALE = 10,
+    LINES = 5000, /* more strings and bytes than an interner starts with room for */
+    LINE_BYTES = 48,
+};
+
+static int64_t indptr[NODES + 1];
+static uint32_t sources[LINKS], targets[LINKS];
+static double link_weights[LINKS], vectors[(VECTORS + 1) * NODES];
+static int64_t tile_places[TILES * BUCKETS], bounds[BUCKETS + 1];
+static uint32_t bucket_sources[LINKS];
+static uint16_t bucket_targets[LINKS];
+static double bucket_weights[LINKS];
+static uint32_t node_table[NODES];
+static uint8_t repeated_rows[NODES];
+static char integer_text[LINES * LINE_BYTES], string_text[LINES * LINE_BYTES];
+static ptrdiff_t integer_size, string_size;
+static int64_t span_first[LINES], span_second[LINES]; /* the strings of string_text */
+
+static uint32_t draw(uint32_t below)
+{
+    static uint64_t state = 1;
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(state >> 33) % below;
+}
+
+static void fold(uint64_t *digest, const void *data, size_t size)
+{
+    const unsigned char *bytes = data;
+    for (size_t i = 0; i < size; i++)
+        *digest = (*digest ^ bytes[i]) * 0x100000001b3u;
+}
+
+#define FOLD_ARRAY(digest, array) fold(digest, array, sizeof(array))
+
+static void prepare_graph(void)
+{
+    for (int i = 0; i <= NODES; i++)
+        indptr[i] = (int64_t)i * DEGREE;
+    for (int e = 0; e < LINKS; e++) {
+        sources[e] = draw(NODES);
+        targets[e] = draw(NODES);
+        link_weights[e] = draw(1000) / 8.0;
+    }
+    for (int i = 7; i < NODES; i += 7) { /* rows that repeat the row before */
+        memcpy(sources + indptr[i], sources + indptr[i - 1], DEGREE * sizeof *sources);
+        memcpy(link_weights + indptr[i], link_weights + indptr[i - 1],
+               DEGREE * sizeof *link_weights);
+    }
+    fml_mark_repeats(NODES, indptr, sources, link_weights, repeated_rows, 1);
+    for (int i = 0; i < NODES; i++)
+        node_table[i] = NODES - 1 - (uint32_t)i;
+    for (int i = 0; i < (VECTORS + 1) * NODES; i++)
+        vectors[i] = draw(1000) / 1024.0;
+}
+
+/* Where each tile starts to write in each bucket: bucket by bucket, tile by tile. */
+static void prepare_buckets(void)
+{
+    static int64_t counts[TILES * BUCKETS];
+    fml_bucket_count(LINKS, targets, SHIFT, BUCKETS, counts, 1);
+    int64_t place = 0;
+    for (int b = 0; b < BUCKETS; b++) {
+        bounds[b] = place;
+        for (int t = 0; t < TILES; t++) {
+            tile_places[t * BUCKETS + b] = place;
+            place += counts[t * BUCKETS + b];
+        }
+    }
+    bounds[BUCKETS] = place;
+}
+
+static fml_status parse_strings(int64_t *first, int64_t *second, fml_edge_report *report,
+                                int threads)
+{
+    const fml_edge_format format = {.kind = FML_SPANS, .delimiter = ',', .columns = 2};
+    return fml_parse_edges(string_text, string_size, format, LINES, first, second, NULL, report,
+                           threads);
+}
+
+static void prepare_text(void)
+{
+    for (int line = 0; line < LINES; line++) {
+        integer_size += snprintf(integer_text + integer_size, LINE_BYTES, "%u %u %u.5e-3\n",
+                                 draw(NODES), draw(NODES), draw(100));
+        string_size += snprintf(string_text + string_size, LINE_BYTES, "page-%u,\"site %u\"\n",
+                                draw(4000), draw(4000));
+    }
+    fml_edge_report report;
+    parse_strings(span_first, span_second, &report, 1);
+}
+
+void scenarios_prepare(void)
+{
+    prepare_graph();
+    prepare_buckets();
+    prepare_text();
+}
+
+/* ---- kernels -------------------------------------------------------------------------------- */
+
+static fml_status run_rank_pull(int threads, uint64_t *digest)
+{
+    static double y[NODES], next_contribution[NODES];
+    static double results[2];
+    const double one = 1.0 / NODES;
+    fml_status status = fml_variants()[0]->rank_pull_f64(
+        NODES, indptr, sources, link_weights, repeated_rows, vectors, &one, 0, &one, 0, 0.85, 0.1,
+        vectors + NODES, vectors, y, next_contribution, &results[0], &results[1], threads);
+    FOLD_ARRAY(digest, y);
+    FOLD_ARRAY(digest, next_contribution);
+    FOLD_ARRAY(digest, results);
+    return status;
+}
+
+static fml_status run_difference_gram(int threads, uint64_t *digest)
+{
+    static double gram[VECTORS * VECTORS];
+    fml_status status =
+        fml_variants()[0]->difference_gram_f64(VECTORS, NODES, vectors, gram, threads);
+    FOLD_ARRAY(digest, gram);
+    return status;
+}
+
+static fml_status run_combine(int threads, uint64_t *digest)
+{
+    static const double coefficients[VECTORS] = {1.5, -0.25, -0.5, 0.25};
+    static double y[NODES], total;
+    fml_status status =
+        fml_variants()[0]->combine_f64(VECTORS, NODES, coefficients, vectors, y, &total, threads);
+    FOLD_ARRAY(digest, y);
+    fold(digest, &total, sizeof total);
+    return status;
+}
+
+/* ---- building a graph ----------------------------------------------------------------------- */
+
+static fml_status run_bucket_count(int threads, uint64_t *digest)
+{
+    static int64_t counts[TILES * BUCKETS];
+    fml_status status = fml_bucket_count(LINKS, targets, SHIFT, BUCKETS, counts, threads);
+    FOLD_ARRAY(digest, counts);
+    return status;
+}
+
+static fml_status scatter(int threads)
+{
+    static int64_t positions[TILES * BUCKETS];
+    memcpy(positions, tile_places, sizeof positions);
+    return fml_bucket_scatter(LINKS, sources, targets, link_weights, SHIFT, BUCKETS, positions,
+                              bucket_sources, bucket_targets, bucket_weights, threads);
+}
+
+static fml_status run_bucket_scatter(int threads, uint64_t *digest)
+{
+    fml_status status = scatter(threads);
+    FOLD_ARRAY(digest, bucket_sources);
+    FOLD_ARRAY(digest, bucket_targets);
+    FOLD_ARRAY(digest, bucket_weights);
+    return status;
+}
+
+static fml_status run_bucket_sort(int threads, uint64_t *digest)
+{
+    static int64_t rows[NODES + 1];
+    fml_status status = scatter(threads);
+    if (status == FML_OK)
+        status = fml_bucket_sort(NODES, SHIFT, BUCKETS, bounds, bucket_targets, bucket_sources,
+                                 bucket_weights, rows, threads);
+    FOLD_ARRAY(digest, rows);
+    FOLD_ARRAY(digest, bucket_sources);
+    FOLD_ARRAY(digest, bucket_weights);
+    return status;
+}
+
+static fml_status run_out_strength(int threads, uint64_t *digest)
+{
+    (void)threads;
+    static double strength[NODES];
+    fml_status status = fml_out_strength(NODES, LINKS, sources, link_weights, strength);
+    FOLD_ARRAY(digest, strength);
+    return status;
+}
+
+static fml_status run_mark_repeats(int threads, uint64_t *digest)
+{
+    static uint8_t repeats[NODES];
+    fml_status status = fml_mark_repeats(NODES, indptr, sources, link_weights, repeats, threads);
+    FOLD_ARRAY(digest, repeats);
+    return status;
+}
+
+static fml_status run_mark_ids(int threads, uint64_t *digest)
+{
+    static uint8_t present[NODES];
+    memset(present, 0, sizeof present);
+    fml_status status = fml_mark_ids(LINKS, sources, present, threads);
+    FOLD_ARRAY(digest, present);
+    return status;
+}
+
+static fml_status run_relabel(int threads, uint64_t *digest)
+{
+    static uint32_t ids[LINKS];
+    memcpy(ids, sources, sizeof ids);
+    fml_status status = fml_relabel(LINKS, node_table, ids, threads);
+    FOLD_ARRAY(digest, ids);
+    return status;
+}
+
+static fml_status run_rmat_edges(int threads, uint64_t *digest)
+{
+    static uint32_t src[LINKS], dst[LINKS];
+    fml_status status = fml_rmat_edges(SCALE, 7, 0, LINKS, src, dst, threads);
+    FOLD_ARRAY(digest, src);
+    FOLD_ARRAY(digest, dst);
+    return status;
+}
+
+/* ---- reading text --------------------------------------------------------------------------- */
+
+static int64_t first[LINES], second[LINES];
+
+static fml_status run_parse_integers(int threads, uint64_t *digest)
+{
+    static double weights[LINES];
+    const fml_edge_format format = {
+        .kind = FML_INTEGERS, .delimiter = ' ', .columns = 3, .weighted = true, .comments = "#"};
+    fml_edge_report report;
+    fml_status status = fml_parse_edges(integer_text, integer_size, format, LINES, first, second,
+                                        weights, &report, threads);
+    FOLD_ARRAY(digest, first);
+    FOLD_ARRAY(digest, second);
+    FOLD_ARRAY(digest, weights);
+    fold(digest, &report.edges, sizeof report.edges);
+    return status;
+}
+
+static fml_status run_parse_spans(int threads, uint64_t *digest)
+{
+    fml_edge_report report;
+    fml_status status = parse_strings(first, second, &report, threads);
+    FOLD_ARRAY(digest, first);
+    FOLD_ARRAY(digest, second);
+    fold(digest, &report.edges, sizeof report.edges);
+    return status;
+}
+
+/* An interner that refused for want of memory is as good as before: asked again, it goes on. */
+static fml_status add_stubbornly(fml_interner *interner, uint32_t *first_ids, uint32_t *second_ids)
+{
+    fml_status status = FML_NO_MEMORY;
+    for (int attempt = 0; attempt < 2 && status == FML_NO_MEMORY; attempt++)
+        status = fml_interner_add(interner, string_text, LINES, span_first, span_second, first_ids,
+                                  second_ids);
+    return status;
+}
+
+static fml_status run_interner(int threads, uint64_t *digest)
+{
+    (void)threads;
+    static uint32_t first_ids[LINES], second_ids[LINES];
+    static int64_t offsets[2 * LINES + 1];
+    static char bytes[sizeof string_text];
+    fml_interner *interner = fml_interner_new();
+    if (!interner)
+        return FML_NO_MEMORY;
+    fml_status status = add_stubbornly(interner, first_ids, second_ids);
+    fml_interner_labels(interner, offsets, bytes);
+    fold(digest, offsets, (size_t)(fml_interner_size(interner) + 1) * sizeof *offsets);
+    fold(digest, bytes, (size_t)fml_interner_bytes(interner));
+    FOLD_ARRAY(digest, first_ids);
+    FOLD_ARRAY(digest, second_ids);
+    fml_interner_free(interner);
+    return status;
+}
+
+/* A kernel without its scenario does not compile; tests/test_native_trust.py asks the same of
+ * the other functions. */
+#define KERNEL_SCENARIO(name, real) {#name, run_##name},
+const scenario SCENARIOS[] = {
+    {"bucket_count", run_bucket_count},
+    {"bucket_scatter", run_bucket_scatter},
+    {"bucket_sort", run_bucket_sort},
+    {"out_strength", run_out_strength},
+    {"mark_repeats", run_mark_repeats},
+    {"mark_ids", run_mark_ids},
+    {"relabel", run_relabel},
+    {"rmat_edges", run_rmat_edges},
+    {"parse_edges, integers", run_parse_integers},
+    {"parse_edges, strings", run_parse_spans},
+    {"interner", run_interner},
+    FML_KERNELS_F64(KERNEL_SCENARIO) // every kernel of the list
+};
+const int SCENARIO_COUNT = sizeof SCENARIOS / sizeof *SCENARIOS;

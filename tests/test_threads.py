@@ -1,0 +1,90 @@
+"""The number of threads: one setting, shared with OpenMP's, that never changes a result."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import fastmml as fm
+from fastmml import _backend
+
+
+def has_openmp() -> bool:
+    if not _backend.has_native():
+        return False
+    native = importlib.import_module("fastmml._native")
+    return bool(native.build_info()["openmp"] == "yes")
+
+
+needs_openmp = pytest.mark.skipif(not has_openmp(), reason="needs a native build with OpenMP")
+
+#: The backends of this installation.
+INSTALLED = [name for name in _backend.BACKENDS if name != "native" or _backend.has_native()]
+
+
+def openmp_pools() -> set[int]:
+    """The numbers of threads of the OpenMP libraries in this process."""
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"}
+
+
+@needs_openmp
+def test_threadpoolctl_limits_native_kernels() -> None:
+    with fm.use_backend("native"), fm.threads(3):
+        with threadpool_limits(1):
+            assert fm.get_num_threads() == 1
+        with threadpool_limits(2, user_api="openmp"):
+            assert fm.get_num_threads() == 2
+        assert fm.get_num_threads() == 3
+
+
+@needs_openmp
+@pytest.mark.parametrize("num_threads", [1, 5])
+def test_threadpoolctl_shows_our_setting(num_threads: int) -> None:
+    with fm.use_backend("native"), fm.threads(num_threads):
+        assert num_threads in openmp_pools()
+
+
+@pytest.mark.parametrize("backend", INSTALLED)
+def test_setting_holds_in_its_block_and_its_thread(backend: str) -> None:
+    with fm.use_backend(backend):
+        before = fm.get_num_threads()
+        with contextlib.suppress(KeyError), fm.threads(1):
+            assert fm.get_num_threads() == 1
+            raise KeyError
+        assert fm.get_num_threads() == before
+
+
+@needs_openmp
+def test_setting_does_not_reach_other_threads() -> None:
+    before = fm.get_num_threads()
+    other = threading.Thread(target=fm.set_num_threads, args=(before + 1,))
+    other.start()
+    other.join()
+    assert fm.get_num_threads() == before
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.0, "2", True, None])
+def test_wrong_numbers_are_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match="num_threads: expected a positive integer"):
+        fm.set_num_threads(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("backend", INSTALLED)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_same_bits_on_any_number_of_threads(backend: str, weighted: bool) -> None:
+    links = 400_000  # several blocks of work
+    rng = np.random.default_rng(5)
+    src, dst = rng.integers(20_000, size=(2, links))
+    weights = rng.random(links) if weighted else None
+    scores = []
+    for num_threads in (1, 2, 3, 8):
+        with fm.use_backend(backend), fm.threads(num_threads):
+            graph = fm.Graph(src, dst, weights)
+            scores.append(fm.pagerank(graph, tol=1e-9).scores)
+    for others in scores[1:]:
+        np.testing.assert_array_equal(others, scores[0])
