@@ -38,9 +38,11 @@ edge_lists = st.integers(1, 200).flatmap(
 @given(edges=edge_lists, weighted=st.booleans())
 def test_holds_the_edges_it_was_given(edges, weighted):
     n, links = edges
-    src, dst, weights = (np.array(column, np.int64) for column in zip(*links, strict=True)) if (
-        links
-    ) else (np.empty(0, np.int64),) * 3
+    src, dst, weights = (
+        (np.array(column, np.int64) for column in zip(*links, strict=True))
+        if (links)
+        else (np.empty(0, np.int64),) * 3
+    )
     g = fm.Graph(src, dst, weights if weighted else None, num_nodes=n)
     expected = [(u, v, float(w) if weighted else 1.0) for u, v, w in links]
     assert triples(g) == sorted(expected)
@@ -57,7 +59,9 @@ def test_large_graph_on_every_variant(variant):
     with _backend.use_kernels(variant):
         g = fm.Graph(src, dst, weights, num_nodes=200_000)
     expected = sp.coo_array((weights, (dst, src)), shape=(200_000,) * 2).tocsr()
-    found = sp.csr_array((g.weights.copy(), g.indices.astype(np.int64), g.indptr.copy()), expected.shape)
+    found = sp.csr_array(
+        (g.weights.copy(), g.indices.astype(np.int64), g.indptr.copy()), expected.shape
+    )
     assert found.nnz == len(src)
     found.sum_duplicates()
     expected.sum_duplicates()
@@ -257,7 +261,13 @@ def test_dictionary_columns():
         (pa.table({"from": [1]}), ValueError, "expected one column 'to'"),
         (pa.table({"from": [1, None], "to": [1, 2]}), fm.GraphFormatError, "1 nulls"),
         (pa.table({"from": [1.5], "to": [1]}), fm.GraphFormatError, "integers or of text"),
-        (pl.DataFrame({"from": [2**64 - 1], "to": [1]}, schema={"from": pl.UInt64, "to": pl.UInt64}), fm.GraphFormatError, "beyond signed 64"),
+        (
+            pl.DataFrame(
+                {"from": [2**64 - 1], "to": [1]}, schema={"from": pl.UInt64, "to": pl.UInt64}
+            ),
+            fm.GraphFormatError,
+            "beyond signed 64",
+        ),
         ({"from": [1], "to": [2]}, TypeError, "__arrow_c_stream__"),
     ],
 )
@@ -292,7 +302,9 @@ def test_rmat_quadrants():
     g = fm.rmat(1, edge_factor=1 << 16, seed=0)
     counts = np.array([g.to_scipy()[i, j] for i in (0, 1) for j in (0, 1)]) / (1 << 17)
     expected = np.array([0.57, 0.19, 0.19, 0.05])
-    assert np.allclose(counts, expected, atol=0.01) or np.allclose(counts, expected[::-1], atol=0.01)
+    assert np.allclose(counts, expected, atol=0.01) or np.allclose(
+        counts, expected[::-1], atol=0.01
+    )
 
 
 def test_rmat_bounds():

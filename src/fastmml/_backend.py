@@ -20,6 +20,11 @@ BACKENDS = ("native", "numba")
 _chosen: ContextVar[Kernels | None] = ContextVar("fastmml_backend", default=None)
 
 
+def _numba_kernels() -> Kernels:
+    kernels: Kernels = importlib.import_module("fastmml._numba").NumbaKernels()
+    return kernels
+
+
 @cache
 def load(name: str, isa: str | None = None) -> Kernels:
     """Make the kernels of a backend; its own ImportError comes through."""
@@ -30,8 +35,7 @@ def load(name: str, isa: str | None = None) -> Kernels:
         raise ValueError(f"backend: expected one of {BACKENDS}, got {name!r}")
     if isa is not None:
         raise ValueError("isa: the numba backend compiles for the CPU at hand; leave isa out")
-    kernels = importlib.import_module("fastmml._numba").NumbaKernels()
-    return kernels
+    return _numba_kernels()
 
 
 def has_native() -> bool:

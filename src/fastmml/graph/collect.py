@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastmml import _check, _memory
 from fastmml._backend import get_num_threads, kernels
-from fastmml._kernels import F64, I64, U8, U32
+from fastmml._kernels import F64, I64, U8
 from fastmml.errors import GraphFormatError
 from fastmml.graph.build import EdgeChunk, Rows, build_rows
 from fastmml.graph.labels import from_utf8
@@ -62,7 +62,7 @@ class IntegerIds:
                 f"ids: expected ids from 0 to below num_nodes = {self._num_nodes}, got {wrong}"
             )
         kept = None if weights is None else _copy(weights, np.float64)
-        if 0 <= low and high < _check.MAX_NODES:
+        if low >= 0 and high < _check.MAX_NODES:
             self._chunks.append(EdgeChunk(_copy(src, np.uint32), _copy(dst, np.uint32), kept))
         else:
             self._wide.append((src.copy(), dst.copy(), kept))
@@ -140,8 +140,7 @@ class TextIds:
         labels = from_utf8(*self.labels())
         if num_nodes is not None and num_nodes != len(labels):
             raise GraphFormatError(
-                f"num_nodes: expected {len(labels)}, the number of distinct labels, "
-                f"got {num_nodes}"
+                f"num_nodes: expected {len(labels)}, the number of distinct labels, got {num_nodes}"
             )
         return rows_from_numbers(self.chunks, len(labels)), labels
 

@@ -162,7 +162,7 @@ def _signed(column: Any) -> NDArray[np.int64]:
     values = column.to_numpy()
     if values.dtype == np.uint64 and len(values) and values.max() > np.iinfo(np.int64).max:
         raise GraphFormatError(f"table: id {values.max()} is beyond signed 64-bit integers")
-    return values.astype(np.int64, copy=False)
+    return np.asarray(values, np.int64)
 
 
 def _text_chunks(pa: Any, column: Any) -> list[Any]:

@@ -57,7 +57,7 @@ class Extrapolation:
         return self._rows[self._last]
 
     def _go_back(self) -> F64:
-        """Start the window anew from the iterate before the trial, which its last row still holds."""
+        """Start anew from the iterate before the trial, which the last row still holds."""
         self._last = 0
         self._rows[0][:] = self._rows[-1]
         return self._rows[0]
@@ -82,5 +82,5 @@ def _smallest_combination(gram: F64) -> F64:
     coefficients = solution / (scale / scale.min())
     total = coefficients.sum()
     if not np.isfinite(total) or total == 0:
-        return np.eye(len(gram))[-1]
+        coefficients, total = np.eye(len(gram))[-1], 1.0
     return np.asarray(coefficients / total)

@@ -127,9 +127,7 @@ class Graph:
         )
 
     @classmethod
-    def from_arrow(
-        cls, table: Any, src: str, dst: str, weights: str | None = None
-    ) -> Graph:
+    def from_arrow(cls, table: Any, src: str, dst: str, weights: str | None = None) -> Graph:
         """Make a graph of two or three columns of a table (pandas, polars, pyarrow, duckdb, ...).
 
         Any object with ``__arrow_c_stream__`` will do. Columns of integers are node labels as in
@@ -205,8 +203,7 @@ class Graph:
         saved.write(self, path)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (*(np.asarray(a) for a in (self._indptr, self._indices)),
-                           self._weights, self.labels)
+        return _unpickle, (self._indptr, self._indices, self._weights, self.labels)
 
     def __repr__(self) -> str:
         parts = [f"num_nodes={self.num_nodes}", f"num_edges={self.num_edges}"]

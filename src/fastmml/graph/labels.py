@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ STRING = np.dtypes.StringDType()
 
 def as_labels(labels: Sequence[Hashable] | NDArray[Any]) -> NDArray[Any]:
     """Copy labels into an array of int64, of strings, or of objects; refuse repeated ones."""
-    values = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+    values: list[Any] = list(labels.tolist() if isinstance(labels, np.ndarray) else labels)
     if len(set(values)) != len(values):
         raise ValueError("labels: expected distinct labels, got repeated ones")
     if all(type(value) is int for value in values) and _fits_int64(values):
@@ -35,7 +36,7 @@ def from_utf8(offsets: NDArray[np.int64], letters: NDArray[np.uint8]) -> NDArray
     text = letters.tobytes()
     bounds = offsets.tolist()
     try:
-        words = [text[a:b].decode() for a, b in zip(bounds, bounds[1:], strict=False)]
+        words = [text[a:b].decode() for a, b in pairwise(bounds)]
     except UnicodeDecodeError as error:
         raise ValueError(f"labels: expected UTF-8 text, got {error.object!r}") from None
     return np.array(words, STRING)
@@ -68,7 +69,8 @@ class Labels:
 
     def at(self, ids: NDArray[np.integer[Any]]) -> list[Any]:
         """Labels of these nodes, as Python objects."""
-        return (ids if self.values is None else self.values[ids]).tolist()
+        names: list[Any] = (ids if self.values is None else self.values[ids]).tolist()
+        return names
 
     def ids(self, labels: Iterable[Hashable]) -> NDArray[np.int64]:
         """Ids of these labels; KeyError for one that no node has."""

@@ -145,7 +145,7 @@ def pagerank(
     jump = teleport if dangling is None else _distribution("dangling", dangling, g, columns=False)
     start = _distribution("x0", x0.scores if isinstance(x0, PageRankResult) else x0, g)
     if g.num_nodes == 0:
-        return _assemble(g, [], tolerance, np.shape(personalization)[1:])
+        return _assemble(g, [], tolerance, _shape(personalization)[1:])
     problem = _Problem(g, factor, tolerance, limit, callback)
     columns = max(teleport.shape[1], start.shape[1])
     if min(teleport.shape[1], start.shape[1]) not in (1, columns):
@@ -157,7 +157,7 @@ def pagerank(
         problem.solve(_column(teleport, i), _column(jump, i), _column(start, i))
         for i in range(columns)
     ]
-    several = np.ndim(personalization) == 2 or start.shape[1] > 1
+    several = len(_shape(personalization)) == 2 or start.shape[1] > 1
     return _assemble(g, solutions, tolerance, (columns,) if several else ())
 
 
@@ -177,9 +177,7 @@ def _distribution(name: str, value: Any, g: Graph, *, columns: bool = True) -> F
     if weights.ndim not in ((1, 2) if columns else (1,)):
         raise ValueError(f"{name}: expected shape (n,) or (n, k), got {weights.shape}")
     if len(weights) != g.num_nodes:
-        raise ValueError(
-            f"{name}: expected {g.num_nodes} values, one per node, got {len(weights)}"
-        )
+        raise ValueError(f"{name}: expected {g.num_nodes} values, one per node, got {len(weights)}")
     if weights.shape[1:] == (0,):
         raise ValueError(f"{name}: expected at least one column")
     if g.num_nodes == 0:
@@ -200,6 +198,10 @@ def _from_labels(value: Any, g: Graph) -> Any:
     labels: list[Hashable] = list(value)
     weights[g.ids(labels)] = [value[label] for label in labels]
     return weights
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return () if isinstance(value, Mapping) else np.shape(value)
 
 
 def _column(columns: F64, i: int) -> F64:

@@ -119,9 +119,9 @@ def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write a graph to a file, in the format that its suffix names.
 
     ``.fastmml`` (as `Graph.save`), ``.npz`` (SciPy sparse), ``.mtx`` (Matrix Market) or an edge
-    list ``.txt .tsv .csv .el .wel .edges``, plain or with ``.gz`` or ``.zst`` (needs pyarrow). Only ``.fastmml``
-    and edge lists keep labels; the others refuse a graph that has some. The file appears under
-    its name only when it is complete.
+    list (``.txt .tsv .csv .el .wel .edges``, plain or with ``.gz`` or ``.zst``; needs pyarrow).
+    Only ``.fastmml`` and edge lists keep labels; the others refuse a graph that has some. The
+    file appears under its name only when it is complete.
     """
     kind = _format_of(path, None)
     if kind == "npy":

@@ -6,6 +6,7 @@ import csv
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,9 +52,7 @@ class Options:
             )
 
 
-def read(
-    source: str | os.PathLike[str] | BinaryIO, options: Options, progress: Any
-) -> Graph:
+def read(source: str | os.PathLike[str] | BinaryIO, options: Options, progress: Any) -> Graph:
     """Read a graph from an edge list."""
     reader = _Reader(_name_of(source), options)
     try:
@@ -220,7 +219,10 @@ def _guess_delimiter(line: str, name: str) -> str:
 def _split(line: str, delimiter: str) -> list[str]:
     if delimiter == " ":
         return line.split()
-    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
+    return [
+        field.strip()
+        for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+    ]
 
 
 def _has_integer_ids(fields: list[str]) -> bool:
@@ -259,7 +261,7 @@ def _batches(pa: Any, graph: Graph) -> Any:
     """Record batches of edges, some rows of the graph at a time."""
     names = graph.labels
     bounds = _row_cuts(graph.indptr)
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         first, last = graph.indptr[start], graph.indptr[end]
         src = graph.indices[first:last].astype(np.int64)
         dst = np.repeat(np.arange(start, end), np.diff(graph.indptr[start : end + 1]))

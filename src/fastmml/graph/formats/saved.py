@@ -86,17 +86,18 @@ def _padded(size: int) -> int:
 
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _write_crcs(body: Iterable[memoryview]) -> list[int]:
     """CRC-32 of every block of the padded body."""
     crcs, crc, room = [], 0, _BLOCK_BYTES
     for piece in _with_padding(body):
-        while len(piece):
-            part, piece = piece[:room], piece[room:]
+        at = 0
+        while at < len(piece):
+            part = piece[at : at + room]
             crc = zlib.crc32(part, crc)
-            room -= len(part)
+            at, room = at + len(part), room - len(part)
             if room == 0:
                 crcs.append(crc)
                 crc, room = 0, _BLOCK_BYTES

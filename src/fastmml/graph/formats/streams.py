@@ -89,7 +89,7 @@ def _open(source: Any, stack: ExitStack) -> tuple[io.BufferedReader, int | None]
     if source == "-":
         return cast(io.BufferedReader, sys.stdin.buffer), None
     if isinstance(source, (str, os.PathLike)):
-        file = stack.enter_context(open(source, "rb"))
+        file = stack.enter_context(open(source, "rb"))  # noqa: SIM115 (the stack closes it)
         return file, os.fstat(file.fileno()).st_size or None
     if hasattr(source, "peek"):
         return source, None
