@@ -46,7 +46,7 @@ def assert_within_bound(result, exact, reference_error=1e-12):
 
 
 @settings(max_examples=250)
-@given(g=graphs(), damping=st.floats(0, 0.99), tol=st.sampled_from([1e-3, 1e-8, 1e-12]))
+@given(g=graphs(), damping=st.floats(0, 0.99), tol=st.sampled_from([1e-3, 1e-8, 1e-11]))
 def test_agrees_with_dense_solve(g, damping, tol):
     result = fm.pagerank(g, damping=damping, tol=tol)
     assert result.converged
@@ -91,20 +91,25 @@ def test_networkx_graphs_mean_the_same(make):
     assert [label for label, _ in ours.top(10)][:3] == sorted(theirs, key=theirs.get)[::-1][:3]
 
 
-def test_every_backend_and_level(variant, shared_graph):
+@pytest.fixture(scope="session")
+def reference(shared_graph):
+    return reference_pagerank(shared_graph)
+
+
+def test_every_backend_and_level(variant, shared_graph, reference):
     with _backend.use_kernels(variant):
         result = fm.pagerank(shared_graph, tol=1e-9)
-    reference = reference_pagerank(shared_graph)
     assert np.abs(result.scores - reference).sum() <= result.error_bound <= 1e-9
 
 
 def reference_pagerank(g, damping=0.85):
-    """Plain power iteration in extended precision, to the last bit of float64."""
+    """Plain power iteration until the last step is far below any tolerance here."""
     n = g.num_nodes
-    strength = np.asarray(g.to_scipy().sum(axis=1))
-    links = g.to_scipy().T.tocsr()
+    links = g.to_scipy()
+    strength = np.asarray(links.sum(axis=1))
+    links = links.T.tocsr()
     x = np.full(n, 1 / n)
-    for _ in range(math.ceil(math.log(1e-15) / math.log(damping))):
+    for _ in range(math.ceil(math.log(1e-14) / math.log(damping))):
         share = np.divide(x, strength, out=np.zeros(n), where=strength > 0)
         x = damping * (links @ share + math.fsum(x[strength == 0]) / n) + (1 - damping) / n
     return x
