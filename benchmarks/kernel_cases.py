@@ -64,10 +64,9 @@ def rank_pull(kernels: Kernels, weighted: bool = False) -> Call:
     uniform = np.full(1, 1 / NODES)
     x, inverse = reals((NODES,), 4), reals((NODES,), 5)
     contribution = x * inverse
-    repeats = np.zeros(NODES, np.uint8)  # every row is added up
     y, following = np.empty(NODES), np.empty(NODES)
     return lambda: kernels.rank_pull(
-        indptr, indices, weights, repeats, inverse, uniform, uniform, 0.85, 0.1, x, contribution, y,
+        indptr, indices, weights, inverse, uniform, uniform, 0.85, 0.1, x, contribution, y,
         following, THREADS,
     )  # fmt: skip
 
@@ -126,15 +125,6 @@ def out_strength(kernels: Kernels, weighted: bool = False) -> Call:
     indices, strength = in_rows()[1], np.zeros(NODES)
     weights = reals((EDGES,), 3) if weighted else None
     return lambda: kernels.out_strength(indices, weights, strength)
-
-
-def mark_repeats(kernels: Kernels) -> Call:
-    """Find rows that repeat the one before: here every other one does."""
-    length = EDGES // NODES
-    rows = node_ids(1)[: NODES * length].reshape(NODES, length)
-    rows[1::2] = rows[::2]
-    indptr, repeats = np.arange(NODES + 1) * length, np.empty(NODES, np.uint8)
-    return lambda: kernels.mark_repeats(indptr, rows.reshape(-1), None, repeats, THREADS)
 
 
 def mark_ids(kernels: Kernels) -> Call:
@@ -202,7 +192,6 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "bucket_sort weighted": lambda kernels: bucket_sort(kernels, weighted=True),
     "out_strength": out_strength,
     "out_strength weighted": lambda kernels: out_strength(kernels, weighted=True),
-    "mark_repeats": mark_repeats,
     "mark_ids": mark_ids,
     "relabel": relabel,
     "rmat_edges": rmat_edges,

@@ -1,6 +1,6 @@
 """Print how fast fastmml is beside its peers and beside what the machine can do.
 
-From the project's root, with the extra ``peers`` installed::
+From the project's root, with the extras ``test`` and ``peers`` installed::
 
     python -m benchmarks.report                         # all tables
     python -m benchmarks.report --plot docs/benchmarks  # and docs/benchmarks.png, .svg
@@ -139,7 +139,7 @@ def turn(entry: Contest, threads: int) -> Run:
 def beside_limit(links: Links, panel: Panel, limit: Limits) -> str:
     """Say how near to the machine's limits our passes over the links come.
 
-    A graph that fits into the caches, and rows that are known to repeat, can beat the limit.
+    A graph that fits into the caches can beat the limit.
     """
     graph = fm.Graph(links.src, links.dst, num_nodes=links.num_nodes)
     passes = fm.pagerank(graph, damping=DAMPING, tol=TARGET).iterations

@@ -1,6 +1,9 @@
-# The one list of numeric kernels, and how each becomes one object library per CPU level.
+# The one list of numeric kernels, and how they become an object library per element type and CPU
+# level.
 
-set(FML_KERNELS_F64 rank_pull difference_gram combine)
+set(FML_KERNELS rank_pull difference_gram combine)
+set(FML_REAL_f64 double)
+set(FML_REAL_f32 float)
 
 # Levels, worst first; dispatch.c tests for exactly the features that these flags turn on.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT MSVC)
@@ -15,17 +18,24 @@ else()
   set(FML_LEVELS portable)
 endif()
 
-# Adds to `target` every kernel at every level, their tables, and the dispatcher's list.
+# Compiles `sources` for one element type at one level, into `target`.
+function(fml_add_variant target type level sources)
+  set(library fml_${type}_${level})
+  add_library(${library} OBJECT ${sources})
+  target_compile_definitions(${library} PRIVATE
+    FML_REAL=${FML_REAL_${type}} FML_TYPE=${type} FML_ISA=${level})
+  target_compile_options(${library} PRIVATE ${FML_FLAGS_${level}})
+  target_link_libraries(${library} PRIVATE fml_options)
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${library}>)
+endfunction()
+
+# Adds to `target` every kernel in every variant, a table for each level, and the list of levels.
 function(fml_add_kernels target)
+  list(TRANSFORM FML_KERNELS REPLACE "(.+)" "csrc/kernels/\\1.c" OUTPUT_VARIABLE sources)
   set(variants "")
   foreach(level IN LISTS FML_LEVELS)
-    set(library fml_${level})
-    list(TRANSFORM FML_KERNELS_F64 REPLACE "(.+)" "csrc/kernels/\\1.c" OUTPUT_VARIABLE sources)
-    add_library(${library} OBJECT csrc/table.c ${sources})
-    target_compile_definitions(${library} PRIVATE FML_REAL=double FML_TYPE=f64 FML_ISA=${level})
-    target_compile_options(${library} PRIVATE ${FML_FLAGS_${level}})
-    target_link_libraries(${library} PRIVATE fml_options)
-    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${library}>)
+    fml_add_variant(${target} f64 ${level} "${sources};csrc/table.c")
+    fml_add_variant(${target} f32 ${level} "${sources}")
     string(APPEND variants "X(${level})")
   endforeach()
   target_compile_definitions(${target} PRIVATE "FML_VARIANTS=${variants}")

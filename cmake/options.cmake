@@ -14,7 +14,8 @@ endif()
 
 if(FASTMML_WERROR)
   target_compile_options(fml_options INTERFACE -Werror)
-  set(FML_CYTHON_ARGS -Wextra -Werror)
+  # Not -Wextra: Cython's own dispatch by dtype sets off its maybe_uninitialized.
+  set(FML_CYTHON_ARGS -Werror -X warn.unused=True)
 endif()
 
 if(FASTMML_SANITIZE)

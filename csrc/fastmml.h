@@ -33,43 +33,49 @@ void fml_set_num_threads(int threads);
 /* OpenMP's thread pool does not survive fork: the child runs every kernel on one thread. */
 void fml_after_fork_in_child(void);
 
-/* ---- kernels: one variant per real type and CPU level (kernels/) ------------------------- */
+/* ---- kernels: one variant per element type and CPU level (kernels/) ------------------------ */
 
-/* One pass of the PageRank map, y = damping (P'x + mass w) + (1 - damping) v.
+/* The types of the kernels for one element type; sums over vectors are double for every type.
+ *
+ * rank_pull: one pass of the PageRank map, y = damping (P'x + mass jump) + (1 - damping) teleport.
  * Row i of (indptr, indices, weights) lists the links into node i; weights may be NULL.
- * contribution[j] = x[j] / strength[j], or 0 for a dangling node. The strides (0 or 1) let one
- * number stand for a uniform vector. repeats comes from fml_mark_repeats. change = sum |y - x|; dangling_mass = sum of y over
- * dangling nodes (inverse_strength 0). */
-typedef fml_status fml_rank_pull_f64_fn(
-    ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */,
-    const double *weights /* in or NULL */, const uint8_t *repeats /* in, n; see below */,
-    const double *inverse_strength /* in, n */, const double *teleport /* in */, ptrdiff_t teleport_stride, const double *jump /* in */,
-    ptrdiff_t jump_stride, double damping, double mass, const double *x /* in, n */,
-    const double *contribution /* in, n */, double *y /* out, n */,
-    double *next_contribution /* out, n */, double *change /* out */,
-    double *dangling_mass /* out */, int threads);
+ * contribution[j] = x[j] * inverse_strength[j], and inverse_strength is 0 for a dangling node. The
+ * strides (0 or 1) let one number stand for a uniform vector. change = sum |y - x|; dangling_mass =
+ * sum of y over dangling nodes.
+ *
+ * difference_gram: gram[i][j] = <x[i+1] - x[i], x[j+1] - x[j]> for the rows of the (count + 1, n)
+ * array x; count is at least 1.
+ *
+ * combine: y = sum_k coefficients[k] * x[k], negative entries replaced by 0; total = sum y. y may
+ * be anything but a row of x. count is at least 1. */
+#define FML_KERNEL_TYPES(real, type)                                                              \
+    typedef fml_status fml_rank_pull_##type##_fn(                                                 \
+        ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */,     \
+        const double *weights /* in or NULL */, const real *inverse_strength /* in, n */,         \
+        const real *teleport /* in */, ptrdiff_t teleport_stride, const real *jump /* in */,      \
+        ptrdiff_t jump_stride, double damping, double mass, const real *x /* in, n */,            \
+        const real *contribution /* in, n */, real *y /* out, n */,                               \
+        real *next_contribution /* out, n */, double *change /* out */,                           \
+        double *dangling_mass /* out */, int threads);                                            \
+    typedef fml_status fml_difference_gram_##type##_fn(                                           \
+        ptrdiff_t count, ptrdiff_t n, const real *x /* in, (count + 1) n */,                      \
+        double *gram /* out, count * count */, int threads);                                      \
+    typedef fml_status fml_combine_##type##_fn(                                                   \
+        ptrdiff_t count, ptrdiff_t n, const double *coefficients /* in, count */,                 \
+        const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,         \
+        int threads);
 
-/* gram[i][j] = <x[i+1] - x[i], x[j+1] - x[j]> for the rows of the (count + 1, n) array x. */
-typedef fml_status fml_difference_gram_f64_fn(ptrdiff_t count, ptrdiff_t n,
-                                              const double *x /* in, (count + 1) n */,
-                                              double *gram /* out, count * count */, int threads);
+FML_KERNEL_TYPES(double, f64)
+FML_KERNEL_TYPES(float, f32)
 
-/* y = sum_k coefficients[k] * x[k], negative entries replaced by 0; total = sum y. */
-typedef fml_status fml_combine_f64_fn(ptrdiff_t count, ptrdiff_t n,
-                                      const double *coefficients /* in, count */,
-                                      const double *x /* in, count * n */, double *y /* out, n */,
-                                      double *total /* out */, int threads);
-
-/* The one list of kernels: name and element type. */
-#define FML_KERNELS_F64(X)  \
-    X(rank_pull, f64)       \
-    X(difference_gram, f64) \
-    X(combine, f64)
+/* The one list of kernels. */
+#define FML_KERNELS(X, type) X(rank_pull, type) X(difference_gram, type) X(combine, type)
 
 typedef struct fml_table {
     const char *isa;
-#define FML_FIELD(name, real) fml_##name##_##real##_fn *name##_##real;
-    FML_KERNELS_F64(FML_FIELD)
+#define FML_FIELD(name, type) fml_##name##_##type##_fn *name##_##type;
+    FML_KERNELS(FML_FIELD, f64)
+    FML_KERNELS(FML_FIELD, f32)
 #undef FML_FIELD
 } fml_table;
 
@@ -107,12 +113,6 @@ fml_status fml_bucket_sort(ptrdiff_t n, int shift, ptrdiff_t buckets,
  * summed with compensation: the error is a few ulp whatever the degree. */
 fml_status fml_out_strength(ptrdiff_t n, ptrdiff_t edges, const uint32_t *indices /* in */,
                             const double *weights /* in or NULL */, double *strength /* out, n */);
-
-/* repeats[i] = 1 if row i is not empty and equals row i - 1, links and weights, else 0. */
-fml_status fml_mark_repeats(ptrdiff_t n, const int64_t *indptr /* in, n + 1 */,
-                            const uint32_t *indices /* in */,
-                            const double *weights /* in or NULL */, uint8_t *repeats /* out, n */,
-                            int threads);
 
 /* present[id] = 1 for every id; ids are below the length of present, which starts as zeros. */
 fml_status fml_mark_ids(ptrdiff_t count, const uint32_t *ids /* in */, uint8_t *present /* out */,

@@ -35,9 +35,9 @@ static inline vec4 fml_keep_first(vec4 v, ptrdiff_t count)
 }
 
 /* Sums parts[0..count) by halves: the error grows with log(count), the order never changes. */
-static inline real fml_sum_pairwise(const real *parts, ptrdiff_t count)
+static inline double fml_sum_pairwise(const double *parts, ptrdiff_t count)
 {
-    real sum = 0;
+    double sum = 0;
     if (count <= 8) {
         for (ptrdiff_t i = 0; i < count; i++)
             sum += parts[i];

@@ -57,7 +57,7 @@ def test_rank_pull_stops_in_the_middle(threads: int) -> None:
     kernels = _backend.load("native")
     with interrupted():
         kernels.rank_pull(
-            *(indptr, indices, None, np.zeros(nodes, np.uint8), x, one, one),
+            *(indptr, indices, None, x, one, one),
             *(0.85, 0.0, x, x, y, np.empty(nodes), threads),
         )
     assert np.isnan(y).any()

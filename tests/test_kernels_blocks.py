@@ -63,8 +63,9 @@ def test_an_error_in_a_helper_is_raised_and_stops_the_others() -> None:
     assert len(calls) <= 1
 
 
-def test_an_error_in_the_caller_waits_for_the_helpers() -> None:
-    running, ended = threading.Event(), threading.Event()
+def test_an_error_in_the_caller_waits_for_the_range_under_way_and_no_other() -> None:
+    running = threading.Event()
+    ended: list[int] = []
 
     def work(first: int, last: int) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -72,11 +73,11 @@ def test_an_error_in_the_caller_waits_for_the_helpers() -> None:
             raise ValueError("wrong")
         running.set()
         time.sleep(0.05)
-        ended.set()
+        ended.append(first)
 
     with pytest.raises(ValueError, match="wrong"):
-        run_blocks(work, 1000, 2, 1)
-    assert ended.is_set()
+        run_blocks(work, 100, 2, 1)
+    assert len(ended) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no alarm")
@@ -90,11 +91,12 @@ def test_ctrl_c_stops_all_threads(threads: int) -> None:
 
     previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_REAL, 0.05)
+    start = time.monotonic()
     try:
         with pytest.raises(KeyboardInterrupt):
-            run_blocks(work, 10_000, threads, 1)
+            run_blocks(work, 2000, threads, 1)
+        assert time.monotonic() - start < 2.0  # 0.25 s, and patience with a busy machine
         done = len(calls)
-        assert done < 10_000
         time.sleep(0.05)
         assert len(calls) == done
     finally:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import UNIT_ROUNDOFF, assert_same_for_all_threads, frozen
 
-from fastmml._kernels import F64, I64, TILE_EDGES, U8, U16, U32, Kernels
+from fastmml._kernels import F64, I64, TILE_EDGES, U16, U32, Kernels
 
 # ---- from edges to rows ----
 
@@ -216,47 +216,18 @@ def test_out_strength_adds_small_weights_to_a_huge_one(variant: Kernels, huge_at
     assert_is_strength(variant, np.zeros(10_000, np.uint32), weights, 1)
 
 
-# ---- rows that repeat ----
-
-
-def repeats_of(
-    kernels: Kernels, rows: list[list[int]], weights: F64 | None, threads: int = 2
-) -> U8:
-    indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)])
-    indices = np.array([source for row in rows for source in row], np.uint32)
-    repeats = np.full(len(rows), 9, np.uint8)
-    held = None if weights is None else frozen(weights)
-    kernels.mark_repeats(frozen(indptr), frozen(indices), held, repeats, threads)
-    return repeats
-
-
-ROWS = st.lists(st.lists(st.integers(0, 1), max_size=3), min_size=1, max_size=30)
-
-
-@given(rows=ROWS)
+@given(
+    before=st.lists(st.integers(0, 9), max_size=8), after=st.lists(st.integers(0, 9), max_size=8)
+)
 @settings(deadline=None, max_examples=100)
-def test_mark_repeats_of_links(variant: Kernels, rows: list[list[int]]) -> None:
-    expected = [i > 0 and row == rows[i - 1] and row != [] for i, row in enumerate(rows)]
-    assert repeats_of(variant, rows, None).tolist() == expected
-
-
-@given(rows=ROWS, data=st.data())
-@settings(deadline=None, max_examples=100)
-def test_mark_repeats_of_weighted_links(
-    variant: Kernels, rows: list[list[int]], data: st.DataObject
+def test_out_strength_rounds_once_where_the_carry_is_exact(
+    variant: Kernels, before: list[int], after: list[int]
 ) -> None:
-    links = [[(source, data.draw(st.sampled_from([0.5, 2.0]))) for source in row] for row in rows]
-    weights = np.array([weight for row in links for _, weight in row], np.float64)
-    expected = [i > 0 and row == links[i - 1] and row != [] for i, row in enumerate(links)]
-    assert repeats_of(variant, rows, weights).tolist() == expected
-
-
-def test_mark_repeats_of_many_rows(variant: Kernels) -> None:
-    """Several blocks of rows, long rows that differ at their end only."""
-    rows = [[*range(20), 20 + (i // 3) % 2] for i in range(20_000)]
-    expected = [i > 0 and row == rows[i - 1] for i, row in enumerate(rows)]
-    assert repeats_of(variant, rows, None).tolist() == expected
-    assert_same_for_all_threads(lambda threads: (repeats_of(variant, rows, None, threads),))
+    """Small integers around a number in whose last place they are lost: the carry keeps them."""
+    weights = np.array([*before, 2**55, *after], np.float64)
+    strength = np.empty(1)
+    variant.out_strength(np.zeros(len(weights), np.uint32), weights, strength)
+    assert strength[0] == math.fsum(weights)
 
 
 # ---- ids ----
@@ -325,6 +296,21 @@ def rmat_edge(scale: int, seed: int, edge: int) -> tuple[int, int]:
     return scramble(row, scale, seed_key), scramble(column, scale, seed_key)
 
 
+def unmix(z: int) -> int:
+    """Inverse of `mix`."""
+    z ^= z >> 31 ^ z >> 62
+    z = z * pow(0x94D049BB133111EB, -1, 2**64) & WORD
+    z ^= z >> 27 ^ z >> 54
+    z = z * pow(0xBF58476D1CE4E5B9, -1, 2**64) & WORD
+    return z ^ z >> 30 ^ z >> 60
+
+
+def seed_of_draw(draw: int) -> int:
+    """A seed with which edge 0 draws this number first."""
+    key = unmix(draw << 32) - GOLDEN & WORD
+    return unmix(unmix(key)) - GOLDEN & WORD
+
+
 def make_edges(
     kernels: Kernels, scale: int, seed: int, first: int, count: int, threads: int = 2
 ) -> tuple[U32, U32]:
@@ -346,6 +332,16 @@ def test_rmat_edges_are_those_of_the_definition(
     src, dst = make_edges(variant, scale, seed, first, count)
     expected = [rmat_edge(scale, seed, first + e) for e in range(count)]
     assert list(zip(src.tolist(), dst.tolist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("limit", [2448131358, 3264175144, 4080218931, 2**32])
+def test_rmat_quadrants_have_exact_limits(variant: Kernels, limit: int) -> None:
+    for draw in (limit - 1, limit % 2**32):
+        seed = seed_of_draw(draw)
+        src, dst = make_edges(variant, 1, seed, 0, 1)
+        key = mix(seed + GOLDEN & WORD)
+        expected = [scramble(bit, 1, key) for bit in quadrant(draw)]
+        assert [src[0], dst[0]] == expected
 
 
 def test_rmat_edges_can_be_made_in_parts(variant: Kernels) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import assert_same_for_all_threads, frozen, gamma, mapped
 
-from fastmml._kernels import F64, I64, U8, U32, Kernels
+from fastmml._kernels import F64, I64, U32, Kernels
 
 #: Links and rows of a block in both backends: enough of them must be in the large examples.
 WORK_PER_BLOCK = 1 << 16
@@ -49,24 +49,11 @@ class Pass:
         """Row of every link."""
         return np.repeat(np.arange(self.nodes), np.diff(self.indptr))
 
-    @cached_property
-    def repeats(self) -> U8:
-        """Row by row, whether it equals the row before."""
-
-        def row(i: int) -> tuple[bytes, bytes]:
-            links = slice(self.indptr[i], self.indptr[i + 1])
-            weights = b"" if self.weights is None else self.weights[links].tobytes()
-            return self.indices[links].tobytes(), weights
-
-        rows = [row(i) for i in range(self.nodes)]
-        same = [i > 0 and rows[i] == rows[i - 1] and rows[i][0] != b"" for i in range(len(rows))]
-        return np.array(same, np.uint8)
-
     def run(self, kernels: Kernels, threads: int = 2) -> tuple[F64, F64, float, float]:
         """Return y, next_contribution, the change and the dangling mass."""
         y, following = np.full(self.nodes, -1.0), np.full(self.nodes, -1.0)
         change, dangling = kernels.rank_pull(
-            self.indptr, self.indices, self.weights, self.repeats, self.inverse_strength,
+            self.indptr, self.indices, self.weights, self.inverse_strength,
             self.teleport, self.jump, self.damping, self.mass, self.x, self.contribution,
             y, following, threads,
         )  # fmt: skip
@@ -186,7 +173,6 @@ def test_rank_pull_of_equal_rows(variant: Kernels) -> None:
     dst = np.repeat(np.arange(nodes, dtype=np.uint32), links)
     src[dst % 1000 == 999] += 1
     p = make_pass(src, dst, nodes, weighted=False)
-    assert p.repeats.sum() > 0.99 * nodes
     assert_is_pass(p, variant)
 
 
@@ -232,6 +218,52 @@ def test_rank_pull_lets_nan_and_infinity_through_to_the_targets_only(
     assert y.tobytes() == healthy.tobytes()
     np.testing.assert_array_equal(following, y * p.inverse_strength)
     assert not math.isfinite(change)
+
+
+# ---- single precision ----
+
+
+def gamma_single(roundings: int | I64) -> F64:
+    """Bound on the relative error of this many roundings to float32."""
+    product = np.asarray(roundings) * 2.0**-24
+    return product / (1 - product)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rank_pull_in_single_precision(variant: Kernels, weighted: bool) -> None:
+    p = large_pass(weighted)
+    reals = ("inverse_strength", "teleport", "jump", "x", "contribution")
+    single: dict[str, Any] = {name: getattr(p, name).astype(np.float32) for name in reals}
+    y, following = np.full((2, p.nodes), -1, np.float32)
+    change, dangling = variant.rank_pull(
+        p.indptr, p.indices, p.weights, single["inverse_strength"], single["teleport"],
+        single["jump"], p.damping, p.mass, single["x"], single["contribution"], y, following, 2,
+    )  # fmt: skip
+    expected, _ = p.expected()
+    error = gamma_single(np.diff(p.indptr) + OTHER_ROUNDINGS) * expected
+    assert (np.abs(y - expected) <= error).all()
+    assert (following == y * single["inverse_strength"]).all()
+    moved = np.abs(y.astype(float) - single["x"].astype(float)).sum()
+    assert abs(change - moved) <= gamma_single(4) * (y.sum(dtype=float) + moved)
+    lost = math.fsum(y[p.inverse_strength == 0])
+    assert abs(dangling - lost) <= gamma(p.nodes + 2) * lost
+
+
+@pytest.mark.parametrize("size", [1, 513, 20_001])
+def test_combinations_in_single_precision(variant: Kernels, size: int) -> None:
+    x = vectors(5, size).astype(np.float32)
+    wide = x.astype(float)
+    differences = np.diff(wide, axis=0)
+    scale = np.abs(wide[:-1]) + np.abs(wide[1:])
+    error = gamma_single(8) * (scale @ np.abs(differences).T + np.abs(differences) @ scale.T)
+    gram = variant.difference_gram(x, 2)
+    assert gram.dtype == np.float64
+    assert (np.abs(gram - differences @ differences.T) <= error + 1e-9 * scale.max() ** 2).all()
+    coefficients, y = np.array([1.0, -2.0, 0.5, 3.0, -1.0]), np.empty(size, np.float32)
+    total = variant.combine(coefficients, x, y, 2)
+    expected = np.maximum(coefficients @ wide, 0)
+    assert (np.abs(y - expected) <= gamma_single(2) * (np.abs(coefficients) @ np.abs(wide))).all()
+    assert total == pytest.approx(y.sum(dtype=float), rel=1e-12)
 
 
 # ---- difference_gram and combine ----

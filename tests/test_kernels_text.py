@@ -219,13 +219,18 @@ def test_parse_edges_of_any_bytes(variant: Kernels, text: list[int], layout: Edg
 
 @pytest.mark.parametrize("delimiter", [" ", ",", "\t"])
 @pytest.mark.parametrize("spans", [False, True])
-def test_parse_edges_of_every_kind_of_field(variant: Kernels, delimiter: str, spans: bool) -> None:
-    layout = EdgeFormat(spans, delimiter, 3, weighted=True, comments="#")
+@pytest.mark.parametrize("columns", [2, 3])
+def test_parse_edges_of_every_kind_of_field(
+    variant: Kernels, columns: int, spans: bool, delimiter: str
+) -> None:
+    layout = EdgeFormat(spans, delimiter, columns, weighted=columns == 3, comments="#")
+    good = ["7", "8", "9"][:columns]
     for field in FIELDS:
-        for fields in ([field, "1", "1"], ["1", field, "1"], ["1", "1", field]):
-            text = f"7{delimiter}8{delimiter}9\n" + delimiter.join(fields)
-            assert_parses_like_reference(variant, text.encode(), layout)
-            assert_parses_like_reference(variant, f"{text}\r\n".encode(), layout)
+        for place in range(columns):
+            fields = [*good[:place], field, *good[place + 1 :]]
+            text = "\n".join(delimiter.join(line) for line in (good, fields))
+            for end in ("", "\n", "\r\n"):
+                assert_parses_like_reference(variant, f"{text}{end}".encode(), layout)
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", b"\r\n", b" \t", b"# only\n\n% comments", b"1 2"])

@@ -7,27 +7,26 @@
 /* 1024 sums of 8 bytes stay in the first-level cache while the vectors pass by. */
 enum { BLOCK_COLUMNS = 1024 };
 
-static real combine_block(ptrdiff_t count, ptrdiff_t n, const real *coefficients, const real *x,
-                          ptrdiff_t columns, real *y)
+static double combine_block(ptrdiff_t count, ptrdiff_t n, const double *coefficients,
+                            const real *x, ptrdiff_t columns, real *y)
 {
-    for (ptrdiff_t c = 0; c < columns; c++)
-        y[c] = coefficients[0] * x[c];
-    for (ptrdiff_t k = 1; k < count; k++)
+    double sums[BLOCK_COLUMNS] = {0};
+    for (ptrdiff_t k = 0; k < count; k++)
         for (ptrdiff_t c = 0; c < columns; c++)
-            y[c] += coefficients[k] * x[k * n + c];
-    real sum = 0;
+            sums[c] += coefficients[k] * (double)x[k * n + c];
+    double total = 0;
     for (ptrdiff_t c = 0; c < columns; c++) {
-        y[c] = y[c] < 0 ? 0 : y[c]; /* NaN stays */
-        sum += y[c];
+        y[c] = (real)(sums[c] < 0 ? 0 : sums[c]); /* NaN stays */
+        total += (double)y[c];
     }
-    return sum;
+    return total;
 }
 
-fml_status FML(combine)(ptrdiff_t count, ptrdiff_t n, const real *coefficients, const real *x,
-                        real *y, real *total, int threads)
+fml_status FML(combine)(ptrdiff_t count, ptrdiff_t n, const double *coefficients, const real *x,
+                        real *y, double *total, int threads)
 {
     ptrdiff_t blocks = n / BLOCK_COLUMNS + (n % BLOCK_COLUMNS != 0);
-    real *sums = fml_alloc(blocks, sizeof *sums);
+    double *sums = fml_alloc(blocks, sizeof *sums);
     if (!sums)
         return FML_NO_MEMORY;
     fml_watch watch;

@@ -25,16 +25,17 @@ static void take_differences(ptrdiff_t count, ptrdiff_t n, const real *x, ptrdif
 }
 
 /* Eight sums side by side, a fixed number whatever the vector length, for equal bits. */
-static inline real inner_product(const real *a, const real *b)
+static inline double inner_product(const real *a, const real *b)
 {
-    real sums[8] = {0};
+    double sums[8] = {0};
     for (ptrdiff_t c = 0; c < BLOCK_COLUMNS; c += 8)
         for (ptrdiff_t lane = 0; lane < 8; lane++)
-            sums[lane] += a[c + lane] * b[c + lane];
+            sums[lane] += (double)a[c + lane] * (double)b[c + lane];
     return fml_sum_pairwise(sums, 8);
 }
 
-static void block_gram(ptrdiff_t count, const real *differences, real *gram, ptrdiff_t stride)
+static void block_gram(ptrdiff_t count, const real *differences, double *gram,
+                       ptrdiff_t stride)
 {
     for (ptrdiff_t i = 0; i < count; i++)
         for (ptrdiff_t j = 0; j <= i; j++)
@@ -42,14 +43,14 @@ static void block_gram(ptrdiff_t count, const real *differences, real *gram, ptr
                 inner_product(differences + i * BLOCK_COLUMNS, differences + j * BLOCK_COLUMNS);
 }
 
-fml_status FML(difference_gram)(ptrdiff_t count, ptrdiff_t n, const real *x, real *gram,
+fml_status FML(difference_gram)(ptrdiff_t count, ptrdiff_t n, const real *x, double *gram,
                                 int threads)
 {
     ptrdiff_t blocks = n / BLOCK_COLUMNS + (n % BLOCK_COLUMNS != 0);
     ptrdiff_t entries = count * count;
     int team = fml_clamp_threads(threads, blocks);
     fml_status status = FML_NO_MEMORY;
-    real *parts = fml_alloc(blocks, (size_t)entries * sizeof *parts); /* entries x blocks */
+    double *parts = fml_alloc(blocks, (size_t)entries * sizeof *parts); /* entries x blocks */
     real *scratch = fml_alloc(team, (size_t)(count * BLOCK_COLUMNS) * sizeof *scratch);
     if (!parts || !scratch)
         goto done;

@@ -5,8 +5,7 @@
  * Page, Brin, Motwani, Winograd, The PageRank citation ranking, 1999; dangling nodes as in
  * Langville & Meyer, Deeper inside PageRank, Internet Mathematics 1 (2004), section 3. Every row
  * is written by one thread, so nothing is locked; rows are cut into blocks of equal work, and the
- * partial sums of the blocks are added in a fixed order. A row that repeats the one before it, as
- * pages of one site often do (a third of the rows of a web graph), reuses its sum.
+ * partial sums of the blocks are added in a fixed order.
  * Cost: 4 bytes a link read (12 with weights), one random read of 8 bytes a link, 50 bytes a node.
  */
 #include "../kernel.h"
@@ -18,11 +17,11 @@ enum { BLOCK_WORK = 1 << 16 };
 typedef struct problem {
     const int64_t *indptr;
     const uint32_t *indices;
-    const uint8_t *repeats;
-    const real *weights, *inverse_strength, *teleport, *jump, *x, *contribution;
+    const double *weights;
+    const real *inverse_strength, *teleport, *jump, *x, *contribution;
     ptrdiff_t teleport_stride, jump_stride;
-    real damping, mass;
-    int64_t links;
+    double damping, mass;
+    ptrdiff_t n;
 } problem;
 
 /* First row r in [0, n] with indptr[r] + r >= work. */
@@ -39,14 +38,14 @@ static ptrdiff_t row_at(const int64_t *indptr, ptrdiff_t n, int64_t work)
     return low;
 }
 
-static inline real link_value(const uint32_t *indices, const real *weights,
+static inline real link_value(const uint32_t *indices, const double *weights,
                               const real *contribution, ptrdiff_t k)
 {
     real value = contribution[indices[k]];
-    return weights ? weights[k] * value : value;
+    return weights ? (real)weights[k] * value : value;
 }
 
-static inline real sum_links_one_by_one(const uint32_t *indices, const real *weights,
+static inline real sum_links_one_by_one(const uint32_t *indices, const double *weights,
                                         const real *contribution, ptrdiff_t links)
 {
     real sum = 0;
@@ -58,7 +57,7 @@ static inline real sum_links_one_by_one(const uint32_t *indices, const real *wei
 /* Four sums run side by side, since one would wait for each addition. The last 0 to 4 links are
  * taken without a branch, which would be mispredicted in most rows (a fifth of the time of a
  * pass): four links are read in any case, those of later rows among them, and masked. */
-static inline real sum_links(const uint32_t *indices, const real *weights,
+static inline real sum_links(const uint32_t *indices, const double *weights,
                              const real *contribution, ptrdiff_t links)
 {
     real s0 = 0, s1 = 0, s2 = 0, s3 = 0;
@@ -77,33 +76,35 @@ static inline real sum_links(const uint32_t *indices, const real *weights,
     return ((s0 + s1) + (s2 + s3)) + ((last[0] + last[1]) + (last[2] + last[3]));
 }
 
-/* Inlined with weights known to be NULL or not; the copies of p's fields stay in registers. */
-static inline void pull_rows(const problem *p, const real *weights, ptrdiff_t start,
-                             ptrdiff_t end, real *restrict y, real *restrict next_contribution,
-                             real *change, real *dangling_mass)
+/* Inlined with constants for `weights` (NULL or not) and `uniform` (whether the teleport and the
+ * jump are single numbers), so that the loop tests neither. */
+static inline void pull_rows(const problem *p, const double *weights, bool uniform,
+                             ptrdiff_t start, ptrdiff_t end, real *restrict y,
+                             real *restrict next_contribution, double *change,
+                             double *dangling_mass)
 {
     const int64_t *indptr = p->indptr;
     const uint32_t *indices = p->indices;
-    const uint8_t *repeats = p->repeats;
     const real *contribution = p->contribution, *inverse_strength = p->inverse_strength;
-    const real damping = p->damping, mass = p->mass;
-    const int64_t last_full = p->links - 4; /* four links can be read at or before */
-    real moved = 0, dangling = 0, sum = 0;
+    const real *x = p->x, *teleport = p->teleport, *jump = p->jump;
+    const ptrdiff_t teleport_stride = uniform ? 0 : p->teleport_stride;
+    const ptrdiff_t jump_stride = uniform ? 0 : p->jump_stride;
+    const real damping = (real)p->damping, stay = (real)(1 - p->damping);
+    const real jumping = (real)(p->damping * p->mass);
+    const int64_t last_full = indptr[p->n] - 4; /* four links can be read at or before */
+    double moved = 0, dangling = 0;
     for (ptrdiff_t i = start; i < end; i++) {
         int64_t first = indptr[i];
         ptrdiff_t links = (ptrdiff_t)(indptr[i + 1] - first);
-        const real *row_weights = weights ? weights + first : NULL;
-        if (i > start && repeats[i])
-            ; /* the sum is that of the row before */
-        else if (indptr[i + 1] <= last_full)
-            sum = sum_links(indices + first, row_weights, contribution, links);
-        else
-            sum = sum_links_one_by_one(indices + first, row_weights, contribution, links);
-        real value = damping * (sum + mass * p->jump[i * p->jump_stride]) +
-                     (1 - damping) * p->teleport[i * p->teleport_stride];
-        real step = value - p->x[i];
-        moved += step < 0 ? -step : step;
-        dangling += value * (real)(inverse_strength[i] == 0); /* a branch would be mispredicted */
+        const double *row_weights = weights ? weights + first : NULL;
+        real sum = indptr[i + 1] <= last_full
+                       ? sum_links(indices + first, row_weights, contribution, links)
+                       : sum_links_one_by_one(indices + first, row_weights, contribution, links);
+        real base = jumping * jump[i * jump_stride] + stay * teleport[i * teleport_stride];
+        real value = damping * sum + base;
+        real step = value - x[i];
+        moved += (double)(step < 0 ? -step : step);
+        dangling += (double)value * (inverse_strength[i] == 0); /* no branch to mispredict */
         y[i] = value;
         next_contribution[i] = value * inverse_strength[i];
     }
@@ -112,28 +113,33 @@ static inline void pull_rows(const problem *p, const real *weights, ptrdiff_t st
 }
 
 static void pull_block(const problem *p, ptrdiff_t start, ptrdiff_t end, real *y,
-                       real *next_contribution, real *change, real *dangling_mass)
+                       real *next_contribution, double *change, double *dangling_mass)
 {
-    if (p->weights)
-        pull_rows(p, p->weights, start, end, y, next_contribution, change, dangling_mass);
+    bool uniform = p->teleport_stride == 0 && p->jump_stride == 0;
+    if (p->weights && uniform)
+        pull_rows(p, p->weights, true, start, end, y, next_contribution, change, dangling_mass);
+    else if (p->weights)
+        pull_rows(p, p->weights, false, start, end, y, next_contribution, change, dangling_mass);
+    else if (uniform)
+        pull_rows(p, NULL, true, start, end, y, next_contribution, change, dangling_mass);
     else
-        pull_rows(p, NULL, start, end, y, next_contribution, change, dangling_mass);
+        pull_rows(p, NULL, false, start, end, y, next_contribution, change, dangling_mass);
 }
 
 fml_status FML(rank_pull)(ptrdiff_t n, const int64_t *indptr, const uint32_t *indices,
-                          const real *weights, const uint8_t *repeats, const real *inverse_strength,
+                          const double *weights, const real *inverse_strength,
                           const real *teleport, ptrdiff_t teleport_stride, const real *jump,
-                          ptrdiff_t jump_stride, real damping, real mass, const real *x, const real *contribution,
-                          real *y, real *next_contribution, real *change, real *dangling_mass,
-                          int threads)
+                          ptrdiff_t jump_stride, double damping, double mass, const real *x,
+                          const real *contribution, real *y, real *next_contribution,
+                          double *change, double *dangling_mass, int threads)
 {
-    problem p = {indptr, indices, repeats, weights, inverse_strength, teleport, jump, x,
-                 contribution, teleport_stride, jump_stride, damping, mass, indptr[n]};
+    problem p = {indptr,   indices, weights, inverse_strength, teleport, jump, x, contribution,
+                 teleport_stride, jump_stride, damping, mass, n};
     ptrdiff_t blocks = (ptrdiff_t)((indptr[n] + n) / BLOCK_WORK) + 1;
-    real *parts = fml_alloc(blocks, 2 * sizeof *parts);
+    double *parts = fml_alloc(blocks, 2 * sizeof *parts);
     if (!parts)
         return FML_NO_MEMORY;
-    real *changes = parts, *masses = parts + blocks;
+    double *changes = parts, *masses = parts + blocks;
     fml_watch watch;
     fml_watch_start(&watch);
 #pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, blocks))

@@ -8,7 +8,7 @@ Ctrl-C and ``MemoryError`` when scratch memory cannot be had.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ U64: TypeAlias = NDArray[np.uint64]
 U32: TypeAlias = NDArray[np.uint32]
 U16: TypeAlias = NDArray[np.uint16]
 U8: TypeAlias = NDArray[np.uint8]
+#: float64 or float32, the same for all of a kernel's arguments of this type.
+Real: TypeAlias = NDArray[Any]
 
 #: Edges are counted and scattered in tiles of this many (FML_TILE_EDGES in csrc/fastmml.h).
 TILE_EDGES = 1 << 16
@@ -104,24 +106,22 @@ class Kernels(Protocol):
         indptr: I64,
         indices: U32,
         weights: F64 | None,
-        repeats: U8,
-        inverse_strength: F64,
-        teleport: F64,
-        jump: F64,
+        inverse_strength: Real,
+        teleport: Real,
+        jump: Real,
         damping: float,
         mass: float,
-        x: F64,
-        contribution: F64,
-        y: F64,
-        next_contribution: F64,
+        x: Real,
+        contribution: Real,
+        y: Real,
+        next_contribution: Real,
         threads: int,
     ) -> tuple[float, float]:
         """One pass of the PageRank map: ``y = damping (Pᵀx + mass jump) + (1 - damping) teleport``.
 
         Row i of ``(indptr, indices, weights)`` lists the links into node i. With
         ``contribution = x * inverse_strength`` given, ``(Pᵀx)[i]`` is the sum of
-        ``weights * contribution`` over row i, or the sum of row i - 1 where ``repeats[i]`` (see
-        `mark_repeats`). ``inverse_strength`` (n,) is 0 for dangling nodes.
+        ``weights * contribution`` over row i. ``inverse_strength`` (n,) is 0 for dangling nodes.
         ``teleport`` and ``jump`` have n values, or 1 that stands for all. Out: ``y`` (n,) and
         ``next_contribution = y * inverse_strength`` (n,).
 
@@ -130,17 +130,17 @@ class Kernels(Protocol):
         """
         ...
 
-    def difference_gram(self, x: F64, threads: int) -> F64:
+    def difference_gram(self, x: Real, threads: int) -> F64:
         """Gram matrix of the differences ``x[i + 1] - x[i]`` of consecutive rows.
 
         ``x`` is (count + 1, n), count at least 1; the result is (count, count), exactly symmetric.
         """
         ...
 
-    def combine(self, coefficients: F64, x: F64, y: F64, threads: int) -> float:
+    def combine(self, coefficients: F64, x: Real, y: Real, threads: int) -> float:
         """``y = max(0, coefficients @ x)`` for ``x`` (count, n); ``y`` (n,) is out.
 
-        Returns the sum of y.
+        ``y`` may be anything but a row of ``x``. Returns the sum of y.
         """
         ...
 
@@ -194,15 +194,6 @@ class Kernels(Protocol):
 
         ``strength`` (n,) is out. Weights are summed with compensation (Neumaier): the error is a
         few ulp whatever the degree.
-        """
-        ...
-
-    def mark_repeats(
-        self, indptr: I64, indices: U32, weights: F64 | None, repeats: U8, threads: int
-    ) -> None:
-        """``repeats[i] = 1`` if row i is not empty and equals row i - 1, links and weights.
-
-        Otherwise, and for row 0, it is 0. ``repeats`` (n,) is out.
         """
         ...
 

@@ -27,21 +27,35 @@ cdef extern from "fastmml.h" nogil:
 
     ctypedef fml_status (*fml_rank_pull_f64_fn)(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
-        const uint8_t *repeats, const double *inverse_strength, const double *teleport,
-        Py_ssize_t teleport_stride, const double *jump, Py_ssize_t jump_stride, double damping,
-        double mass, const double *x, const double *contribution, double *y, double *next_contribution, double *change,
+        const double *inverse_strength, const double *teleport, Py_ssize_t teleport_stride,
+        const double *jump, Py_ssize_t jump_stride, double damping, double mass, const double *x,
+        const double *contribution, double *y, double *next_contribution, double *change,
         double *dangling_mass, int threads) noexcept
     ctypedef fml_status (*fml_difference_gram_f64_fn)(
         Py_ssize_t count, Py_ssize_t n, const double *x, double *gram, int threads) noexcept
     ctypedef fml_status (*fml_combine_f64_fn)(
         Py_ssize_t count, Py_ssize_t n, const double *coefficients, const double *x, double *y,
         double *total, int threads) noexcept
+    ctypedef fml_status (*fml_rank_pull_f32_fn)(
+        Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
+        const float *inverse_strength, const float *teleport, Py_ssize_t teleport_stride,
+        const float *jump, Py_ssize_t jump_stride, double damping, double mass, const float *x,
+        const float *contribution, float *y, float *next_contribution, double *change,
+        double *dangling_mass, int threads) noexcept
+    ctypedef fml_status (*fml_difference_gram_f32_fn)(
+        Py_ssize_t count, Py_ssize_t n, const float *x, double *gram, int threads) noexcept
+    ctypedef fml_status (*fml_combine_f32_fn)(
+        Py_ssize_t count, Py_ssize_t n, const double *coefficients, const float *x, float *y,
+        double *total, int threads) noexcept
 
     ctypedef struct fml_table:
         const char *isa
         fml_rank_pull_f64_fn rank_pull_f64
+        fml_rank_pull_f32_fn rank_pull_f32
         fml_difference_gram_f64_fn difference_gram_f64
+        fml_difference_gram_f32_fn difference_gram_f32
         fml_combine_f64_fn combine_f64
+        fml_combine_f32_fn combine_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)
@@ -59,9 +73,6 @@ cdef extern from "fastmml.h" nogil:
     fml_status fml_out_strength(
         Py_ssize_t n, Py_ssize_t edges, const uint32_t *indices, const double *weights,
         double *strength)
-    fml_status fml_mark_repeats(
-        Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
-        uint8_t *repeats, int threads)
     fml_status fml_mark_ids(
         Py_ssize_t count, const uint32_t *ids, uint8_t *present, int threads)
     fml_status fml_relabel(Py_ssize_t count, const uint32_t *table, uint32_t *ids, int threads)
@@ -115,6 +126,12 @@ cdef extern from *:
     #endif
     """
     const char *FML_BUILD_INFO
+
+
+#: Element types of the numeric kernels; Cython compiles a method for each and picks by dtype.
+ctypedef fused real:
+    double
+    float
 
 
 cdef int poll_signals() noexcept nogil:
@@ -235,39 +252,56 @@ cdef class NativeKernels:
         fml_set_num_threads(threads)
 
     def rank_pull(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
-                  const double[::1] weights, const uint8_t[::1] repeats,
-                  const double[::1] inverse_strength, const double[::1] teleport, const double[::1] jump, double damping,
-                  double mass, const double[::1] x, const double[::1] contribution,
-                  double[::1] y, double[::1] next_contribution, int threads):
-        cdef Py_ssize_t n = y.shape[0]
+                  const double[::1] weights, const real[::1] inverse_strength,
+                  const real[::1] teleport, const real[::1] jump, double damping, double mass,
+                  const real[::1] x, const real[::1] contribution, real[::1] y,
+                  real[::1] next_contribution, int threads):
         cdef double change = 0, dangling_mass = 0
         cdef fml_status status
         cdef const double *weight = pointer_or_null(weights)
+        cdef Py_ssize_t n = y.shape[0]
+        cdef Py_ssize_t teleport_stride = teleport.shape[0] > 1, jump_stride = jump.shape[0] > 1
         with nogil:
-            status = self.table.rank_pull_f64(
-                n, &indptr[0], &indices[0], weight, &repeats[0], &inverse_strength[0],
-                &teleport[0], teleport.shape[0] > 1, &jump[0], jump.shape[0] > 1, damping, mass, &x[0],
-                &contribution[0], &y[0], &next_contribution[0], &change, &dangling_mass, threads)
+            if real is double:
+                status = self.table.rank_pull_f64(
+                    n, &indptr[0], &indices[0], weight, &inverse_strength[0], &teleport[0],
+                    teleport_stride, &jump[0], jump_stride, damping, mass, &x[0],
+                    &contribution[0], &y[0], &next_contribution[0], &change, &dangling_mass,
+                    threads)
+            else:
+                status = self.table.rank_pull_f32(
+                    n, &indptr[0], &indices[0], weight, &inverse_strength[0], &teleport[0],
+                    teleport_stride, &jump[0], jump_stride, damping, mass, &x[0],
+                    &contribution[0], &y[0], &next_contribution[0], &change, &dangling_mass,
+                    threads)
         check(status)
         return change, dangling_mass
 
-    def difference_gram(self, const double[:, ::1] x, int threads):
+    def difference_gram(self, const real[:, ::1] x, int threads):
         cdef Py_ssize_t count = x.shape[0] - 1, n = x.shape[1]
         cdef fml_status status
         gram = np.empty((count, count))
         cdef double[:, ::1] out = gram
         with nogil:
-            status = self.table.difference_gram_f64(count, n, &x[0, 0], &out[0, 0], threads)
+            if real is double:
+                status = self.table.difference_gram_f64(count, n, &x[0, 0], &out[0, 0], threads)
+            else:
+                status = self.table.difference_gram_f32(count, n, &x[0, 0], &out[0, 0], threads)
         check(status)
         return gram
 
-    def combine(self, const double[::1] coefficients, const double[:, ::1] x, double[::1] y,
+    def combine(self, const double[::1] coefficients, const real[:, ::1] x, real[::1] y,
                 int threads):
         cdef double total = 0
+        cdef Py_ssize_t count = x.shape[0], n = x.shape[1]
         cdef fml_status status
         with nogil:
-            status = self.table.combine_f64(x.shape[0], x.shape[1], &coefficients[0], &x[0, 0],
-                                            &y[0], &total, threads)
+            if real is double:
+                status = self.table.combine_f64(count, n, &coefficients[0], &x[0, 0], &y[0],
+                                                &total, threads)
+            else:
+                status = self.table.combine_f32(count, n, &coefficients[0], &x[0, 0], &y[0],
+                                                &total, threads)
         check(status)
         return total
 
@@ -309,15 +343,6 @@ cdef class NativeKernels:
         with nogil:
             status = fml_out_strength(strength.shape[0], indices.shape[0], &indices[0], weight,
                                       &strength[0])
-        check(status)
-
-    def mark_repeats(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
-                     const double[::1] weights, uint8_t[::1] repeats, int threads):
-        cdef fml_status status
-        cdef const double *weight = pointer_or_null(weights)
-        with nogil:
-            status = fml_mark_repeats(repeats.shape[0], &indptr[0], &indices[0], weight,
-                                      &repeats[0], threads)
         check(status)
 
     def mark_ids(self, const uint32_t[::1] ids, uint8_t[::1] present, int threads):

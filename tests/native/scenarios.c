@@ -26,7 +26,6 @@ static uint32_t bucket_sources[LINKS];
 static uint16_t bucket_targets[LINKS];
 static double bucket_weights[LINKS];
 static uint32_t node_table[NODES];
-static uint8_t repeated_rows[NODES];
 static char integer_text[LINES * LINE_BYTES], string_text[LINES * LINE_BYTES];
 static ptrdiff_t integer_size, string_size;
 static int64_t span_first[LINES], span_second[LINES]; /* the strings of string_text */
@@ -56,12 +55,6 @@ static void prepare_graph(void)
         targets[e] = draw(NODES);
         link_weights[e] = draw(1000) / 8.0;
     }
-    for (int i = 7; i < NODES; i += 7) { /* rows that repeat the row before */
-        memcpy(sources + indptr[i], sources + indptr[i - 1], DEGREE * sizeof *sources);
-        memcpy(link_weights + indptr[i], link_weights + indptr[i - 1],
-               DEGREE * sizeof *link_weights);
-    }
-    fml_mark_repeats(NODES, indptr, sources, link_weights, repeated_rows, 1);
     for (int i = 0; i < NODES; i++)
         node_table[i] = NODES - 1 - (uint32_t)i;
     for (int i = 0; i < (VECTORS + 1) * NODES; i++)
@@ -119,8 +112,8 @@ static fml_status run_rank_pull(int threads, uint64_t *digest)
     static double results[2];
     const double one = 1.0 / NODES;
     fml_status status = fml_variants()[0]->rank_pull_f64(
-        NODES, indptr, sources, link_weights, repeated_rows, vectors, &one, 0, &one, 0, 0.85, 0.1,
-        vectors + NODES, vectors, y, next_contribution, &results[0], &results[1], threads);
+        NODES, indptr, sources, link_weights, vectors, &one, 0, &one, 0, 0.85, 0.1, vectors + NODES,
+        vectors, y, next_contribution, &results[0], &results[1], threads);
     FOLD_ARRAY(digest, y);
     FOLD_ARRAY(digest, next_contribution);
     FOLD_ARRAY(digest, results);
@@ -193,14 +186,6 @@ static fml_status run_out_strength(int threads, uint64_t *digest)
     static double strength[NODES];
     fml_status status = fml_out_strength(NODES, LINKS, sources, link_weights, strength);
     FOLD_ARRAY(digest, strength);
-    return status;
-}
-
-static fml_status run_mark_repeats(int threads, uint64_t *digest)
-{
-    static uint8_t repeats[NODES];
-    fml_status status = fml_mark_repeats(NODES, indptr, sources, link_weights, repeats, threads);
-    FOLD_ARRAY(digest, repeats);
     return status;
 }
 
@@ -297,7 +282,6 @@ const scenario SCENARIOS[] = {
     {"bucket_scatter", run_bucket_scatter},
     {"bucket_sort", run_bucket_sort},
     {"out_strength", run_out_strength},
-    {"mark_repeats", run_mark_repeats},
     {"mark_ids", run_mark_ids},
     {"relabel", run_relabel},
     {"rmat_edges", run_rmat_edges},

@@ -32,7 +32,6 @@ class NumbaKernels:
     bucket_scatter = staticmethod(build.bucket_scatter)
     bucket_sort = staticmethod(build.bucket_sort)
     out_strength = staticmethod(build.out_strength)
-    mark_repeats = staticmethod(build.mark_repeats)
     mark_ids = staticmethod(build.mark_ids)
     relabel = staticmethod(build.relabel)
     rmat_edges = staticmethod(rmat.rmat_edges)

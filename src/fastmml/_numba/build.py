@@ -1,6 +1,6 @@
-"""Building a graph: edges sorted into rows, rows compared, ids renumbered, strengths summed.
+"""Building a graph: edges sorted into rows, ids renumbered, strengths summed.
 
-The reasoning stands in csrc/graph: bucket.c, repeats.c, ids.c and strength.c.
+The reasoning stands in csrc/graph: bucket.c, ids.c and strength.c.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from fastmml._numba._jit import jit, readonly, readonly_or_none
 
 #: Ids of a block of `mark_ids` and `relabel`: about 100 microseconds.
 IDS_PER_BLOCK = 1 << 16
-#: Rows of a block of `mark_repeats`.
-ROWS_PER_BLOCK = 1 << 12
-#: Tiles, or blocks of ids or rows, in one call: at most about 30 milliseconds.
+#: Tiles, or blocks of ids, in one call: at most about 30 milliseconds.
 BLOCKS_AT_ONCE = 32
 #: Links that `out_strength` adds in one call: about 5 milliseconds.
 LINKS_AT_ONCE = 1 << 20
@@ -269,39 +267,6 @@ def out_strength(indices: U32, weights: F64 | None, strength: F64) -> None:
         last = first + LINKS_AT_ONCE
         _add_weights(sources[first:last], factors[first:last], strength, carry)
     strength += carry
-
-
-@jit
-def _is_repeat(indptr: I64, indices: U32, weights: F64 | None, row: int) -> bool:
-    """Whether a row is not empty and equals the row before it."""
-    before, start, end = indptr[row - 1], indptr[row], indptr[row + 1]
-    if start == end or end - start != start - before:
-        return False
-    i = 0
-    while i < end - start and indices[before + i] == indices[start + i]:
-        if weights is not None and weights[before + i] != weights[start + i]:
-            return False
-        i += 1
-    return bool(i == end - start)
-
-
-@jit
-def _mark_rows(
-    first: int, last: int, indptr: I64, indices: U32, weights: F64 | None, repeats: U8
-) -> None:
-    for row in range(first * ROWS_PER_BLOCK, min(len(repeats), last * ROWS_PER_BLOCK)):
-        repeats[row] = row > 0 and _is_repeat(indptr, indices, weights, row)
-
-
-def mark_repeats(indptr: I64, indices: U32, weights: F64 | None, repeats: U8, threads: int) -> None:
-    """See `fastmml._kernels.Kernels.mark_repeats`."""
-    inputs = readonly(indptr), readonly(indices), readonly_or_none(weights)
-    run_blocks(
-        lambda first, last: _mark_rows(first, last, *inputs, repeats),
-        _count_blocks(len(repeats), ROWS_PER_BLOCK),
-        threads,
-        BLOCKS_AT_ONCE,
-    )
 
 
 @jit

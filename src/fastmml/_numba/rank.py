@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastmml._kernels import F64, I64, U8, U32
+from fastmml._kernels import F64, I64, U32, Real
 from fastmml._numba._blocks import run_blocks, sum_pairwise
 from fastmml._numba._jit import jit, jit_reordered, readonly, readonly_or_none
 
@@ -33,14 +33,16 @@ def _row_at(indptr: I64, work: int) -> int:
 
 
 @jit
-def _term(indices: U32, weights: F64 | None, contribution: F64, link: int) -> float:
+def _term(indices: U32, weights: F64 | None, contribution: Real, link: int) -> float:
     if weights is None:
         return float(contribution[indices[link]])
     return float(weights[link] * contribution[indices[link]])
 
 
 @jit
-def _sum_links(indices: U32, weights: F64 | None, contribution: F64, start: int, end: int) -> float:
+def _sum_links(
+    indices: U32, weights: F64 | None, contribution: Real, start: int, end: int
+) -> float:
     """Four sums run side by side, since one would wait for each addition."""
     s0 = s1 = s2 = s3 = 0.0
     link = start
@@ -63,30 +65,29 @@ def _pull_rows(
     indptr: I64,
     indices: U32,
     weights: F64 | None,
-    repeats: U8,
-    inverse_strength: F64,
-    teleport: F64,
-    jump: F64,
+    inverse_strength: Real,
+    teleport: Real,
+    jump: Real,
     damping: float,
     mass: float,
-    x: F64,
-    contribution: F64,
-    y: F64,
-    next_contribution: F64,
+    x: Real,
+    contribution: Real,
+    y: Real,
+    next_contribution: Real,
 ) -> tuple[float, float]:
-    moved = dangling = links = 0.0
+    moved = dangling = 0.0
     teleport_stride = 1 if len(teleport) > 1 else 0
     jump_stride = 1 if len(jump) > 1 else 0
     for i in range(start, end):
-        if i == start or not repeats[i]:
-            links = _sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
+        links = _sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
         value = damping * (links + mass * jump[i * jump_stride])
         value += (1.0 - damping) * teleport[i * teleport_stride]
-        moved += abs(value - x[i])
-        if inverse_strength[i] == 0.0:
-            dangling += value
         y[i] = value
-        next_contribution[i] = value * inverse_strength[i]
+        rounded = y[i]  # to the type of y: the other outputs describe what was stored
+        moved += abs(rounded - x[i])
+        if inverse_strength[i] == 0.0:
+            dangling += rounded
+        next_contribution[i] = rounded * inverse_strength[i]
     return moved, dangling
 
 
@@ -97,16 +98,15 @@ def _pull_blocks(
     indptr: I64,
     indices: U32,
     weights: F64 | None,
-    repeats: U8,
-    inverse_strength: F64,
-    teleport: F64,
-    jump: F64,
+    inverse_strength: Real,
+    teleport: Real,
+    jump: Real,
     damping: float,
     mass: float,
-    x: F64,
-    contribution: F64,
-    y: F64,
-    next_contribution: F64,
+    x: Real,
+    contribution: Real,
+    y: Real,
+    next_contribution: Real,
     moved: F64,
     dangling: F64,
 ) -> None:
@@ -117,7 +117,6 @@ def _pull_blocks(
             indptr,
             indices,
             weights,
-            repeats,
             inverse_strength,
             teleport,
             jump,
@@ -134,16 +133,15 @@ def rank_pull(
     indptr: I64,
     indices: U32,
     weights: F64 | None,
-    repeats: U8,
-    inverse_strength: F64,
-    teleport: F64,
-    jump: F64,
+    inverse_strength: Real,
+    teleport: Real,
+    jump: Real,
     damping: float,
     mass: float,
-    x: F64,
-    contribution: F64,
-    y: F64,
-    next_contribution: F64,
+    x: Real,
+    contribution: Real,
+    y: Real,
+    next_contribution: Real,
     threads: int,
 ) -> tuple[float, float]:
     """See `fastmml._kernels.Kernels.rank_pull`."""
@@ -153,7 +151,6 @@ def rank_pull(
         readonly(indptr),
         readonly(indices),
         readonly_or_none(weights),
-        readonly(repeats),
         readonly(inverse_strength),
         readonly(teleport),
         readonly(jump),
@@ -171,7 +168,7 @@ def rank_pull(
 
 
 @jit
-def _subtract(a: F64, b: F64, out: F64) -> None:
+def _subtract(a: Real, b: Real, out: F64) -> None:
     for i in range(len(a)):
         out[i] = a[i] - b[i]
 
@@ -185,7 +182,7 @@ def _inner_product(a: F64, b: F64) -> float:
 
 
 @jit
-def _gram_blocks(first: int, last: int, x: F64, parts: F64) -> None:
+def _gram_blocks(first: int, last: int, x: Real, parts: F64) -> None:
     """Fill ``parts[i, j, block]`` for j <= i."""
     count = len(x) - 1
     differences = np.empty((count, COLUMNS_PER_BLOCK))
@@ -200,7 +197,7 @@ def _gram_blocks(first: int, last: int, x: F64, parts: F64) -> None:
                 )
 
 
-def difference_gram(x: F64, threads: int) -> F64:
+def difference_gram(x: Real, threads: int) -> F64:
     """See `fastmml._kernels.Kernels.difference_gram`."""
     count = len(x) - 1
     blocks = -(-x.shape[1] // COLUMNS_PER_BLOCK)
@@ -220,7 +217,7 @@ def difference_gram(x: F64, threads: int) -> F64:
 
 
 @jit_reordered
-def _sum(values: F64) -> float:
+def _sum(values: Real) -> float:
     total = 0.0
     for i in range(len(values)):
         total += values[i]
@@ -228,21 +225,22 @@ def _sum(values: F64) -> float:
 
 
 @jit
-def _combine_blocks(first: int, last: int, coefficients: F64, x: F64, y: F64, sums: F64) -> None:
+def _combine_blocks(first: int, last: int, coefficients: F64, x: Real, y: Real, sums: F64) -> None:
     for block in range(first, last):
         start = block * COLUMNS_PER_BLOCK
-        out = y[start : start + COLUMNS_PER_BLOCK]
-        out[:] = 0.0
+        columns = min(COLUMNS_PER_BLOCK, len(y) - start)
+        out = np.zeros(columns)
         for k in range(len(coefficients)):
-            row = x[k, start : start + COLUMNS_PER_BLOCK]
-            for c in range(len(out)):
+            row = x[k, start : start + columns]
+            for c in range(columns):
                 out[c] += coefficients[k] * row[c]
-        for c in range(len(out)):
+        for c in range(columns):
             out[c] = 0.0 if out[c] < 0.0 else out[c]  # NaN stays
-        sums[block] = _sum(out)
+            y[start + c] = out[c]
+        sums[block] = _sum(y[start : start + columns])
 
 
-def combine(coefficients: F64, x: F64, y: F64, threads: int) -> float:
+def combine(coefficients: F64, x: Real, y: Real, threads: int) -> float:
     """See `fastmml._kernels.Kernels.combine`."""
     blocks = -(-len(y) // COLUMNS_PER_BLOCK)
     sums = np.empty(blocks)

@@ -7,10 +7,12 @@ differences are smallest: it removes the slowest modes of the error at once.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastmml._backend import kernels
-from fastmml._kernels import F64
+from fastmml._kernels import F64, Real
 
 #: Iterates kept: 10 was best of 5 to 13 on web graphs (see docs/performance.md).
 WINDOW = 10
@@ -27,25 +29,25 @@ class Extrapolation:
     is dropped again, so that convergence is never worse than without (but for the pass spent).
     """
 
-    def __init__(self, n: int, threads: int) -> None:
-        self._window = np.empty((WINDOW, n))
-        self._rows = list(self._window)
+    def __init__(self, n: int, dtype: type[np.floating[Any]], threads: int) -> None:
+        self._window = np.empty((WINDOW, n), dtype)
+        self._rows: list[Real] = list(self._window)
         self._change = np.inf  #: of the last step before the trial
         self._is_trial = False
         self._last = 0
         self._threads = threads
 
     @property
-    def start(self) -> F64:
+    def start(self) -> Real:
         """The vector that takes the first iterate."""
         return self._rows[0]
 
     @property
-    def next(self) -> F64:
+    def next(self) -> Real:
         """The vector that takes the image of the current iterate."""
         return self._rows[self._last + 1]
 
-    def advance(self, change: float) -> F64:
+    def advance(self, change: float) -> Real:
         """Return the iterate to go on from; ``change`` is the 1-norm of the last step."""
         rejected = self._is_trial and not change <= self._change
         self._is_trial = False
@@ -56,13 +58,13 @@ class Extrapolation:
             return self._extrapolate(change)
         return self._rows[self._last]
 
-    def _go_back(self) -> F64:
+    def _go_back(self) -> Real:
         """Start anew from the iterate before the trial, which the last row still holds."""
         self._last = 0
         self._rows[0][:] = self._rows[-1]
         return self._rows[0]
 
-    def _extrapolate(self, change: float) -> F64:
+    def _extrapolate(self, change: float) -> Real:
         weights = _smallest_combination(kernels().difference_gram(self._window, self._threads))
         trial = self._rows[0]
         total = kernels().combine(weights, self._window[1:], trial, self._threads)

@@ -15,8 +15,11 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from fastmml.errors import GraphFormatError
 
-#: Text parsed at once: some 30 segments for the threads, and little memory beside the graph.
+#: Text parsed at once, at most: some 30 segments for the threads.
 BLOCK_BYTES = 8 << 20
+#: A file is read in at least this many blocks, so that they take little memory beside the graph.
+_BLOCKS = 64
+_SMALLEST_BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 30
 
 Progress = Callable[[int, int | None], object]
@@ -44,7 +47,10 @@ def blocks(
         stream = _decompressed(raw, stack)
         reader = stack.enter_context(ThreadPoolExecutor(1)) if total is not None else None
         done = 0
-        filling, idle = bytearray(BLOCK_BYTES), bytearray(BLOCK_BYTES)
+        room = BLOCK_BYTES
+        if total is not None:
+            room = min(room, max(total // _BLOCKS, _SMALLEST_BLOCK))
+        filling, idle = bytearray(room), bytearray(room)
         size = _fill(stream, filling, 0)
         while size:
             ended = len(filling) > size  # before the buffer was full
