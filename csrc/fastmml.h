@@ -48,21 +48,21 @@ void fml_after_fork_in_child(void);
  *
  * combine: y = sum_k coefficients[k] * x[k], negative entries replaced by 0; total = sum y. y may
  * be anything but a row of x. count is at least 1. */
-#define FML_KERNEL_TYPES(real, type)                                                              \
-    typedef fml_status fml_rank_pull_##type##_fn(                                                 \
-        ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */,     \
-        const double *weights /* in or NULL */, const real *inverse_strength /* in, n */,         \
-        const real *teleport /* in */, ptrdiff_t teleport_stride, const real *jump /* in */,      \
-        ptrdiff_t jump_stride, double damping, double mass, const real *x /* in, n */,            \
-        const real *contribution /* in, n */, real *y /* out, n */,                               \
-        real *next_contribution /* out, n */, double *change /* out */,                           \
-        double *dangling_mass /* out */, int threads);                                            \
-    typedef fml_status fml_difference_gram_##type##_fn(                                           \
-        ptrdiff_t count, ptrdiff_t n, const real *x /* in, (count + 1) n */,                      \
-        double *gram /* out, count * count */, int threads);                                      \
-    typedef fml_status fml_combine_##type##_fn(                                                   \
-        ptrdiff_t count, ptrdiff_t n, const double *coefficients /* in, count */,                 \
-        const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,         \
+#define FML_KERNEL_TYPES(real, type)                                                          \
+    typedef fml_status fml_rank_pull_##type##_fn(                                             \
+        ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */, \
+        const double *weights /* in or NULL */, const real *inverse_strength /* in, n */,     \
+        const real *teleport /* in */, ptrdiff_t teleport_stride, const real *jump /* in */,  \
+        ptrdiff_t jump_stride, double damping, double mass, const real *x /* in, n */,        \
+        const real *contribution /* in, n */, real *y /* out, n */,                           \
+        real *next_contribution /* out, n */, double *change /* out */,                       \
+        double *dangling_mass /* out */, int threads);                                        \
+    typedef fml_status fml_difference_gram_##type##_fn(                                       \
+        ptrdiff_t count, ptrdiff_t n, const real *x /* in, (count + 1) n */,                  \
+        double *gram /* out, count * count */, int threads);                                  \
+    typedef fml_status fml_combine_##type##_fn(                                               \
+        ptrdiff_t count, ptrdiff_t n, const double *coefficients /* in, count */,             \
+        const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,     \
         int threads);
 
 FML_KERNEL_TYPES(double, f64)
@@ -104,10 +104,9 @@ fml_status fml_bucket_scatter(ptrdiff_t edges, const uint32_t *src /* in */,
                               double *out_weights /* out or NULL */, int threads);
 /* Sorts every bucket by (target, source), stably, in place, and fills indptr. */
 fml_status fml_bucket_sort(ptrdiff_t n, int shift, ptrdiff_t buckets,
-                           const int64_t *bounds /* in, buckets + 1 */,
-                           uint16_t *local /* in */, uint32_t *src /* inout */,
-                           double *weights /* inout or NULL */, int64_t *indptr /* out, n + 1 */,
-                           int threads);
+                           const int64_t *bounds /* in, buckets + 1 */, uint16_t *local /* in */,
+                           uint32_t *src /* inout */, double *weights /* inout or NULL */,
+                           int64_t *indptr /* out, n + 1 */, int threads);
 
 /* strength[j] = sum of the weights of the links out of j (their number when weights is NULL),
  * summed with compensation: the error is a few ulp whatever the degree. */
@@ -159,8 +158,8 @@ typedef struct fml_edge_report {
     fml_line_fault fault;
 } fml_edge_report;
 
-/* Parses whole lines (the last may lack its newline); size is below 2^31. capacity is the length of the outputs;
- * when there are more lines, FML_CAPACITY comes back with report->lines set. The first
+/* Parses whole lines (the last may lack its newline); size is below 2^31. capacity is the length of
+ * the outputs; when there are more lines, FML_CAPACITY comes back with report->lines set. The first
  * malformed line of the text is reported with FML_BAD_LINE. */
 fml_status fml_parse_edges(const char *text /* in */, ptrdiff_t size, fml_edge_format format,
                            ptrdiff_t capacity, int64_t *src /* out */, int64_t *dst /* out */,

@@ -212,8 +212,7 @@ fml_status fml_bucket_sort(ptrdiff_t n, int shift, ptrdiff_t buckets, const int6
                 continue;
             ptrdiff_t row = b << shift, first = (ptrdiff_t)bounds[b];
             ptrdiff_t rows = n - row < rows_per_bucket ? n - row : rows_per_bucket;
-            columns bucket = {src + first, local + first,
-                              weights ? weights + first : NULL};
+            columns bucket = {src + first, local + first, weights ? weights + first : NULL};
             sort_bucket((ptrdiff_t)bounds[b + 1] - first, rows, source_bits, bucket, &w);
             for (ptrdiff_t v = 0; v < rows; v++)
                 indptr[row + v + 1] = first + w.places[v];

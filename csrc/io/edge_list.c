@@ -115,8 +115,7 @@ static fml_line_fault parse_line(const char *text, const char *start, const char
                                  const fml_edge_format *format, outputs out, int64_t e)
 {
     span fields[3];
-    fml_line_fault fault =
-        split_fields(start, end, format->delimiter, format->columns, fields);
+    fml_line_fault fault = split_fields(start, end, format->delimiter, format->columns, fields);
     if (!fault)
         fault = store_id(text, fields[0], format->kind, &out.src[e]);
     if (!fault)
@@ -188,9 +187,9 @@ static void parse_segment(const char *text, const fml_edge_format *format, outpu
     const bool terminated = part->end > part->start && part->end[-1] == '\n';
     int64_t e = part->first_line;
     for (const char *at = part->start; at < part->end; report->lines++) {
-        const char *next =
-            plain && terminated ? parse_plain_line(at, format->delimiter, &out.src[e], &out.dst[e])
-                                : NULL;
+        const char *next = plain && terminated
+                               ? parse_plain_line(at, format->delimiter, &out.src[e], &out.dst[e])
+                               : NULL;
         if (!next) {
             const char *newline = memchr(at, '\n', (size_t)(part->end - at));
             const char *end = newline ? newline : part->end;

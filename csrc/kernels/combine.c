@@ -7,8 +7,8 @@
 /* 1024 sums of 8 bytes stay in the first-level cache while the vectors pass by. */
 enum { BLOCK_COLUMNS = 1024 };
 
-static double combine_block(ptrdiff_t count, ptrdiff_t n, const double *coefficients,
-                            const real *x, ptrdiff_t columns, real *y)
+static double combine_block(ptrdiff_t count, ptrdiff_t n, const double *coefficients, const real *x,
+                            ptrdiff_t columns, real *y)
 {
     double sums[BLOCK_COLUMNS] = {0};
     for (ptrdiff_t k = 0; k < count; k++)

@@ -34,8 +34,7 @@ static inline double inner_product(const real *a, const real *b)
     return fml_sum_pairwise(sums, 8);
 }
 
-static void block_gram(ptrdiff_t count, const real *differences, double *gram,
-                       ptrdiff_t stride)
+static void block_gram(ptrdiff_t count, const real *differences, double *gram, ptrdiff_t stride)
 {
     for (ptrdiff_t i = 0; i < count; i++)
         for (ptrdiff_t j = 0; j <= i; j++)

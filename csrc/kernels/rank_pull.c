@@ -78,10 +78,9 @@ static inline real sum_links(const uint32_t *indices, const double *weights,
 
 /* Inlined with constants for `weights` (NULL or not) and `uniform` (whether the teleport and the
  * jump are single numbers), so that the loop tests neither. */
-static inline void pull_rows(const problem *p, const double *weights, bool uniform,
-                             ptrdiff_t start, ptrdiff_t end, real *restrict y,
-                             real *restrict next_contribution, double *change,
-                             double *dangling_mass)
+static inline void pull_rows(const problem *p, const double *weights, bool uniform, ptrdiff_t start,
+                             ptrdiff_t end, real *restrict y, real *restrict next_contribution,
+                             double *change, double *dangling_mass)
 {
     const int64_t *indptr = p->indptr;
     const uint32_t *indices = p->indices;
@@ -127,14 +126,14 @@ static void pull_block(const problem *p, ptrdiff_t start, ptrdiff_t end, real *y
 }
 
 fml_status FML(rank_pull)(ptrdiff_t n, const int64_t *indptr, const uint32_t *indices,
-                          const double *weights, const real *inverse_strength,
-                          const real *teleport, ptrdiff_t teleport_stride, const real *jump,
-                          ptrdiff_t jump_stride, double damping, double mass, const real *x,
-                          const real *contribution, real *y, real *next_contribution,
-                          double *change, double *dangling_mass, int threads)
+                          const double *weights, const real *inverse_strength, const real *teleport,
+                          ptrdiff_t teleport_stride, const real *jump, ptrdiff_t jump_stride,
+                          double damping, double mass, const real *x, const real *contribution,
+                          real *y, real *next_contribution, double *change, double *dangling_mass,
+                          int threads)
 {
-    problem p = {indptr,   indices, weights, inverse_strength, teleport, jump, x, contribution,
-                 teleport_stride, jump_stride, damping, mass, n};
+    problem p = {indptr,       indices,         weights,     inverse_strength, teleport, jump, x,
+                 contribution, teleport_stride, jump_stride, damping,          mass,     n};
     ptrdiff_t blocks = (ptrdiff_t)((indptr[n] + n) / BLOCK_WORK) + 1;
     double *parts = fml_alloc(blocks, 2 * sizeof *parts);
     if (!parts)
