@@ -1,26 +1,25 @@
 /* The calls of scenarios.h. Inputs and outputs are static arrays of exact length, so that all
  * counted memory is the library's own and the sanitizers see every step over an end. */
 #include "scenarios.h"
+#include "inputs.h"
 
 #include <stdio.h>
 #include <string.h>
 
+int64_t indptr[NODES + 1];
+uint32_t sources[LINKS];
+double link_weights[LINKS], vectors[(VECTORS + 1) * NODES];
+
 enum {
-    NODES = 3000,
-    DEGREE = 50,
-    LINKS = NODES * DEGREE, /* three tiles and three blocks of rank_pull */
     SHIFT = 8,
     BUCKETS = (NODES >> SHIFT) + 1,
     TILES = (LINKS + FML_TILE_EDGES - 1) / FML_TILE_EDGES,
-    VECTORS = 4,
     SCALE = 10,
     LINES = 5000, /* more strings and bytes than an interner starts with room for */
     LINE_BYTES = 48,
 };
 
-static int64_t indptr[NODES + 1];
-static uint32_t sources[LINKS], targets[LINKS];
-static double link_weights[LINKS], vectors[(VECTORS + 1) * NODES];
+static uint32_t targets[LINKS];
 static int64_t tile_places[TILES * BUCKETS], bounds[BUCKETS + 1];
 static uint32_t bucket_sources[LINKS];
 static uint16_t bucket_targets[LINKS];
@@ -37,14 +36,12 @@ static uint32_t draw(uint32_t below)
     return (uint32_t)(state >> 33) % below;
 }
 
-static void fold(uint64_t *digest, const void *data, size_t size)
+void fold(uint64_t *digest, const void *data, size_t size)
 {
     const unsigned char *bytes = data;
     for (size_t i = 0; i < size; i++)
         *digest = (*digest ^ bytes[i]) * 0x100000001b3u;
 }
-
-#define FOLD_ARRAY(digest, array) fold(digest, array, sizeof(array))
 
 static void prepare_graph(void)
 {
@@ -102,42 +99,6 @@ void scenarios_prepare(void)
     prepare_graph();
     prepare_buckets();
     prepare_text();
-}
-
-/* ---- kernels -------------------------------------------------------------------------------- */
-
-static fml_status run_rank_pull(int threads, uint64_t *digest)
-{
-    static double y[NODES], next_contribution[NODES];
-    static double results[2];
-    const double one = 1.0 / NODES;
-    fml_status status = fml_variants()[0]->rank_pull_f64(
-        NODES, indptr, sources, link_weights, vectors, &one, 0, &one, 0, 0.85, 0.1, vectors + NODES,
-        vectors, y, next_contribution, &results[0], &results[1], threads);
-    FOLD_ARRAY(digest, y);
-    FOLD_ARRAY(digest, next_contribution);
-    FOLD_ARRAY(digest, results);
-    return status;
-}
-
-static fml_status run_difference_gram(int threads, uint64_t *digest)
-{
-    static double gram[VECTORS * VECTORS];
-    fml_status status =
-        fml_variants()[0]->difference_gram_f64(VECTORS, NODES, vectors, gram, threads);
-    FOLD_ARRAY(digest, gram);
-    return status;
-}
-
-static fml_status run_combine(int threads, uint64_t *digest)
-{
-    static const double coefficients[VECTORS] = {1.5, -0.25, -0.5, 0.25};
-    static double y[NODES], total;
-    fml_status status =
-        fml_variants()[0]->combine_f64(VECTORS, NODES, coefficients, vectors, y, &total, threads);
-    FOLD_ARRAY(digest, y);
-    fold(digest, &total, sizeof total);
-    return status;
 }
 
 /* ---- building a graph ----------------------------------------------------------------------- */
@@ -274,9 +235,13 @@ static fml_status run_interner(int threads, uint64_t *digest)
     return status;
 }
 
-/* A kernel without its scenario does not compile; tests/test_native_trust.py asks the same of
- * the other functions. */
-#define KERNEL_SCENARIO(name, real) {#name, run_##name},
+/* A kernel without its scenario does not link; tests/test_native_trust.py asks the same of the
+ * other functions. */
+#define DECLARE(name, type) fml_status run_##name##_##type(int threads, uint64_t *digest);
+FML_KERNELS(DECLARE, f64)
+FML_KERNELS(DECLARE, f32)
+
+#define ENTRY(name, type) {#name " " #type, run_##name##_##type},
 const scenario SCENARIOS[] = {
     {"bucket_count", run_bucket_count},
     {"bucket_scatter", run_bucket_scatter},
@@ -288,6 +253,6 @@ const scenario SCENARIOS[] = {
     {"parse_edges, integers", run_parse_integers},
     {"parse_edges, strings", run_parse_spans},
     {"interner", run_interner},
-    FML_KERNELS_F64(KERNEL_SCENARIO) // every kernel of the list
+    FML_KERNELS(ENTRY, f64) FML_KERNELS(ENTRY, f32) // every kernel of the list
 };
 const int SCENARIO_COUNT = sizeof SCENARIOS / sizeof *SCENARIOS;

@@ -92,7 +92,8 @@ def pagerank(
     x0 : array_like, shape (n,) or (n, k), dict or PageRankResult, optional
         Where to start; by default the uniform distribution. Scaled to sum 1.
     callback : callable, optional
-        Called as ``callback(iteration, error_bound)`` after every pass.
+        Called as ``callback(iteration, error_bound)`` after every pass; the bound is an estimate
+        while passes are made in single precision, which the last ones never are.
 
     Returns
     -------
@@ -111,8 +112,9 @@ def pagerank(
 
     Notes
     -----
-    Power iteration, accelerated by reduced rank extrapolation [2]_ of the last iterates. The map
-    is a contraction by ``damping`` in the 1-norm, so for the last iterate y = F(x), whatever x is,
+    Power iteration [1]_, accelerated by reduced rank extrapolation [2]_ of the last iterates; most
+    passes are made in single precision, the last ones and the proof in double. The map is a
+    contraction by ``damping`` in the 1-norm, so for the last iterate y = F(x), whatever x is,
     ``|y - exact| <= (damping * |y - x| + rho) / (1 - damping)``, where rho bounds the rounding
     errors of the pass. Each pass costs O(links); memory is 14 vectors beside the graph. The result
     does not depend on the number of threads.
