@@ -25,6 +25,16 @@ typedef real vec4 __attribute__((vector_size(4 * sizeof(real))));
 typedef FML_MASK(FML_TYPE) mask;
 typedef mask mask4 __attribute__((vector_size(4 * sizeof(mask))));
 
+/* v or 0, without the branch that a compiler makes of ?: and a CPU mispredicts. */
+static inline real fml_keep_if(bool keep, real v)
+{
+    mask bits;
+    memcpy(&bits, &v, sizeof bits);
+    bits &= -(mask)keep;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
 /* The first `count` (0 to 4) lanes of v, zeros for the others. */
 static inline vec4 fml_keep_first(vec4 v, ptrdiff_t count)
 {

@@ -211,13 +211,15 @@ def test_rank_pull_lets_nan_and_infinity_through_to_the_targets_only(
     contribution = p.contribution.copy()
     contribution[sick] = value
     targets = np.unique(p.rows[p.indices == sick])
-    y, following, change, _ = replace(p, contribution=contribution).run(variant)
+    y, following, change, dangling = replace(p, contribution=contribution).run(variant)
     healthy = p.run(variant)[0]
     healthy[targets] = value
     assert 0 < len(targets) < p.nodes
     assert y.tobytes() == healthy.tobytes()
     np.testing.assert_array_equal(following, y * p.inverse_strength)
     assert not math.isfinite(change)
+    if p.inverse_strength[targets].all():
+        assert math.isfinite(dangling)
 
 
 # ---- single precision ----

@@ -173,6 +173,7 @@ def test_no_edges(text):
         ({"delimiter": ",,"}, "delimiter: expected one ASCII character"),
         ({"delimiter": '"'}, "delimiter"),
         ({"comments": "#" * 8}, "comments: expected at most 7"),
+        ({"comments": "1"}, "no digits, got '1'"),
         ({"format": "xml"}, "format: expected one of"),
         ({"num_nodes": -1}, "num_nodes"),
     ],

@@ -152,15 +152,26 @@ static inline const char *parse_plain_line(const char *at, char delimiter, int64
 
 /* ---- segments ------------------------------------------------------------------------------- */
 
-/* The first line start at or behind `offset`. */
-static const char *line_start(const char *text, ptrdiff_t size, ptrdiff_t offset)
+/* The first line that starts in segment s, or NULL when a longer line runs through all of it. */
+static const char *find_line_start(const char *text, ptrdiff_t size, ptrdiff_t s)
 {
-    if (offset == 0)
-        return text;
-    if (offset >= size)
-        return text + size;
-    const char *newline = memchr(text + offset - 1, '\n', (size_t)(size - offset + 1));
-    return newline ? newline + 1 : text + size;
+    ptrdiff_t from = s * FML_SEGMENT_BYTES;
+    if (s == 0 || from >= size)
+        return s == 0 ? text : text + size;
+    ptrdiff_t length = size - from < FML_SEGMENT_BYTES ? size - from : FML_SEGMENT_BYTES;
+    const char *newline = memchr(text + from - 1, '\n', (size_t)length);
+    return newline ? newline + 1 : NULL;
+}
+
+/* A segment ends where the next one starts; one without a line start is empty. */
+static void close_segments(ptrdiff_t count, const char *end, segment *segments)
+{
+    for (ptrdiff_t s = count - 1; s >= 0; s--) {
+        segments[s].end = end;
+        if (!segments[s].start)
+            segments[s].start = end;
+        end = segments[s].start;
+    }
 }
 
 static int64_t count_lines(const char *start, const char *end)
@@ -265,11 +276,12 @@ fml_status fml_parse_edges(const char *text, ptrdiff_t size, fml_edge_format for
     fml_watch watch;
     fml_watch_start(&watch);
 #pragma omp parallel for schedule(dynamic) num_threads(team)
-    for (ptrdiff_t s = 0; s < count; s++) {
-        segments[s].start = line_start(text, size, s * FML_SEGMENT_BYTES);
-        segments[s].end = line_start(text, size, (s + 1) * FML_SEGMENT_BYTES);
+    for (ptrdiff_t s = 0; s < count; s++)
+        segments[s].start = find_line_start(text, size, s);
+    close_segments(count, text + size, segments);
+#pragma omp parallel for schedule(dynamic) num_threads(team)
+    for (ptrdiff_t s = 0; s < count; s++)
         segments[s].lines = count_lines(segments[s].start, segments[s].end);
-    }
     report->lines = place_segments(count, segments);
     fml_status status = report->lines > capacity ? FML_CAPACITY : FML_OK;
     if (status == FML_OK) {

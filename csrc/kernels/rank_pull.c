@@ -103,7 +103,7 @@ static inline void pull_rows(const problem *p, const double *weights, bool unifo
         real value = damping * sum + base;
         real step = value - x[i];
         moved += (double)(step < 0 ? -step : step);
-        dangling += (double)value * (inverse_strength[i] == 0); /* no branch to mispredict */
+        dangling += (double)fml_keep_if(inverse_strength[i] == 0, value);
         y[i] = value;
         next_contribution[i] = value * inverse_strength[i];
     }

@@ -46,9 +46,11 @@ class Options:
             len(self.delimiter) != 1 or self.delimiter in '\n\r"' or not self.delimiter.isascii()
         ):
             raise ValueError(f"delimiter: expected one ASCII character, got {self.delimiter!r}")
-        if len(self.comments) > 7 or not self.comments.isascii() or "\0" in self.comments:
+        allowed = self.comments.isascii() and self.comments.isprintable()
+        if len(self.comments) > 7 or not allowed or any(c in "0123456789 " for c in self.comments):
             raise ValueError(
-                f"comments: expected at most 7 ASCII characters, got {self.comments!r}"
+                "comments: expected at most 7 visible ASCII characters, no digits, "
+                f"got {self.comments!r}"
             )
 
 
