@@ -43,10 +43,14 @@ def folder(session: nox.Session, name: str) -> Path:
     return path
 
 
-def only_python(environment: Path) -> dict[str, str | None]:
-    """Variables under which no program outside this Python environment is found."""
+def hide_compilers(session: nox.Session, environment: Path) -> dict[str, str | None]:
+    """Variables under which only this Python environment and a shell are found."""
     binaries = environment / ("Scripts" if os.name == "nt" else "bin")
-    return {"PATH": str(binaries), "CC": None, "CXX": None}
+    shells = folder(session, "shells")
+    if shell := shutil.which("sh"):
+        (shells / "sh").symlink_to(shell)
+    path = f"{binaries}{os.pathsep}{shells}"
+    return {"PATH": path, "CC": None, "CXX": None, "FASTMML_REQUIRE_NATIVE": None}
 
 
 @nox.session
@@ -134,7 +138,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def no_compiler(session: nox.Session) -> None:
     """Install where there is no compiler: the package runs on numba and passes its tests."""
-    environment = only_python(Path(session.virtualenv.location))
+    environment = hide_compilers(session, Path(session.virtualenv.location))
     session.install(".[test]", *build_options(session), env=environment)
     check = "import fastmml; assert fastmml.backend() == 'numba', fastmml.backend()"
     session.run("python", "-c", check, env=environment)
@@ -152,7 +156,7 @@ def wheel(session: nox.Session) -> None:
     (path,) = repaired.glob("*manylinux*.whl")
     session.run("auditwheel", "show", str(path))
     session.run("python", "-m", "venv", str(clean))
-    environment, python = only_python(clean), str(clean / "bin" / "python")
+    environment, python = hide_compilers(session, clean), str(clean / "bin" / "python")
     session.run(
         python, "-m", "pip", "install", "-q", f"{path}[test]", env=environment, external=True
     )

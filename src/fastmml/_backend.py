@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +22,25 @@ BACKENDS = ("native", "numba")
 _chosen: ContextVar[Kernels | None] = ContextVar("fastmml_backend", default=None)
 
 
+#: How often an idle OpenMP thread looks for work before it sleeps, about 10 microseconds. GCC's
+#: own 300,000 turns keep a core that another process, or our waiting thread, needs: on a busy
+#: machine PageRank took 1.4 times as long (docs/performance.md).
+_SPINS = "3000"
+
+
+def _native_module() -> ModuleType:
+    """Import the extension; ImportError where there is none."""
+    asked = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
+    if asked or "fastmml._native" in sys.modules:
+        return importlib.import_module("fastmml._native")
+    # Read by the OpenMP runtime when it is loaded, and by nothing else.
+    os.environ["GOMP_SPINCOUNT"] = _SPINS
+    try:
+        return importlib.import_module("fastmml._native")
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
+
+
 def _numba_kernels() -> Kernels:
     kernels: Kernels = importlib.import_module("fastmml._numba").NumbaKernels()
     return kernels
@@ -29,7 +50,7 @@ def _numba_kernels() -> Kernels:
 def load(name: str, isa: str | None = None) -> Kernels:
     """Make the kernels of a backend; its own ImportError comes through."""
     if name == "native":
-        kernels: Kernels = importlib.import_module("fastmml._native").NativeKernels(isa)
+        kernels: Kernels = _native_module().NativeKernels(isa)
         return kernels
     if name != "numba":
         raise ValueError(f"backend: expected one of {BACKENDS}, got {name!r}")
@@ -41,7 +62,7 @@ def load(name: str, isa: str | None = None) -> Kernels:
 def has_native() -> bool:
     """Whether the compiled extension was built and loads."""
     try:
-        importlib.import_module("fastmml._native")
+        _native_module()
     except ImportError:
         return False
     return True
@@ -155,7 +176,7 @@ def threads(num_threads: int) -> Iterator[None]:
 
 def _after_fork_in_child() -> None:
     if has_native():
-        importlib.import_module("fastmml._native").after_fork_in_child()
+        _native_module().after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):
