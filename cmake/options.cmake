@@ -32,3 +32,7 @@ if(FASTMML_OPENMP)
     target_link_libraries(fml_link INTERFACE OpenMP::OpenMP_C)
   endif()
 endif()
+# Without OpenMP some arguments and variables serve nothing.
+if(NOT OpenMP_C_FOUND AND NOT MSVC)
+  target_compile_options(fml_options INTERFACE -Wno-unused-parameter -Wno-unused-variable)
+endif()
