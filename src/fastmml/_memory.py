@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 #: Smaller arrays come from NumPy's allocator, which reuses them without page faults.
-_SMALL_BYTES = 1 << 20
+_SMALL_BYTES = 1 << 16
 
 
 def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
