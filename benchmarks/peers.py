@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cache
@@ -31,7 +32,7 @@ TOLERANCES = tuple(float(tol) for tol in 10 ** -np.arange(8, 14.1, 0.25))
 MANY_PASSES = 1000
 
 
-class Peer:
+class Peer(ABC):
     """What a benchmark needs from a library."""
 
     name: ClassVar[str]
@@ -60,17 +61,17 @@ class Peer:
         """Use this many threads from now on: libraries may share one OpenMP runtime, so set all."""
         ThreadpoolController().limit(limits=threads, user_api="openmp")
 
+    @abstractmethod
     def prepare(self, links: Links) -> Any:
         """Build the library's own graph."""
-        raise NotImplementedError
 
     def fresh(self, graph: Any) -> Any:
         """Make the same graph as if `rank` had never been called; the default caches nothing."""
         return graph
 
+    @abstractmethod
     def rank(self, graph: Any, tol: float) -> Any:
         """Rank, in the library's own form of result."""
-        raise NotImplementedError
 
     def scores(self, result: Any) -> Scores:
         """Turn what `rank` gave into an array; not timed."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,7 +23,7 @@ import fastmml as fm
 from benchmarks.graphs import ROOT, Unavailable
 
 
-class Reader:
+class Reader(ABC):
     """What a benchmark needs from a library that reads edge lists."""
 
     name: ClassVar[str]
@@ -45,12 +46,12 @@ class Reader:
         if self.max_bytes is not None and path.stat().st_size > self.max_bytes:
             raise Unavailable(f"{self.name} on {path.stem}: {self.why_limited}")
 
-    def set_threads(self, threads: int) -> None:
+    def set_threads(self, threads: int) -> None:  # noqa: B027 (many readers have nothing to set)
         """Use this many threads from now on."""
 
+    @abstractmethod
     def read(self, path: Path) -> Any:
         """Read a file of ``source<TAB>target`` lines into the library's own object."""
-        raise NotImplementedError
 
 
 class FastmmlReader(Reader):
