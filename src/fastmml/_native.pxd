@@ -1,0 +1,110 @@
+# cython: language_level=3
+"""What the extension module sees of the C interface, csrc/fastmml.h."""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "fastmml.h" nogil:
+    ctypedef enum fml_status:
+        FML_OK
+        FML_NO_MEMORY
+        FML_INTERRUPTED
+        FML_CAPACITY
+        FML_BAD_LINE
+
+    ctypedef int (*fml_poll_function)() noexcept nogil
+    void fml_set_poll(fml_poll_function poll)
+    bint fml_has_openmp()
+    int fml_get_num_threads()
+    void fml_set_num_threads(int threads)
+    void fml_after_fork_in_child()
+
+    ctypedef fml_status (*fml_rank_pull_f64_fn)(
+        Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
+        const double *inverse_strength, const double *teleport, Py_ssize_t teleport_stride,
+        const double *jump, Py_ssize_t jump_stride, double damping, double mass, const double *x,
+        const double *contribution, double *y, double *next_contribution, double *change,
+        double *dangling_mass, int threads) noexcept
+    ctypedef fml_status (*fml_difference_gram_f64_fn)(
+        Py_ssize_t count, Py_ssize_t n, const double *x, double *gram, int threads) noexcept
+    ctypedef fml_status (*fml_combine_f64_fn)(
+        Py_ssize_t count, Py_ssize_t n, const double *coefficients, const double *x, double *y,
+        double *total, int threads) noexcept
+    ctypedef fml_status (*fml_rank_pull_f32_fn)(
+        Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
+        const float *inverse_strength, const float *teleport, Py_ssize_t teleport_stride,
+        const float *jump, Py_ssize_t jump_stride, double damping, double mass, const float *x,
+        const float *contribution, float *y, float *next_contribution, double *change,
+        double *dangling_mass, int threads) noexcept
+    ctypedef fml_status (*fml_difference_gram_f32_fn)(
+        Py_ssize_t count, Py_ssize_t n, const float *x, double *gram, int threads) noexcept
+    ctypedef fml_status (*fml_combine_f32_fn)(
+        Py_ssize_t count, Py_ssize_t n, const double *coefficients, const float *x, float *y,
+        double *total, int threads) noexcept
+
+    ctypedef struct fml_table:
+        const char *isa
+        fml_rank_pull_f64_fn rank_pull_f64
+        fml_rank_pull_f32_fn rank_pull_f32
+        fml_difference_gram_f64_fn difference_gram_f64
+        fml_difference_gram_f32_fn difference_gram_f32
+        fml_combine_f64_fn combine_f64
+        fml_combine_f32_fn combine_f32
+
+    const fml_table *const *fml_variants()
+    bint fml_variant_runs(const fml_table *variant)
+
+    fml_status fml_bucket_count(
+        Py_ssize_t edges, const uint32_t *dst, int shift, Py_ssize_t buckets, int64_t *counts,
+        int threads)
+    fml_status fml_bucket_scatter(
+        Py_ssize_t edges, const uint32_t *src, const uint32_t *dst, const double *weights,
+        int shift, Py_ssize_t buckets, int64_t *positions, uint32_t *out_src,
+        uint16_t *out_local, double *out_weights, int threads)
+    fml_status fml_bucket_sort(
+        Py_ssize_t n, int shift, Py_ssize_t buckets, const int64_t *bounds, uint16_t *local,
+        uint32_t *src, double *weights, int64_t *indptr, int threads)
+    fml_status fml_out_strength(
+        Py_ssize_t n, Py_ssize_t edges, const uint32_t *indices, const double *weights,
+        double *strength)
+    fml_status fml_mark_ids(
+        Py_ssize_t count, const uint32_t *ids, uint8_t *present, int threads)
+    fml_status fml_relabel(Py_ssize_t count, const uint32_t *table, uint32_t *ids, int threads)
+    fml_status fml_rmat_edges(
+        int scale, uint64_t seed, int64_t first, Py_ssize_t count, uint32_t *src, uint32_t *dst,
+        int threads)
+
+    ctypedef enum fml_field_kind:
+        FML_INTEGERS
+        FML_SPANS
+
+    ctypedef struct fml_edge_format:
+        fml_field_kind kind
+        char delimiter
+        int columns
+        bint weighted
+        char comments[8]
+
+    ctypedef struct fml_edge_report:
+        int64_t edges
+        int64_t lines
+        int64_t min_id
+        int64_t max_id
+        int64_t fault_line
+        int64_t fault_offset
+        int fault
+
+    fml_status fml_parse_edges(
+        const char *text, Py_ssize_t size, fml_edge_format format, Py_ssize_t capacity,
+        int64_t *src, int64_t *dst, double *weights, fml_edge_report *report, int threads)
+
+    ctypedef struct fml_interner:
+        pass
+    fml_interner *fml_interner_new()
+    void fml_interner_free(fml_interner *interner)
+    fml_status fml_interner_add(
+        fml_interner *interner, const char *text, Py_ssize_t count, const int64_t *first,
+        const int64_t *second, uint32_t *first_ids, uint32_t *second_ids)
+    int64_t fml_interner_size(const fml_interner *interner)
+    int64_t fml_interner_bytes(const fml_interner *interner)
+    void fml_interner_labels(const fml_interner *interner, int64_t *offsets, char *bytes)
