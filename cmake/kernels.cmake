@@ -2,6 +2,7 @@
 # level.
 
 set(FML_KERNELS rank_pull difference_gram combine)
+set(FML_KERNELS_F64 rank_solve)
 set(FML_REAL_f64 double)
 set(FML_REAL_f32 float)
 
@@ -32,9 +33,10 @@ endfunction()
 # Adds to `target` every kernel in every variant, a table for each level, and the list of levels.
 function(fml_add_kernels target)
   list(TRANSFORM FML_KERNELS REPLACE "(.+)" "csrc/kernels/\\1.c" OUTPUT_VARIABLE sources)
+  list(TRANSFORM FML_KERNELS_F64 REPLACE "(.+)" "csrc/kernels/\\1.c" OUTPUT_VARIABLE f64_sources)
   set(variants "")
   foreach(level IN LISTS FML_LEVELS)
-    fml_add_variant(${target} f64 ${level} "${sources};csrc/table.c")
+    fml_add_variant(${target} f64 ${level} "${sources};${f64_sources};csrc/table.c")
     fml_add_variant(${target} f32 ${level} "${sources}")
     string(APPEND variants "X(${level})")
   endforeach()

@@ -33,6 +33,33 @@ void fml_set_num_threads(int threads);
 /* OpenMP's thread pool does not survive fork: the child runs every kernel on one thread. */
 void fml_after_fork_in_child(void);
 
+/* ---- what the rank kernels share ------------------------------------------------------------ */
+
+/* How the nodes of a segment of a plan depend on each other. Append only. */
+typedef enum fml_segment_kind {
+    FML_ACYCLIC = 0,     /* each on earlier ones: one sweep solves them */
+    FML_CYCLIC = 1,      /* each on any of the segment */
+    FML_INDEPENDENT = 2, /* none on another */
+} fml_segment_kind;
+
+/* A graph in the order in which its ranks are solved: nodes renumbered, in segments that depend on
+ * earlier segments only, cyclic segments cut into blocks that are swept at the same time. The links
+ * of row i start with earlier[i] links from earlier segments; source + n stands for a link from
+ * another block of the same segment. FML_PLAN_PADDING links to node 0 follow the last row, so that
+ * a row's end can be read four links at a time. */
+enum { FML_PLAN_PADDING = 4 };
+typedef struct fml_rank_plan {
+    ptrdiff_t n; /* at most 2^31 */
+    const int64_t *indptr;
+    uint32_t *indices;
+    double *weights; /* or NULL */
+    uint32_t *earlier;
+    ptrdiff_t num_blocks, num_segments;
+    const int64_t *blocks;   /* num_blocks + 1: where each starts */
+    const int64_t *segments; /* num_segments + 1: the first block of each */
+    const uint8_t *kinds;
+} fml_rank_plan;
+
 /* ---- kernels: one variant per element type and CPU level (kernels/) ------------------------ */
 
 /* The types of the kernels for one element type; sums over vectors are double for every type.
@@ -68,14 +95,27 @@ void fml_after_fork_in_child(void);
 FML_KERNEL_TYPES(double, f64)
 FML_KERNEL_TYPES(float, f32)
 
-/* The one list of kernels. */
+/* Solves y = damping P'y + base by Gauss-Seidel over the segments of a plan, from the guess in y. A
+ * cyclic segment is swept until the 1-norm of a sweep's change is at most tolerance times its share
+ * of the nodes of cyclic segments, or max_sweeps are spent. c is scratch. The stride (0 or 1) lets
+ * one number stand for a uniform base. visits = links read. */
+typedef fml_status fml_rank_solve_f64_fn(const fml_rank_plan *plan,
+                                         const double *inverse_strength /* in, n */,
+                                         const double *base /* in */, ptrdiff_t base_stride,
+                                         double damping, double tolerance, int64_t max_sweeps,
+                                         double *y /* inout, n */, double *c /* out, 2 n */,
+                                         int64_t *visits /* out */, int threads);
+
+/* The lists of kernels: for both element types, and for double alone. */
 #define FML_KERNELS(X, type) X(rank_pull, type) X(difference_gram, type) X(combine, type)
+#define FML_KERNELS_F64(X) X(rank_solve, f64)
 
 typedef struct fml_table {
     const char *isa;
 #define FML_FIELD(name, type) fml_##name##_##type##_fn *name##_##type;
     FML_KERNELS(FML_FIELD, f64)
     FML_KERNELS(FML_FIELD, f32)
+    FML_KERNELS_F64(FML_FIELD)
 #undef FML_FIELD
 } fml_table;
 
@@ -107,6 +147,26 @@ fml_status fml_bucket_sort(ptrdiff_t n, int shift, ptrdiff_t buckets,
                            const int64_t *bounds /* in, buckets + 1 */, uint16_t *local /* in */,
                            uint32_t *src /* inout */, double *weights /* inout or NULL */,
                            int64_t *indptr /* out, n + 1 */, int threads);
+
+/* Orders the nodes so that a strong component comes after all that link to it; nodes without links
+ * out (is_sink) come last. segments (n + 3) receives where each segment starts, and n; kinds (n +
+ * 2) its fml_segment_kind: a component, single nodes in a row, or the sinks. n is at most 2^31. */
+fml_status fml_component_order(ptrdiff_t n, const int64_t *indptr, const uint32_t *indices,
+                               const uint8_t *is_sink /* in, n */, uint32_t *order /* out, n */,
+                               int64_t *segments /* out */, uint8_t *kinds /* out */,
+                               ptrdiff_t *count /* out: of segments */);
+/* Orders the nodes by falling out-degree (the number of links), but those without links in first
+ * and those without links out (is_sink) last; bounds: where the first kind ends and the last
+ * begins. */
+fml_status fml_degree_order(ptrdiff_t n, const int64_t *indptr,
+                            const double *out_degree /* in, n */,
+                            const uint8_t *is_sink /* in, n */, uint32_t *order /* out, n */,
+                            int64_t *bounds /* out, 2 */);
+/* Fills the plan's indices, weights and earlier from rows in the given order; node order[i] becomes
+ * node i and position is the inverse of order. The plan's other members are set. */
+fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, const double *weights,
+                            const uint32_t *order, const uint32_t *position,
+                            const fml_rank_plan *plan, int threads);
 
 /* strength[j] = sum of the weights of the links out of j (their number when weights is NULL),
  * summed with compensation: the error is a few ulp whatever the degree. */

@@ -1,5 +1,5 @@
 /* Scratch memory, threads and interrupts: the services that every kernel uses. */
-#define _POSIX_C_SOURCE 200809L /* clock_gettime */
+#define _DEFAULT_SOURCE /* clock_gettime, madvise */
 #include "runtime.h"
 
 #include <stdlib.h>
@@ -8,8 +8,11 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 1 << 21 };
 
 /* Ctrl-C must be seen within 0.2 s; a poll takes the interpreter's lock, so not at every block. */
 static const int64_t POLL_INTERVAL_NS = 40 * 1000 * 1000;
@@ -25,6 +28,13 @@ void *fml_alloc(ptrdiff_t count, size_t element_size)
     size_t rounded = (bytes / ALIGNMENT + 1) * ALIGNMENT; /* never zero */
 #ifdef _WIN32
     return _aligned_malloc(rounded, ALIGNMENT);
+#elif defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (rounded < 2 * HUGE_PAGE)
+        return aligned_alloc(ALIGNMENT, rounded);
+    void *large = aligned_alloc(HUGE_PAGE, rounded);
+    if (large) /* the first touch of small pages costs four times as much; a refusal is no error */
+        (void)madvise(large, rounded, MADV_HUGEPAGE);
+    return large;
 #else
     return aligned_alloc(ALIGNMENT, rounded);
 #endif

@@ -173,12 +173,20 @@ def test_restart_from_a_result_is_immediate():
     assert fm.pagerank(g, tol=1e-8, x0=first).iterations == 1
 
 
-def test_callback_sees_every_bound():
+def test_callback_sees_every_pass_of_power_iteration():
     seen = []
-    result = fm.pagerank(fm.rmat(8), callback=lambda *args: seen.append(args))
+    result = fm.pagerank(fm.rmat(8), callback=lambda *args: seen.append(args), method="power")
     assert [i for i, _ in seen] == list(range(1, result.iterations + 1))
     assert seen[-1][1] == result.error_bound
     assert all(bound > 1e-8 for _, bound in seen[:-1])
+
+
+def test_callback_sees_every_proof_of_gauss_seidel():
+    seen = []
+    watch = lambda *args: seen.append(args)  # noqa: E731
+    result = fm.pagerank(fm.rmat(8), tol=1e-12, callback=watch, method="gauss-seidel")
+    assert seen[-1] == (result.iterations, result.error_bound)
+    assert all(bound > 1e-12 for _, bound in seen[:-1])
 
 
 def test_not_converged_carries_the_result():

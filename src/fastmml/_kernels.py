@@ -48,6 +48,30 @@ class EdgeReport(NamedTuple):
     fault_offset: int  #: where that line starts in the text
 
 
+#: Kinds of segments (fml_segment_kind in csrc/fastmml.h): each node depends on earlier ones, on any
+#: of the segment, on no other.
+ACYCLIC, CYCLIC, INDEPENDENT = 0, 1, 2
+#: Links to node 0 that follow the last row of a plan.
+PLAN_PADDING = 4
+
+
+class RankPlan(NamedTuple):
+    """A graph in the order in which its ranks are solved.
+
+    Nodes are renumbered and lie in segments that depend on earlier segments only. Cyclic segments
+    are cut into blocks, which are swept at the same time. A row starts with its links from earlier
+    segments; ``source + n`` stands for a link from another block of the same segment.
+    """
+
+    indptr: I64  #: (n + 1,)
+    indices: U32  #: (links + PLAN_PADDING,)
+    weights: F64 | None  #: (links + PLAN_PADDING,)
+    earlier: U32  #: (n,): links of each row from earlier segments
+    blocks: I64  #: where each block starts, and n
+    segments: I64  #: the first block of each segment, and the number of blocks
+    kinds: U8  #: of each segment
+
+
 #: Why a line was refused (fml_line_fault in csrc/fastmml.h).
 LINE_FAULTS = {
     1: "expected {columns} columns",
@@ -130,6 +154,27 @@ class Kernels(Protocol):
         """
         ...
 
+    def rank_solve(
+        self,
+        plan: RankPlan,
+        inverse_strength: F64,
+        base: F64,
+        damping: float,
+        tolerance: float,
+        max_sweeps: int,
+        y: F64,
+        c: F64,
+        threads: int,
+    ) -> int:
+        """Solve ``y = damping Pᵀy + base`` segment by segment; returns the number of links read.
+
+        y (n, inout) holds a guess at first. A cyclic segment is swept by Gauss-Seidel until the
+        1-norm of a sweep's change is at most ``tolerance`` times the segment's share of the nodes
+        of cyclic segments, or ``max_sweeps`` are spent. ``base`` has length n, or 1 for a uniform
+        one; c (2 n, out) is scratch.
+        """
+        ...
+
     def difference_gram(self, x: Real, threads: int) -> F64:
         """Gram matrix of the differences ``x[i + 1] - x[i]`` of consecutive rows.
 
@@ -186,6 +231,40 @@ class Kernels(Protocol):
 
         Bucket b is ``bounds[b]:bounds[b + 1]`` of ``local`` (targets), ``src`` and ``weights``
         (both sorted in place). Out: ``indptr`` (n + 1).
+        """
+        ...
+
+    def component_order(self, indptr: I64, indices: U32, is_sink: U8, order: U32) -> tuple[I64, U8]:
+        """Order nodes (``order``, out) so that a strong component follows all that link to it.
+
+        Nodes without links out (``is_sink``) come last. Returns where segments start, and n; and
+        the kind of each: a strong component, single nodes in a row, or the sinks.
+        """
+        ...
+
+    def degree_order(
+        self, indptr: I64, out_degree: F64, is_sink: U8, order: U32
+    ) -> tuple[int, int]:
+        """Order nodes (``order``, out) by falling out-degree, capped at 32768.
+
+        But nodes without links in come first and nodes without links out (``is_sink``) last;
+        returns where the first kind ends and where the last begins.
+        """
+        ...
+
+    def permute_rows(
+        self,
+        indptr: I64,
+        indices: U32,
+        weights: F64 | None,
+        order: U32,
+        position: U32,
+        plan: RankPlan,
+        threads: int,
+    ) -> None:
+        """Fill the plan's ``indices``, ``weights`` and ``earlier`` from rows in the given order.
+
+        Node ``order[i]`` becomes node i; ``position`` is the inverse of ``order``.
         """
         ...
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import mmap
+import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,24 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     except OSError as error:
         raise MemoryError(f"no memory for {size} bytes") from error
     return np.frombuffer(region, dtype, count).reshape(shape)
+
+
+def available() -> int:
+    """Bytes of physical memory that programs can still take."""
+    try:
+        with open("/proc/meminfo") as lines:
+            fields = dict(line.split(":", 1) for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return _installed()
+
+
+def _installed() -> int:
+    """Bytes of physical memory of the machine; no limit where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return sys.maxsize
 
 
 def _map(size: int) -> mmap.mmap:

@@ -19,12 +19,28 @@ cdef extern from "fastmml.h" nogil:
     void fml_set_num_threads(int threads)
     void fml_after_fork_in_child()
 
+    ctypedef struct fml_rank_plan:
+        Py_ssize_t n
+        const int64_t *indptr
+        uint32_t *indices
+        double *weights
+        uint32_t *earlier
+        Py_ssize_t num_blocks
+        Py_ssize_t num_segments
+        const int64_t *blocks
+        const int64_t *segments
+        const uint8_t *kinds
+
     ctypedef fml_status (*fml_rank_pull_f64_fn)(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
         const double *inverse_strength, const double *teleport, Py_ssize_t teleport_stride,
         const double *jump, Py_ssize_t jump_stride, double damping, double mass, const double *x,
         const double *contribution, double *y, double *next_contribution, double *change,
         double *dangling_mass, int threads) noexcept
+    ctypedef fml_status (*fml_rank_solve_f64_fn)(
+        const fml_rank_plan *plan, const double *inverse_strength, const double *base,
+        Py_ssize_t base_stride, double damping, double tolerance, int64_t max_sweeps, double *y,
+        double *c, int64_t *visits, int threads) noexcept
     ctypedef fml_status (*fml_difference_gram_f64_fn)(
         Py_ssize_t count, Py_ssize_t n, const double *x, double *gram, int threads) noexcept
     ctypedef fml_status (*fml_combine_f64_fn)(
@@ -46,6 +62,7 @@ cdef extern from "fastmml.h" nogil:
         const char *isa
         fml_rank_pull_f64_fn rank_pull_f64
         fml_rank_pull_f32_fn rank_pull_f32
+        fml_rank_solve_f64_fn rank_solve_f64
         fml_difference_gram_f64_fn difference_gram_f64
         fml_difference_gram_f32_fn difference_gram_f32
         fml_combine_f64_fn combine_f64
@@ -64,6 +81,15 @@ cdef extern from "fastmml.h" nogil:
     fml_status fml_bucket_sort(
         Py_ssize_t n, int shift, Py_ssize_t buckets, const int64_t *bounds, uint16_t *local,
         uint32_t *src, double *weights, int64_t *indptr, int threads)
+    fml_status fml_component_order(
+        Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const uint8_t *is_sink,
+        uint32_t *order, int64_t *segments, uint8_t *kinds, Py_ssize_t *count)
+    fml_status fml_degree_order(
+        Py_ssize_t n, const int64_t *indptr, const double *out_degree, const uint8_t *is_sink,
+        uint32_t *order, int64_t *bounds)
+    fml_status fml_permute_rows(
+        const int64_t *indptr, const uint32_t *indices, const double *weights,
+        const uint32_t *order, const uint32_t *position, const fml_rank_plan *plan, int threads)
     fml_status fml_out_strength(
         Py_ssize_t n, Py_ssize_t edges, const uint32_t *indices, const double *weights,
         double *strength)

@@ -90,6 +90,22 @@ cdef const double *pointer_or_null(const double[::1] array) noexcept:
     return &array[0]
 
 
+cdef fml_rank_plan unpack_plan(plan):
+    """The plan as C sees it; valid as long as the tuple lives."""
+    cdef fml_rank_plan out
+    cdef const int64_t[::1] indptr = plan.indptr, blocks = plan.blocks, segments = plan.segments
+    cdef const uint32_t[::1] indices = plan.indices, earlier = plan.earlier
+    cdef const uint8_t[::1] kinds = plan.kinds
+    out.n = indptr.shape[0] - 1
+    out.indptr = &indptr[0]
+    out.indices = <uint32_t *>&indices[0]
+    out.weights = <double *>pointer_or_null(plan.weights)
+    out.earlier = <uint32_t *>&earlier[0]
+    out.num_blocks, out.num_segments = blocks.shape[0] - 1, segments.shape[0] - 1
+    out.blocks, out.segments, out.kinds = &blocks[0], &segments[0], &kinds[0]
+    return out
+
+
 cdef class Interner:
     """See fastmml._kernels.Interner."""
     cdef fml_interner *interner
@@ -172,6 +188,20 @@ cdef class NativeKernels:
         check(status)
         return change, dangling_mass
 
+    def rank_solve(self, plan, const double[::1] inverse_strength, const double[::1] base,
+                   double damping, double tolerance, int64_t max_sweeps, double[::1] y,
+                   double[::1] c, int threads):
+        cdef fml_rank_plan unpacked = unpack_plan(plan)
+        cdef Py_ssize_t base_stride = base.shape[0] > 1
+        cdef int64_t visits = 0
+        cdef fml_status status
+        with nogil:
+            status = self.table.rank_solve_f64(
+                &unpacked, &inverse_strength[0], &base[0], base_stride, damping, tolerance,
+                max_sweeps, &y[0], &c[0], &visits, threads)
+        check(status)
+        return visits
+
     def difference_gram(self, const real[:, ::1] x, int threads):
         cdef Py_ssize_t count = x.shape[0] - 1, n = x.shape[1]
         cdef fml_status status
@@ -229,6 +259,37 @@ cdef class NativeKernels:
         with nogil:
             status = fml_bucket_sort(n, shift, bounds.shape[0] - 1, &bounds[0], &local[0],
                                      &src[0], weight, &indptr[0], threads)
+        check(status)
+
+    def component_order(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
+                        const uint8_t[::1] is_sink, uint32_t[::1] order):
+        cdef Py_ssize_t n = order.shape[0], count = 0
+        cdef fml_status status
+        starts, kinds = np.empty(n + 3, np.int64), np.empty(n + 2, np.uint8)
+        cdef int64_t[::1] starts_view = starts
+        cdef uint8_t[::1] kinds_view = kinds
+        with nogil:
+            status = fml_component_order(n, &indptr[0], &indices[0], &is_sink[0], &order[0],
+                                         &starts_view[0], &kinds_view[0], &count)
+        check(status)
+        return starts[:count + 1].copy(), kinds[:count].copy()
+
+    def degree_order(self, const int64_t[::1] indptr, const double[::1] out_degree,
+                     const uint8_t[::1] is_sink, uint32_t[::1] order):
+        cdef int64_t[2] bounds
+        check(fml_degree_order(order.shape[0], &indptr[0], &out_degree[0], &is_sink[0], &order[0],
+                               bounds))
+        return bounds[0], bounds[1]
+
+    def permute_rows(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
+                     const double[::1] weights, const uint32_t[::1] order,
+                     const uint32_t[::1] position, plan, int threads):
+        cdef fml_rank_plan unpacked = unpack_plan(plan)
+        cdef const double *weight = pointer_or_null(weights)
+        cdef fml_status status
+        with nogil:
+            status = fml_permute_rows(&indptr[0], &indices[0], weight, &order[0], &position[0],
+                                      &unpacked, threads)
         check(status)
 
     def out_strength(self, const uint32_t[::1] indices, const double[::1] weights,

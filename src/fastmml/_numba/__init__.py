@@ -10,7 +10,7 @@ import os
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
-from fastmml._numba import _blocks, build, rank, rmat, text
+from fastmml._numba import _blocks, build, order, rank, rmat, solve, text
 from fastmml._numba.intern import NumbaInterner
 
 __all__ = ["NumbaInterner", "NumbaKernels"]
@@ -25,9 +25,13 @@ class NumbaKernels:
     set_num_threads = staticmethod(_blocks.set_num_threads)
 
     rank_pull = staticmethod(rank.rank_pull)
+    rank_solve = staticmethod(solve.rank_solve)
     difference_gram = staticmethod(rank.difference_gram)
     combine = staticmethod(rank.combine)
 
+    component_order = staticmethod(order.component_order)
+    degree_order = staticmethod(order.degree_order)
+    permute_rows = staticmethod(order.permute_rows)
     bucket_count = staticmethod(build.bucket_count)
     bucket_scatter = staticmethod(build.bucket_scatter)
     bucket_sort = staticmethod(build.bucket_sort)

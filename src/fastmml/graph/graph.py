@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import networkx
     import scipy.sparse
 
+    from fastmml.graph.plan import Prepared
+
 
 class Graph:
     """A directed graph with optional non-negative weights and optional labels.
@@ -58,12 +60,13 @@ class Graph:
     Graph(num_nodes=3, num_edges=3, labels=str)
     """
 
-    __slots__ = ("_indices", "_indptr", "_labels", "_weights")
+    __slots__ = ("_indices", "_indptr", "_labels", "_prepared", "_weights")
 
     _indptr: I64
     _indices: U32
     _weights: F64 | None
     _labels: Labels
+    _prepared: Prepared | None
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class Graph:
                 array.flags.writeable = False
         self._indptr, self._indices, self._weights = rows
         self._labels = Labels(labels, len(rows.indptr) - 1)
+        self._prepared = None
 
     @classmethod
     def from_rows(cls, rows: Rows, labels: NDArray[Any] | None = None) -> Graph:
@@ -188,6 +192,17 @@ class Graph:
         strength = np.empty(self.num_nodes)
         kernels().out_strength(self._indices, self._weights, strength)
         return strength
+
+    def prepare(self) -> Graph:
+        """Keep what `pagerank` prepares, so that later calls skip it; returns the graph.
+
+        Takes about as much memory again as the graph. What is kept is not saved or pickled.
+        """
+        from fastmml.graph.plan import prepare
+
+        if self._prepared is None and self.num_nodes:
+            self._prepared = prepare(self)
+        return self
 
     def to_scipy(self) -> scipy.sparse.csr_array:
         """Return the graph as a sparse matrix: ``A[i, j]`` is the weight of the links i to j."""

@@ -1,0 +1,289 @@
+"""Orders of nodes, and rows in another order.
+
+What they are for stands in `fastmml._kernels.Kernels`, the reasoning in csrc/graph.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmml._kernels import (
+    ACYCLIC,
+    CYCLIC,
+    F64,
+    I64,
+    INDEPENDENT,
+    PLAN_PADDING,
+    U8,
+    U32,
+    RankPlan,
+)
+from fastmml._numba._blocks import run_blocks
+from fastmml._numba._jit import jit, readonly, readonly_or_none, signed
+
+#: Visit number of a node whose component is out.
+_PLACED = 2**32 - 1
+#: Nodes that the search for components ends before it lets Ctrl-C through: some 10 milliseconds.
+_NODES_AT_ONCE = 1 << 16
+#: Rows of a tile, and tiles in one call: at most about 20 milliseconds.
+_TILE_ROWS = 1 << 10
+_TILES_AT_ONCE = 64
+#: Higher degrees share a key.
+_DEGREES = 1 << 15
+
+# Slots of the search's counters.
+_ROOT, _VISITS, _DEPTH, _WAITING, _FRONT, _BACK, _SEGMENTS, _ENDED = range(8)
+
+
+@jit
+def _open_segment(kind: int, counters: I64, segments: I64, kinds: U8) -> None:
+    last = counters[_SEGMENTS] - 1
+    if kind == ACYCLIC and last >= 0 and kinds[last] == ACYCLIC:
+        return
+    segments[last + 1] = counters[_FRONT]
+    kinds[last + 1] = kind
+    counters[_SEGMENTS] += 1
+
+
+@jit
+def _place_single(
+    node: int,
+    indptr: I64,
+    indices: U32,
+    is_sink: U8,
+    visit: U32,
+    counters: I64,
+    order: U32,
+    segments: I64,
+    kinds: U8,
+) -> None:
+    visit[node] = _PLACED
+    if is_sink[node]:
+        counters[_BACK] -= 1
+        order[counters[_BACK]] = node
+        return
+    kind = ACYCLIC
+    for link in range(indptr[node], indptr[node + 1]):
+        if indices[link] == node:
+            kind = CYCLIC
+    _open_segment(kind, counters, segments, kinds)
+    order[counters[_FRONT]] = node
+    counters[_FRONT] += 1
+
+
+@jit
+def _place_component(
+    root: int,
+    indptr: I64,
+    indices: U32,
+    is_sink: U8,
+    visit: U32,
+    waiting: U32,
+    counters: I64,
+    order: U32,
+    segments: I64,
+    kinds: U8,
+) -> None:
+    first = counters[_WAITING]
+    while first > 0 and visit[waiting[first - 1]] > visit[root]:
+        first -= 1
+    if first == counters[_WAITING]:
+        _place_single(
+            root, indptr, indices, is_sink, visit, counters, order, segments, kinds
+        )
+        return
+    _open_segment(CYCLIC, counters, segments, kinds)
+    waiting[counters[_WAITING]] = root
+    for i in range(first, counters[_WAITING] + 1):
+        visit[waiting[i]] = _PLACED
+        order[counters[_FRONT]] = waiting[i]
+        counters[_FRONT] += 1
+    counters[_WAITING] = first
+
+
+@jit
+def _search(
+    ends: int,
+    indptr: I64,
+    indices: U32,
+    is_sink: U8,
+    visit: U32,
+    path: U32,
+    low: U32,
+    link: I64,
+    waiting: U32,
+    counters: I64,
+    order: U32,
+    segments: I64,
+    kinds: U8,
+) -> bool:
+    """Go on until so many nodes were ended; returns whether there are more."""
+    until = counters[_ENDED] + ends
+    while counters[_ENDED] < until:
+        depth = counters[_DEPTH]
+        if depth == 0:
+            root = counters[_ROOT]
+            while root < len(visit) and visit[root] != 0:
+                root += 1
+            counters[_ROOT] = root
+            if root == len(visit):
+                return False
+            found = root
+        else:
+            node = signed(path[depth - 1])
+            found = -1
+            k = link[depth - 1]
+            while k < indptr[node + 1] and found < 0:
+                source = signed(indices[k])
+                k += 1
+                if visit[source] == 0:
+                    found = source
+                elif visit[source] < low[depth - 1]:
+                    low[depth - 1] = visit[source]
+            link[depth - 1] = k
+        if found >= 0:
+            counters[_VISITS] += 1
+            visit[found] = low[depth] = counters[_VISITS]
+            path[depth] = found
+            link[depth] = indptr[found]
+            counters[_DEPTH] += 1
+            continue
+        counters[_DEPTH] = depth - 1
+        counters[_ENDED] += 1
+        if low[depth - 1] == visit[node]:
+            _place_component(
+                node, indptr, indices, is_sink, visit, waiting, counters, order, segments, kinds
+            )
+            continue
+        waiting[counters[_WAITING]] = node
+        counters[_WAITING] += 1
+        low[depth - 2] = min(low[depth - 2], low[depth - 1])
+    return True
+
+
+def component_order(
+    indptr: I64, indices: U32, is_sink: U8, order: U32
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """See `fastmml._kernels.Kernels.component_order`."""
+    n = len(order)
+    visit, path, low, waiting = (np.zeros(n + 1, np.uint32) for _ in range(4))
+    link = np.empty(n + 1, np.int64)
+    segments, kinds = np.empty(n + 3, np.int64), np.empty(n + 2, np.uint8)
+    counters = np.zeros(8, np.int64)
+    counters[_BACK] = n
+    rows, sources, sinks = readonly(indptr), readonly(indices), readonly(is_sink)
+    while _search(
+        _NODES_AT_ONCE, rows, sources, sinks, visit[:n], path, low, link, waiting, counters,
+        order, segments, kinds,
+    ):  # fmt: skip
+        pass
+    back, count = int(counters[_BACK]), int(counters[_SEGMENTS])
+    if back < n:
+        order[back:] = order[back:][::-1].copy()
+        segments[count], kinds[count] = back, INDEPENDENT
+        count += 1
+    segments[count] = n
+    return segments[: count + 1].copy(), kinds[:count].copy()
+
+
+@jit
+def _degree_key(indptr: I64, out_degree: F64, is_sink: U8, node: int) -> int:
+    if is_sink[node]:
+        return _DEGREES + 1
+    if indptr[node] == indptr[node + 1]:
+        return 0
+    return _DEGREES - int(out_degree[node]) if out_degree[node] < _DEGREES else 1
+
+
+@jit
+def _degree_order(
+    indptr: I64, out_degree: F64, is_sink: U8, order: U32
+) -> tuple[int, int]:
+    places = np.zeros(_DEGREES + 3, np.int64)
+    for node in range(len(order)):
+        places[_degree_key(indptr, out_degree, is_sink, node) + 1] += 1
+    for key in range(_DEGREES + 2):
+        places[key + 1] += places[key]
+    bounds = places[1], places[_DEGREES + 1]
+    for node in range(len(order)):
+        key = _degree_key(indptr, out_degree, is_sink, node)
+        order[places[key]] = node
+        places[key] += 1
+    return bounds
+
+
+def degree_order(indptr: I64, out_degree: F64, is_sink: U8, order: U32) -> tuple[int, int]:
+    """See `fastmml._kernels.Kernels.degree_order`."""
+    return _degree_order(readonly(indptr), readonly(out_degree), readonly(is_sink), order)
+
+
+@jit
+def _permute_tiles(
+    first: int,
+    last: int,
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    order: U32,
+    position: U32,
+    blocks: I64,
+    block_segments: I64,
+    out_indptr: I64,
+    out_indices: U32,
+    out_weights: F64 | None,
+    earlier: U32,
+) -> None:
+    n = len(order)
+    for i in range(first * _TILE_ROWS, min(last * _TILE_ROWS, n)):
+        block = np.searchsorted(blocks, i, side="right") - 1
+        start, end, segment = blocks[block], blocks[block + 1], block_segments[block]
+        low, high = out_indptr[i], out_indptr[i + 1]
+        row = signed(order[i])
+        for k in range(indptr[row], indptr[row + 1]):
+            source = signed(position[indices[k]])
+            if source < segment:
+                place = low
+                low += 1
+            else:
+                high -= 1
+                place = high
+                source += 0 if start <= source < end else n
+            out_indices[place] = source
+            if weights is not None and out_weights is not None:
+                out_weights[place] = weights[k]
+        earlier[i] = low - out_indptr[i]
+
+
+def permute_rows(
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    order: U32,
+    position: U32,
+    plan: RankPlan,
+    threads: int,
+) -> None:
+    """See `fastmml._kernels.Kernels.permute_rows`."""
+    plan.indices[-PLAN_PADDING:] = 0
+    if plan.weights is not None:
+        plan.weights[-PLAN_PADDING:] = 0
+    starts = np.repeat(plan.blocks[plan.segments[:-1]], np.diff(plan.segments))
+    inputs = (
+        readonly(indptr),
+        readonly(indices),
+        readonly_or_none(weights),
+        readonly(order),
+        readonly(position),
+        readonly(plan.blocks),
+        readonly(starts),
+        readonly(plan.indptr),
+    )
+    outputs = plan.indices, plan.weights, plan.earlier
+    tiles = -(-len(order) // _TILE_ROWS)
+    run_blocks(
+        lambda first, last: _permute_tiles(first, last, *inputs, *outputs),
+        tiles,
+        threads,
+        _TILES_AT_ONCE,
+    )

@@ -1,0 +1,470 @@
+"""PageRank as a linear system: Gauss-Seidel by segments, Anderson's mixing between sweeps.
+
+The formulas stand in `fastmml._kernels.Kernels`, the reasoning in csrc/kernels/rank_solve.c.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmml._kernels import CYCLIC, F64, I64, U8, U32, RankPlan, Real
+from fastmml._numba._blocks import run_blocks, sum_pairwise
+from fastmml._numba._jit import jit, jit_reordered, readonly, readonly_or_none
+
+WINDOW = 12  #: sweeps that are combined
+PERIOD = 4  #: sweeps between two combinations
+REGULARISATION = 1e-10  #: relative weight of the diagonal of the least-squares problem
+FAILURE = 4.0  #: a change so many times the last one shows that a combination has failed
+#: Links read before Ctrl-C is let through between segments of one block: some 10 milliseconds.
+_LINKS_AT_ONCE = 1 << 23
+
+
+@jit
+def _sum_links(indices: U32, weights: F64 | None, c: F64, start: int, end: int) -> float:
+    """Four sums run side by side, since one would wait for each addition."""
+    s0 = s1 = s2 = s3 = 0.0
+    k = start
+    if weights is None:
+        while k + 4 <= end:
+            s0 += c[indices[k]]
+            s1 += c[indices[k + 1]]
+            s2 += c[indices[k + 2]]
+            s3 += c[indices[k + 3]]
+            k += 4
+        while k < end:
+            s0 += c[indices[k]]
+            k += 1
+    else:
+        while k < end:
+            s0 += weights[k] * c[indices[k]]
+            k += 1
+    return (s0 + s1) + (s2 + s3)
+
+
+@jit
+def _substitute(
+    start: int,
+    end: int,
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    inverse_strength: F64,
+    base: F64,
+    damping: float,
+    y: F64,
+    c: F64,
+) -> None:
+    stride = 1 if len(base) > 1 else 0
+    for i in range(start, end):
+        total = _sum_links(indices, weights, c, indptr[i], indptr[i + 1])
+        y[i] = damping * total + base[i * stride]
+        c[i] = y[i] * inverse_strength[i]
+
+
+@jit
+def _solve_loop(
+    i: int,
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    earlier: U32,
+    inverse_strength: F64,
+    base: F64,
+    damping: float,
+    y: F64,
+    c: F64,
+) -> None:
+    """A node that links to itself alone."""
+    loops = indptr[i] + earlier[i]
+    coming = _sum_links(indices, weights, c, indptr[i], loops)
+    c[i] = inverse_strength[i]
+    staying = _sum_links(indices, weights, c, loops, indptr[i + 1])
+    y[i] = (damping * coming + base[i if len(base) > 1 else 0]) / (1.0 - damping * staying)
+    c[i] = y[i] * inverse_strength[i]
+
+
+@jit
+def _start_block(
+    start: int,
+    end: int,
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    earlier: U32,
+    inverse_strength: F64,
+    base: F64,
+    damping: float,
+    y: F64,
+    c: F64,
+    own_base: F64,
+) -> None:
+    """What earlier segments and the base give to the rows of a block; the first guess's shares."""
+    stride = 1 if len(base) > 1 else 0
+    for i in range(start, end):
+        c[i] = y[i] * inverse_strength[i]
+        total = _sum_links(indices, weights, c, indptr[i], indptr[i] + earlier[i])
+        own_base[i - start] = damping * total + base[i * stride]
+
+
+@jit
+def _sweep_block(
+    start: int,
+    end: int,
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    earlier: U32,
+    inverse_strength: F64,
+    damping: float,
+    y: F64,
+    c: F64,
+    own_base: F64,
+    step: Real,
+) -> float:
+    change = 0.0
+    for i in range(start, end):
+        total = _sum_links(indices, weights, c, indptr[i] + earlier[i], indptr[i + 1])
+        value = damping * total + own_base[i - start]
+        moved = value - y[i]
+        change += abs(moved)
+        step[i - start] = moved
+        y[i] = value
+        c[i] = value * inverse_strength[i]
+    return change
+
+
+@jit_reordered
+def _inner_product(a: Real, b: Real) -> float:
+    total = 0.0
+    for i in range(len(a)):
+        total += np.float64(a[i]) * np.float64(b[i])
+    return total
+
+
+@jit
+def _update_gram(sweeps: int, steps: Real, gram: F64) -> None:
+    """Inner products of the steps since the last combination with all kept ones."""
+    count = min(sweeps, WINDOW)
+    for i in range(count):
+        for j in range(i + 1):
+            new_i = (sweeps - 1 - i + WINDOW) % WINDOW < PERIOD
+            new_j = (sweeps - 1 - j + WINDOW) % WINDOW < PERIOD
+            if new_i or new_j:
+                gram[i, j] = gram[j, i] = _inner_product(steps[i], steps[j])
+
+
+@jit
+def _find_coefficients(count: int, gram: F64, coefficients: F64) -> bool:
+    """Coefficients that sum to 1 and make the combined step smallest; False: there are none."""
+    scale = np.empty(count)
+    for i in range(count):
+        if not gram[i, i] > 0.0:
+            return False
+        scale[i] = 1.0 / math.sqrt(gram[i, i])
+    a = np.empty((count, count))
+    for i in range(count):
+        for j in range(count):
+            a[i, j] = gram[i, j] * scale[i] * scale[j]
+        a[i, i] += REGULARISATION
+    largest = scale.max()
+    for j in range(count):  # Cholesky, in the lower triangle
+        for k in range(j):
+            a[j, j] -= a[j, k] * a[j, k]
+        if not a[j, j] > 0.0:
+            return False
+        a[j, j] = math.sqrt(a[j, j])
+        for i in range(j + 1, count):
+            for k in range(j):
+                a[i, j] -= a[i, k] * a[j, k]
+            a[i, j] /= a[j, j]
+    for i in range(count):
+        x = scale[i] / largest
+        for k in range(i):
+            x -= a[i, k] * coefficients[k]
+        coefficients[i] = x / a[i, i]
+    for i in range(count - 1, -1, -1):
+        x = coefficients[i]
+        for k in range(i + 1, count):
+            x -= a[k, i] * coefficients[k]
+        coefficients[i] = x / a[i, i]
+    total = 0.0
+    for i in range(count):
+        coefficients[i] *= scale[i] / largest
+        total += coefficients[i]
+    for i in range(count):
+        coefficients[i] /= total
+    return math.isfinite(total) and total != 0.0
+
+
+@jit
+def _combine(
+    origin: int,
+    sweeps: int,
+    steps: Real,
+    jumps: Real,
+    gram: F64,
+    inverse_strength: F64,
+    y: F64,
+    c: F64,
+) -> None:
+    """Move y to the best combination of the last images; stay where there is none."""
+    n = steps.shape[1]
+    count = min(sweeps, WINDOW)
+    coefficients = np.zeros(WINDOW)
+    _update_gram(sweeps, steps, gram)
+    sums = np.zeros(n)
+    if _find_coefficients(count, gram, coefficients):
+        weight = 0.0
+        for k in range(sweeps - count + 1, sweeps):
+            weight += coefficients[(k - 1) % WINDOW]
+            step = steps[k % WINDOW]
+            for i in range(n):
+                sums[i] -= weight * step[i]
+            if k % PERIOD == 0:
+                jump = jumps[k // PERIOD % (WINDOW // PERIOD)]
+                for i in range(n):
+                    sums[i] -= weight * jump[i]
+    out = jumps[sweeps // PERIOD % (WINDOW // PERIOD)]
+    for i in range(n):
+        out[i] = sums[i]
+        y[origin + i] += sums[i]
+        c[origin + i] = y[origin + i] * inverse_strength[origin + i]
+
+
+@jit
+def _solve_block(
+    start: int,
+    end: int,
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    earlier: U32,
+    inverse_strength: F64,
+    base: F64,
+    damping: float,
+    y: F64,
+    c: F64,
+    tolerance: float,
+    max_sweeps: int,
+    own_base: F64,
+    steps: Real,
+    jumps: Real,
+    gram: F64,
+) -> int:
+    """Solve a cyclic segment of one block; returns the sweeps made."""
+    _start_block(
+        start, end, indptr, indices, weights, earlier, inverse_strength, base, damping, y, c,
+        own_base,
+    )  # fmt: skip
+    before = math.inf
+    trusted = True
+    sweeps = 0
+    while sweeps < max_sweeps:
+        change = _sweep_block(
+            start, end, indptr, indices, weights, earlier, inverse_strength, damping, y, c,
+            own_base, steps[sweeps % WINDOW],
+        )  # fmt: skip
+        sweeps += 1
+        if change <= tolerance:
+            break
+        trusted = trusted and change <= FAILURE * before
+        before = change
+        if trusted and sweeps % PERIOD == 0:
+            _combine(start, sweeps, steps, jumps, gram, inverse_strength, y, c)
+    return sweeps
+
+
+@jit
+def _solve_single_blocks(
+    first: int,
+    enough: int,
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    earlier: U32,
+    blocks: I64,
+    segments: I64,
+    kinds: U8,
+    inverse_strength: F64,
+    base: F64,
+    damping: float,
+    tolerance: float,
+    max_sweeps: int,
+    y: F64,
+    c: F64,
+    own_base: F64,
+    steps: Real,
+    jumps: Real,
+    gram: F64,
+) -> tuple[int, int]:
+    """Solve segments from the first on, up to one of several blocks or until enough links are read.
+
+    Returns the segment to go on with, and the links read.
+    """
+    visits = 0
+    segment = first
+    while segment < len(kinds) and visits < enough:
+        if segments[segment + 1] - segments[segment] > 1:
+            break
+        start, end = blocks[segments[segment]], blocks[segments[segment] + 1]
+        n = end - start
+        sweeps = 1
+        if kinds[segment] != CYCLIC:
+            _substitute(
+                start, end, indptr, indices, weights, inverse_strength, base, damping, y, c
+            )
+        elif n == 1:
+            _solve_loop(
+                start, indptr, indices, weights, earlier, inverse_strength, base, damping, y, c
+            )
+        else:
+            sweeps = _solve_block(
+                start, end, indptr, indices, weights, earlier, inverse_strength, base, damping,
+                y, c, tolerance * n, max_sweeps, own_base,
+                steps[: WINDOW * n].reshape(WINDOW, n),
+                jumps[: WINDOW // PERIOD * n].reshape(WINDOW // PERIOD, n), gram,
+            )  # fmt: skip
+        visits += sweeps * (indptr[end] - indptr[start])
+        segment += 1
+    return segment, visits
+
+
+class _Solver:
+    """One call of `rank_solve`: its arguments, and scratch for the largest segment."""
+
+    def __init__(
+        self,
+        plan: RankPlan,
+        inverse_strength: F64,
+        base: F64,
+        damping: float,
+        y: F64,
+        c: F64,
+        threads: int,
+    ) -> None:
+        self.blocks, self.segments, self.kinds = plan.blocks, plan.segments, plan.kinds
+        nodes = np.diff(plan.blocks[plan.segments])[plan.kinds == CYCLIC]
+        self.cyclic, largest = int(nodes.sum()), int(nodes.max(initial=0))
+        self.rows = (
+            readonly(plan.indptr),
+            readonly(plan.indices),
+            readonly_or_none(plan.weights),
+        )
+        self.earlier = readonly(plan.earlier)
+        self.inverse_strength, self.base = readonly(inverse_strength), readonly(base)
+        self.damping, self.y, self.c, self.threads = float(damping), y, c, threads
+        self.own_base = np.empty(largest)
+        self.steps = np.empty(WINDOW * largest, np.float32)
+        self.jumps = np.empty(WINDOW // PERIOD * largest, np.float32)
+        self.gram = np.empty((WINDOW, WINDOW))
+
+    def solve_single_blocks(
+        self, first: int, tolerance: float, max_sweeps: int
+    ) -> tuple[int, int]:
+        return _solve_single_blocks(
+            first, _LINKS_AT_ONCE, *self.rows, self.earlier, readonly(self.blocks),
+            readonly(self.segments), readonly(self.kinds), self.inverse_strength, self.base,
+            self.damping, tolerance, max_sweeps, self.y, self.c, self.own_base, self.steps,
+            self.jumps, self.gram,
+        )  # fmt: skip
+
+    def _for_each_block(self, segment: int, work: Callable[[int, int, int], object]) -> None:
+        """Call ``work(block, start, end)`` for the blocks of a segment, on several threads."""
+        first, last = int(self.segments[segment]), int(self.segments[segment + 1])
+
+        def run(low: int, high: int) -> None:
+            for block in range(low, high):
+                work(block, int(self.blocks[first + block]), int(self.blocks[first + block + 1]))
+
+        run_blocks(run, last - first, self.threads, 1)
+
+    def substitute(self, segment: int) -> None:
+        """Solve an independent segment."""
+        self._for_each_block(
+            segment,
+            lambda _, start, end: _substitute(
+                start, end, *self.rows, self.inverse_strength, self.base, self.damping, self.y,
+                self.c,
+            ),
+        )  # fmt: skip
+
+    def _start(self, segment: int, origin: int) -> None:
+        self._for_each_block(
+            segment,
+            lambda _, start, end: _start_block(
+                start, end, *self.rows, self.earlier, self.inverse_strength, self.base,
+                self.damping, self.y, self.c, self.own_base[start - origin :],
+            ),
+        )  # fmt: skip
+
+    def _sweep(self, segment: int, origin: int, end: int, step: NDArray[np.float32]) -> float:
+        """One sweep over all blocks; each sees the others as they were before."""
+        n = len(self.y)
+        self.c[n + origin : n + end] = self.c[origin:end]
+        changes = np.empty(self.segments[segment + 1] - self.segments[segment])
+
+        def sweep(block: int, start: int, end: int) -> None:
+            changes[block] = _sweep_block(
+                start, end, *self.rows, self.earlier, self.inverse_strength, self.damping, self.y,
+                self.c, self.own_base[start - origin :], step[start - origin :],
+            )  # fmt: skip
+
+        self._for_each_block(segment, sweep)
+        return sum_pairwise(changes)
+
+    def solve_cyclic(self, segment: int, tolerance: float, max_sweeps: int) -> int:
+        """Solve a cyclic segment of several blocks; returns the sweeps made."""
+        origin = int(self.blocks[self.segments[segment]])
+        end = int(self.blocks[self.segments[segment + 1]])
+        n = end - origin
+        steps = self.steps[: WINDOW * n].reshape(WINDOW, n)
+        jumps = self.jumps[: WINDOW // PERIOD * n].reshape(WINDOW // PERIOD, n)
+        before, trusted = math.inf, True
+        self._start(segment, origin)
+        for sweeps in range(1, max_sweeps + 1):
+            change = self._sweep(segment, origin, end, steps[(sweeps - 1) % WINDOW])
+            if change <= tolerance * n:
+                return sweeps
+            trusted = trusted and change <= FAILURE * before
+            before = change
+            if trusted and sweeps % PERIOD == 0:
+                _combine(
+                    origin, sweeps, steps, jumps, self.gram, self.inverse_strength, self.y, self.c
+                )
+        return max_sweeps
+
+
+def rank_solve(
+    plan: RankPlan,
+    inverse_strength: F64,
+    base: F64,
+    damping: float,
+    tolerance: float,
+    max_sweeps: int,
+    y: F64,
+    c: F64,
+    threads: int,
+) -> int:
+    """See `fastmml._kernels.Kernels.rank_solve`."""
+    c[:] = 0  # links without weight may read ahead
+    solver = _Solver(plan, inverse_strength, base, damping, y, c, threads)
+    per_node = tolerance / max(solver.cyclic, 1)
+    segment = visits = 0
+    while segment < len(plan.kinds):
+        segment, read = solver.solve_single_blocks(segment, per_node, max_sweeps)
+        visits += read
+        if segment == len(plan.kinds) or plan.segments[segment + 1] - plan.segments[segment] == 1:
+            continue
+        sweeps = 1
+        if plan.kinds[segment] == CYCLIC:
+            sweeps = solver.solve_cyclic(segment, per_node, max_sweeps)
+        else:
+            solver.substitute(segment)
+        start, end = plan.blocks[plan.segments[segment : segment + 2]]
+        visits += sweeps * int(plan.indptr[end] - plan.indptr[start])
+        segment += 1
+    return visits
