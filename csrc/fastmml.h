@@ -37,17 +37,19 @@ void fml_after_fork_in_child(void);
 
 /* How the nodes of a segment of a plan depend on each other. Append only. */
 typedef enum fml_segment_kind {
-    FML_ACYCLIC = 0,     /* each on earlier ones: one sweep solves them */
+    FML_ACYCLIC = 0,     /* each on earlier ones and on itself: one sweep solves them */
     FML_CYCLIC = 1,      /* each on any of the segment */
     FML_INDEPENDENT = 2, /* none on another */
 } fml_segment_kind;
 
 /* A graph in the order in which its ranks are solved: nodes renumbered, in segments that depend on
- * earlier segments only, cyclic segments cut into blocks that are swept at the same time. The links
- * of row i start with earlier[i] links from earlier segments; source + n stands for a link from
- * another block of the same segment. FML_PLAN_PADDING links to node 0 follow the last row, so that
- * a row's end can be read four links at a time. */
-enum { FML_PLAN_PADDING = 4 };
+ * earlier segments only. A segment is cut into blocks; block b of a cyclic one is swept in wave
+ * b modulo its number of waves, at the same time as the others of that wave. The links of row i
+ * start with earlier[i] links from earlier segments (in an acyclic segment: from earlier nodes, and
+ * the others are from i itself); source + n stands for a link from another block
+ * of the same wave, which reads the value from before the sweep. FML_PLAN_PADDING links to node 0
+ * follow the last row, so that a row's end can be read four links at a time. */
+enum { FML_PLAN_PADDING = 4, FML_WAVE_BLOCKS = 4 /* at most, in a wave */ };
 typedef struct fml_rank_plan {
     ptrdiff_t n; /* at most 2^31 */
     const int64_t *indptr;
@@ -58,6 +60,7 @@ typedef struct fml_rank_plan {
     const int64_t *blocks;   /* num_blocks + 1: where each starts */
     const int64_t *segments; /* num_segments + 1: the first block of each */
     const uint8_t *kinds;
+    const uint8_t *waves; /* of each segment, at least 1 */
 } fml_rank_plan;
 
 /* ---- kernels: one variant per element type and CPU level (kernels/) ------------------------ */
@@ -162,11 +165,10 @@ fml_status fml_degree_order(ptrdiff_t n, const int64_t *indptr,
                             const double *out_degree /* in, n */,
                             const uint8_t *is_sink /* in, n */, uint32_t *order /* out, n */,
                             int64_t *bounds /* out, 2 */);
-/* Fills the plan's indices, weights and earlier from rows in the given order; node order[i] becomes
- * node i and position is the inverse of order. The plan's other members are set. */
+/* Fills the plan's indices, weights and earlier from rows in the given order; node i becomes node
+ * position[i]. The plan's other members are set. */
 fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, const double *weights,
-                            const uint32_t *order, const uint32_t *position,
-                            const fml_rank_plan *plan, int threads);
+                            const uint32_t *position, const fml_rank_plan *plan, int threads);
 
 /* strength[j] = sum of the weights of the links out of j (their number when weights is NULL),
  * summed with compensation: the error is a few ulp whatever the degree. */

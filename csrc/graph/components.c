@@ -54,14 +54,6 @@ static void open_segment(search *s, uint8_t kind)
     s->kinds[s->segment_count++] = kind;
 }
 
-static bool links_to_itself(const search *s, uint32_t node)
-{
-    for (int64_t k = s->indptr[node]; k < s->indptr[node + 1]; k++)
-        if (s->indices[k] == node)
-            return true;
-    return false;
-}
-
 static void place(search *s, uint32_t node)
 {
     s->visit[node] = PLACED;
@@ -75,7 +67,7 @@ static void place_single(search *s, uint32_t node)
         s->order[--s->back] = node;
         return;
     }
-    open_segment(s, links_to_itself(s, node) ? FML_CYCLIC : FML_ACYCLIC);
+    open_segment(s, FML_ACYCLIC);
     place(s, node);
 }
 
@@ -158,8 +150,13 @@ fml_status fml_component_order(ptrdiff_t n, const int64_t *indptr, const uint32_
                                const uint8_t *is_sink, uint32_t *order, int64_t *segments,
                                uint8_t *kinds, ptrdiff_t *count)
 {
-    search s = {.indptr = indptr, .indices = indices, .is_sink = is_sink, .order = order,
-                .back = n, .segments = segments, .kinds = kinds};
+    search s = {.indptr = indptr,
+                .indices = indices,
+                .is_sink = is_sink,
+                .order = order,
+                .back = n,
+                .segments = segments,
+                .kinds = kinds};
     s.visit = fml_alloc(n, sizeof *s.visit);
     s.path = fml_alloc(n, sizeof *s.path);
     s.waiting = fml_alloc(n, sizeof *s.waiting);

@@ -1,101 +1,152 @@
 /* Rows of in-links in another order of the nodes, ready for Gauss-Seidel by segments and blocks.
  *
  * Links from earlier segments come first in a row: they are summed once, the others at every sweep.
- * A link from another block of the same segment becomes source + n: it reads the value from before
- * the sweep, which the solver keeps n places further on, so that blocks can be swept at the same
- * time with the same result (csrc/kernels/rank_solve.c).
- * Cost: 8 bytes a link (24 with weights) and one random read of 4 bytes a link.
+ * In acyclic segments all links do, but those of a node to itself. A link from another block of the
+ * same wave becomes source + n: it reads the value from before the sweep, which the solver keeps n
+ * places further on, so that the blocks of a wave can be swept at the same time with the same
+ * result (csrc/kernels/rank_solve.c). Cost: 8 bytes a link (24 with weights) and one random read of
+ * 4 bytes a link.
  */
 #include "../runtime.h"
 
-/* Rows ahead whose start, and whose first links, are called into cache: they lie anywhere. */
-enum { TILE_ROWS = 1 << 10, STARTS_AHEAD = 16, LINKS_AHEAD = 8 };
+enum { TILE_ROWS = 1 << 12, BUFFER_LINKS = 1 << 11 };
 
-/* Nodes of the block that a row belongs to, and where its segment begins. */
-typedef struct range {
-    uint32_t segment_start, start, end;
-} range;
+/* A block: from where on sources are not of earlier segments, and the other blocks of its wave
+ * (empty ranges fill the places that are left). */
+typedef struct place {
+    uint32_t limit;
+    bool acyclic; /* then the row itself is the limit */
+    uint32_t starts[FML_WAVE_BLOCKS - 1], lengths[FML_WAVE_BLOCKS - 1];
+} place;
 
-/* First index i in [0, count) with starts[i + 1] > value. */
-static ptrdiff_t find(const int64_t *starts, ptrdiff_t count, int64_t value)
+static place place_of(const fml_rank_plan *plan, ptrdiff_t segment, ptrdiff_t block)
 {
-    ptrdiff_t low = 0, high = count - 1;
-    while (low < high) {
-        ptrdiff_t middle = low + (high - low) / 2;
-        if (starts[middle + 1] > value)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
+    ptrdiff_t first = plan->segments[segment], waves = plan->waves[segment], others = 0;
+    place at = {(uint32_t)plan->blocks[first], plan->kinds[segment] == FML_ACYCLIC, {0}, {0}};
+    if (plan->kinds[segment] != FML_CYCLIC)
+        return at;
+    for (ptrdiff_t b = first + (block - first) % waves; b < plan->segments[segment + 1]; b += waves)
+        if (b != block) {
+            at.starts[others] = (uint32_t)plan->blocks[b];
+            at.lengths[others++] = (uint32_t)(plan->blocks[b + 1] - plan->blocks[b]);
+        }
+    return at;
 }
 
-static range range_of(const fml_rank_plan *plan, int64_t node)
+/* The block of every node, and the place of every block. */
+static void find_places(const fml_rank_plan *plan, uint32_t *block_of, place *places)
 {
-    ptrdiff_t block = find(plan->blocks, plan->num_blocks, node);
-    ptrdiff_t segment = find(plan->segments, plan->num_segments, block);
-    return (range){(uint32_t)plan->blocks[plan->segments[segment]], (uint32_t)plan->blocks[block],
-                   (uint32_t)plan->blocks[block + 1]};
+    for (ptrdiff_t segment = 0; segment < plan->num_segments; segment++)
+        for (ptrdiff_t b = plan->segments[segment]; b < plan->segments[segment + 1]; b++) {
+            places[b] = place_of(plan, segment, b);
+            for (int64_t i = plan->blocks[b]; i < plan->blocks[b + 1]; i++)
+                block_of[i] = (uint32_t)b;
+        }
 }
 
-/* Returns how many of the row's links come from earlier segments. */
-static uint32_t permute_row(ptrdiff_t links, const uint32_t *indices, const double *weights,
-                            const uint32_t *position, uint32_t n, range in, uint32_t *out_indices,
-                            double *out_weights)
+static inline uint32_t in_other_block(const place *at, uint32_t source)
 {
-    ptrdiff_t low = 0, high = links - 1;
+    uint32_t found = 0;
+    for (int i = 0; i < FML_WAVE_BLOCKS - 1; i++)
+        found |= source - at->starts[i] < at->lengths[i];
+    return found;
+}
+
+/* A row that is being filled from both ends. */
+typedef struct row {
+    ptrdiff_t low, high;
+    uint32_t limit;
+    const place *at;
+} row;
+
+static void fill_row(row *r, ptrdiff_t links, const uint32_t *sources, const double *weights,
+                     const fml_rank_plan *plan)
+{
+    uint32_t n = (uint32_t)plan->n;
     for (ptrdiff_t k = 0; k < links; k++) {
-        uint32_t source = position[indices[k]];
-        ptrdiff_t earlier = source < in.segment_start;
-        uint32_t other_block = (source < in.start) | (source >= in.end);
-        ptrdiff_t place = earlier ? low : high;
-        low += earlier;
-        high -= 1 - earlier;
-        out_indices[place] = source + (n & -(other_block & (uint32_t)!earlier));
+        uint32_t source = sources[k];
+        ptrdiff_t earlier = source < r->limit;
+        ptrdiff_t to = earlier ? r->low : r->high;
+        r->low += earlier;
+        r->high -= 1 - earlier;
+        plan->indices[to] = source + (n & -in_other_block(r->at, source));
         if (weights)
-            out_weights[place] = weights[k];
+            plan->weights[to] = weights[k];
     }
-    return (uint32_t)low;
 }
 
-static void permute_tile(const int64_t *indptr, const uint32_t *indices, const double *weights,
-                         const uint32_t *order, const uint32_t *position, ptrdiff_t start,
-                         ptrdiff_t end, const fml_rank_plan *plan)
+typedef struct job {
+    const int64_t *indptr;
+    const uint32_t *indices;
+    const double *weights;
+    const uint32_t *position, *block_of;
+    const place *places;
+    const fml_rank_plan *plan;
+} job;
+
+static row start_row(const job *j, uint32_t node)
 {
-    range in = {0, 0, 0};
+    const place *at = &j->places[j->block_of[node]];
+    return (row){j->plan->indptr[node], j->plan->indptr[node + 1] - 1,
+                 at->acyclic ? node : at->limit, at};
+}
+
+/* Rows in the given order: their links are read and renumbered in a stream, which hides the wait
+ * for random reads; the rows are written to where they belong. */
+static void permute_tile(const job *j, ptrdiff_t start, ptrdiff_t end)
+{
+    uint32_t buffer[BUFFER_LINKS];
+    int64_t first = j->indptr[start], filled = first, last = j->indptr[end];
     for (ptrdiff_t i = start; i < end; i++) {
-        if (i >= in.end)
-            in = range_of(plan, i);
-        if (i + STARTS_AHEAD < end)
-            __builtin_prefetch(indptr + order[i + STARTS_AHEAD]);
-        if (i + LINKS_AHEAD < end)
-            __builtin_prefetch(indices + indptr[order[i + LINKS_AHEAD]]);
-        int64_t from = indptr[order[i]], to = plan->indptr[i];
-        plan->earlier[i] = permute_row((ptrdiff_t)(indptr[order[i] + 1] - from), indices + from,
-                                       weights ? weights + from : NULL, position, (uint32_t)plan->n, in,
-                                       plan->indices + to, weights ? plan->weights + to : NULL);
+        row r = start_row(j, j->position[i]);
+        int64_t begin = r.low;
+        for (int64_t k = j->indptr[i]; k < j->indptr[i + 1];) {
+            if (k == filled) {
+                first = filled;
+                filled = last - first < BUFFER_LINKS ? last : first + BUFFER_LINKS;
+                for (int64_t l = first; l < filled; l++)
+                    buffer[l - first] = j->position[j->indices[l]];
+            }
+            int64_t stop = j->indptr[i + 1] < filled ? j->indptr[i + 1] : filled;
+            fill_row(&r, (ptrdiff_t)(stop - k), buffer + (k - first),
+                     j->weights ? j->weights + k : NULL, j->plan);
+            k = stop;
+        }
+        j->plan->earlier[j->position[i]] = (uint32_t)(r.low - begin);
+    }
+}
+
+static void fill_padding(const fml_rank_plan *plan)
+{
+    for (ptrdiff_t k = 0; k < FML_PLAN_PADDING; k++) {
+        plan->indices[plan->indptr[plan->n] + k] = 0;
+        if (plan->weights)
+            plan->weights[plan->indptr[plan->n] + k] = 0;
     }
 }
 
 fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, const double *weights,
-                            const uint32_t *order, const uint32_t *position,
-                            const fml_rank_plan *plan, int threads)
+                            const uint32_t *position, const fml_rank_plan *plan, int threads)
 {
     ptrdiff_t n = plan->n, tiles = n / TILE_ROWS + (n % TILE_ROWS != 0);
-    for (ptrdiff_t k = 0; k < FML_PLAN_PADDING; k++) {
-        plan->indices[plan->indptr[n] + k] = 0;
-        if (weights)
-            plan->weights[plan->indptr[n] + k] = 0;
-    }
-    fml_watch watch;
-    fml_watch_start(&watch);
+    uint32_t *block_of = fml_alloc(n, sizeof *block_of);
+    place *places = fml_alloc(plan->num_blocks, sizeof *places);
+    fml_status status = FML_NO_MEMORY;
+    if (block_of && places) {
+        fml_watch watch;
+        fml_watch_start(&watch);
+        find_places(plan, block_of, places);
+        fill_padding(plan);
+        job j = {indptr, indices, weights, position, block_of, places, plan};
 #pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, tiles))
-    for (ptrdiff_t tile = 0; tile < tiles; tile++) {
-        if (fml_stopped(&watch))
-            continue;
-        ptrdiff_t start = tile * TILE_ROWS;
-        ptrdiff_t end = n - start < TILE_ROWS ? n : start + TILE_ROWS;
-        permute_tile(indptr, indices, weights, order, position, start, end, plan);
+        for (ptrdiff_t tile = 0; tile < tiles; tile++) {
+            ptrdiff_t start = tile * TILE_ROWS;
+            if (!fml_stopped(&watch))
+                permute_tile(&j, start, n - start < TILE_ROWS ? n : start + TILE_ROWS);
+        }
+        status = fml_watch_status(&watch);
     }
-    return fml_watch_status(&watch);
+    fml_free(block_of);
+    fml_free(places);
+    return status;
 }

@@ -4,8 +4,9 @@
  * PRPACK's reordering do likewise), so each is solved once and for all: a run of single nodes by
  * substitution, a strong component by sweeps of Gauss-Seidel whose iterates Anderson's mixing
  * combines every few sweeps (Pratapa, Suryanarayana, Pask, J. Computational Physics 306, 2016).
- * Large components are cut into blocks: within a block new values are used at once, those of other
- * blocks are of the sweep before, so that threads do not change the result.
+ * Large components are cut into blocks, which are swept in waves: values of the block itself and of
+ * earlier waves are new, those of other blocks of the wave are from before the sweep, so that
+ * threads do not change the result. Four waves and more converge like one block.
  * Cost of a sweep: 4 bytes a link read (12 with weights) and one random read of a number; 40 bytes
  * a node.
  */
@@ -14,15 +15,26 @@
 #include <math.h>
 
 enum {
-    WINDOW = 12,   /* sweeps that are combined: 5 to 24 tried, docs/performance.md */
-    PERIOD = 4,    /* sweeps between two combinations; divides WINDOW */
+    WINDOW = 12, /* sweeps that are combined: 5 to 24 tried, docs/performance.md */
+    PERIOD = 4,  /* sweeps between two combinations; divides WINDOW */
     JUMPS = WINDOW / PERIOD,
-    COLUMNS = 1024 /* nodes whose part of the steps stays in the second-level cache */
+    COLUMNS = 512, /* nodes whose part of the steps stays in the first-level cache */
+    LANES = 32     /* four registers of eight numbers */
 };
 /* Relative weight of the diagonal that keeps the least-squares problem solvable. */
 static const double REGULARISATION = 1e-10;
+/* Links and rows that can be swept in the time of a combination: sweeps of small segments are
+ * cheaper than that, and most have converged before they have taken as long. */
+static const int64_t COMBINATION_WORK = 4096;
+/* Larger ones come of steps that are all rounding errors. */
+static const double LARGEST_COEFFICIENT = 1e8;
 /* A change this many times that of the sweep before shows that a combination has failed. */
 static const double FAILURE = 4;
+
+/* Blocks and nodes of a segment. */
+typedef struct segment {
+    ptrdiff_t first, last, waves, start, end;
+} segment;
 
 typedef struct system {
     const fml_rank_plan *plan;
@@ -36,12 +48,14 @@ typedef struct system {
 /* The last sweeps of a segment. Image k is where sweep k ended; steps and jumps lead from image to
  * image, and single precision is enough for them, since only the last image is kept in full. */
 typedef struct history {
-    ptrdiff_t n;      /* columns of the rows below */
-    float *steps;     /* (WINDOW, n): the change that each sweep made */
-    float *jumps;     /* (JUMPS, n): how far each combination moved from the image before it */
-    double *base;     /* n: the base of the segment, what earlier segments contribute added */
-    double *parts;    /* partial sums of blocks and of columns */
-    int64_t sweeps;   /* how many were made */
+    ptrdiff_t n;        /* columns of the rows below */
+    float *steps;       /* (WINDOW, n): the change that each sweep made */
+    float *jumps;       /* (JUMPS, n): how far each combination moved from the image before it */
+    double *base;       /* n: the base of the segment, what earlier segments contribute added */
+    double *parts;      /* partial sums of blocks and of columns */
+    int64_t sweeps;     /* how many were made */
+    int64_t combined;   /* how many had been made at the last combination */
+    int64_t first_jump; /* how many at the first, or INT64_MAX */
     double gram[WINDOW][WINDOW]; /* inner products of steps */
 } history;
 
@@ -62,7 +76,7 @@ static ptrdiff_t kept_sweeps(const history *h)
 }
 
 static inline double link_value(const fml_rank_plan *plan, const double *weights, const double *c,
-                              int64_t k)
+                                int64_t k)
 {
     double value = c[plan->indices[k]];
     return weights ? (double)weights[k] * value : value;
@@ -71,7 +85,7 @@ static inline double link_value(const fml_rank_plan *plan, const double *weights
 /* Four sums run side by side, since one would wait for each addition; the last links are taken
  * without a branch, as in rank_pull.c. */
 static inline double sum_links(const fml_rank_plan *plan, const double *weights, const double *c,
-                             int64_t k, int64_t end)
+                               int64_t k, int64_t end)
 {
     double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
     for (; k + 4 < end; k += 4) {
@@ -86,27 +100,24 @@ static inline double sum_links(const fml_rank_plan *plan, const double *weights,
     return ((s0 + s1) + (s2 + s3)) + ((last[0] + last[1]) + (last[2] + last[3]));
 }
 
+/* The part of a node's rank that comes back to it along its links to itself. */
+static double returning(const system *s, ptrdiff_t i, int64_t loops, int64_t end)
+{
+    s->c[i] = s->inverse_strength[i];
+    return s->damping * sum_links(s->plan, s->plan->weights, s->c, loops, end);
+}
+
 static void substitute(const system *s, ptrdiff_t start, ptrdiff_t end)
 {
     const fml_rank_plan *plan = s->plan;
     for (ptrdiff_t i = start; i < end; i++) {
-        double sum = sum_links(plan, plan->weights, s->c, plan->indptr[i], plan->indptr[i + 1]);
-        s->y[i] = (double)s->damping * sum + s->base[i * s->base_stride];
+        int64_t first = plan->indptr[i], loops = first + plan->earlier[i];
+        double sum = sum_links(plan, plan->weights, s->c, first, loops);
+        s->y[i] = s->damping * sum + s->base[i * s->base_stride];
+        if (loops < plan->indptr[i + 1])
+            s->y[i] /= 1 - returning(s, i, loops, plan->indptr[i + 1]);
         s->c[i] = s->y[i] * s->inverse_strength[i];
     }
-}
-
-/* A node that links to itself alone. */
-static void solve_loop(const system *s, ptrdiff_t i)
-{
-    const fml_rank_plan *plan = s->plan;
-    int64_t first = plan->indptr[i], loops = first + plan->earlier[i], end = plan->indptr[i + 1];
-    double sum = sum_links(plan, plan->weights, s->c, first, loops);
-    s->c[i] = s->inverse_strength[i];
-    double staying = sum_links(plan, plan->weights, s->c, loops, end);
-    double value = (double)s->damping * sum + s->base[i * s->base_stride];
-    s->y[i] = value / (1 - (double)s->damping * staying);
-    s->c[i] = s->y[i] * s->inverse_strength[i];
 }
 
 /* What earlier segments and the base give to the rows of a block, and the first guess's shares. */
@@ -122,8 +133,7 @@ static void start_block(const system *s, ptrdiff_t start, ptrdiff_t end, double 
 }
 
 static inline double sweep_rows(const system *s, const double *weights, ptrdiff_t start,
-                                ptrdiff_t end, const double *restrict base,
-                                float *restrict step)
+                                ptrdiff_t end, const double *restrict base, float *restrict step)
 {
     const fml_rank_plan *plan = s->plan;
     const int64_t *indptr = plan->indptr;
@@ -150,47 +160,49 @@ static double sweep_block(const system *s, ptrdiff_t start, ptrdiff_t end, const
     return sweep_rows(s, NULL, start, end, base, step);
 }
 
-/* One sweep over blocks first .. last - 1, which are a segment; returns the 1-norm of the change. */
-static double sweep(const system *s, ptrdiff_t first, ptrdiff_t last, history *h)
+/* One sweep over a segment, wave after wave; returns the 1-norm of the change. */
+static double sweep(const system *s, segment in, history *h)
 {
     const int64_t *blocks = s->plan->blocks;
-    const ptrdiff_t origin = blocks[first], n = s->plan->n;
+    const ptrdiff_t n = s->plan->n;
     float *step = step_row(h, h->sweeps);
-    if (last - first == 1)
-        return sweep_block(s, origin, blocks[last], h->base, step);
-#pragma omp parallel num_threads(fml_clamp_threads(s->threads, last - first))
+    if (in.last - in.first == 1)
+        return sweep_block(s, in.start, in.end, h->base, step);
+#pragma omp parallel num_threads(fml_clamp_threads(s->threads, (in.last - in.first) / in.waves))
     {
 #pragma omp for schedule(static)
-        for (ptrdiff_t b = first; b < last; b++)
+        for (ptrdiff_t b = in.first; b < in.last; b++)
             memcpy(s->c + n + blocks[b], s->c + blocks[b],
                    (size_t)(blocks[b + 1] - blocks[b]) * sizeof *s->c);
-#pragma omp for schedule(dynamic)
-        for (ptrdiff_t b = first; b < last; b++) {
-            ptrdiff_t at = blocks[b] - origin;
-            h->parts[b - first] = sweep_block(s, blocks[b], blocks[b + 1], h->base + at, step + at);
+        for (ptrdiff_t wave = 0; wave < in.waves; wave++) {
+#pragma omp for schedule(static) /* a block stays with its thread's cache */
+            for (ptrdiff_t b = in.first + wave; b < in.last; b += in.waves) {
+                ptrdiff_t at = blocks[b] - in.start;
+                h->parts[b - in.first] =
+                    sweep_block(s, blocks[b], blocks[b + 1], h->base + at, step + at);
+            }
         }
     }
-    return fml_sum_pairwise(h->parts, last - first);
+    return fml_sum_pairwise(h->parts, in.last - in.first);
 }
 
-/* Eight sums side by side, a fixed number whatever the vector length, for equal bits. */
+/* Many sums side by side, so that none waits for an addition; a fixed number, for equal bits. */
 static double inner_product(const float *a, const float *b, ptrdiff_t n)
 {
-    double sums[8] = {0};
+    double sums[LANES] = {0};
     ptrdiff_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int lane = 0; lane < 8; lane++)
+    for (; i + LANES <= n; i += LANES)
+        for (int lane = 0; lane < LANES; lane++)
             sums[lane] += (double)a[i + lane] * (double)b[i + lane];
     for (; i < n; i++)
-        sums[i % 8] += (double)a[i] * (double)b[i];
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
-           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+        sums[i % LANES] += (double)a[i] * (double)b[i];
+    return fml_sum_pairwise(sums, LANES);
 }
 
 /* Whether the step in this row is of a sweep since the last combination. */
 static bool is_new(const history *h, ptrdiff_t row)
 {
-    return (h->sweeps - 1 - row + WINDOW) % WINDOW < PERIOD;
+    return (h->sweeps - 1 - row) % WINDOW < h->sweeps - h->combined;
 }
 
 /* Inner products of the new steps with all, over some of the columns. */
@@ -200,8 +212,8 @@ static void gram_part(const history *h, ptrdiff_t start, ptrdiff_t columns,
     for (ptrdiff_t i = 0; i < kept_sweeps(h); i++)
         for (ptrdiff_t j = 0; j <= i; j++)
             if (is_new(h, i) || is_new(h, j))
-                part[i][j] = inner_product(h->steps + i * h->n + start,
-                                           h->steps + j * h->n + start, columns);
+                part[i][j] = inner_product(h->steps + i * h->n + start, h->steps + j * h->n + start,
+                                           columns);
 }
 
 static ptrdiff_t count_parts(ptrdiff_t n)
@@ -217,7 +229,7 @@ static ptrdiff_t part_columns(ptrdiff_t n, ptrdiff_t part)
 static void update_gram(history *h, int threads)
 {
     ptrdiff_t parts = count_parts(h->n);
-    double(*part)[WINDOW][WINDOW] = (double(*)[WINDOW][WINDOW])h->parts;
+    double (*part)[WINDOW][WINDOW] = (double (*)[WINDOW][WINDOW])h->parts;
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, parts / 8))
     for (ptrdiff_t p = 0; p < parts; p++)
         gram_part(h, p * COLUMNS, part_columns(h->n, p), part[p]);
@@ -286,9 +298,12 @@ static bool find_coefficients(const history *h, double *coefficients)
     solve_factorised(count, a, coefficients);
     for (ptrdiff_t i = 0; i < count; i++)
         total += coefficients[i] *= scale[i] / largest;
-    for (ptrdiff_t i = 0; i < count; i++)
+    bool usable = true;
+    for (ptrdiff_t i = 0; i < count; i++) {
         coefficients[i] /= total;
-    return isfinite(total) && total != 0;
+        usable = usable && fabs(coefficients[i]) < LARGEST_COEFFICIENT; /* false for NaN */
+    }
+    return usable;
 }
 
 /* The way back from the last image to a combination of the last ones: rows and their weights. */
@@ -312,7 +327,7 @@ static way way_back(const history *h, const double *coefficients)
     for (int64_t k = h->sweeps - kept_sweeps(h) + 1; k < h->sweeps; k++) {
         weight += coefficients[(k - 1) % WINDOW];
         add_to_way(&w, step_row(h, k), -weight);
-        if (k % PERIOD == 0)
+        if (k % PERIOD == 0 && k >= h->first_jump)
             add_to_way(&w, jump_row(h, k), -weight);
     }
     return w;
@@ -334,7 +349,7 @@ static void jump_part(const system *s, const way *w, ptrdiff_t origin, ptrdiff_t
 }
 
 /* Moves y to the best combination of the last images; stays where there is none. */
-static void combine(const system *s, history *h, ptrdiff_t origin)
+static void combine(const system *s, history *h, ptrdiff_t start)
 {
     double coefficients[WINDOW];
     ptrdiff_t parts = count_parts(h->n);
@@ -344,36 +359,48 @@ static void combine(const system *s, history *h, ptrdiff_t origin)
         w = way_back(h, coefficients);
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(s->threads, parts / 8))
     for (ptrdiff_t p = 0; p < parts; p++)
-        jump_part(s, &w, origin, p * COLUMNS, part_columns(h->n, p), jump_row(h, h->sweeps));
+        jump_part(s, &w, start, p * COLUMNS, part_columns(h->n, p), jump_row(h, h->sweeps));
+    h->first_jump = h->sweeps < h->first_jump ? h->sweeps : h->first_jump;
+    h->combined = h->sweeps;
 }
 
-static void start_segment(const system *s, ptrdiff_t first, ptrdiff_t last, history *h)
+static void start_segment(const system *s, segment in, history *h)
 {
     const int64_t *blocks = s->plan->blocks;
-    h->n = blocks[last] - blocks[first];
-    h->sweeps = 0;
-#pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(s->threads, last - first))
-    for (ptrdiff_t b = first; b < last; b++)
-        start_block(s, blocks[b], blocks[b + 1], h->base + (blocks[b] - blocks[first]));
+    h->n = in.end - in.start;
+    h->sweeps = h->combined = 0;
+    h->first_jump = INT64_MAX;
+#pragma omp parallel for schedule(dynamic) \
+    num_threads(fml_clamp_threads(s->threads, in.last - in.first))
+    for (ptrdiff_t b = in.first; b < in.last; b++)
+        start_block(s, blocks[b], blocks[b + 1], h->base + (blocks[b] - in.start));
 }
 
 /* Sweeps a cyclic segment until a sweep changes it by at most tolerance. */
-static void solve_segment(const system *s, ptrdiff_t first, ptrdiff_t last, double tolerance,
-                          int64_t max_sweeps, history *h, fml_watch *watch)
+static void sweep_until(const system *s, segment in, double tolerance, int64_t max_sweeps,
+                        history *h, fml_watch *watch)
 {
+    const int64_t *indptr = s->plan->indptr;
+    int64_t work = indptr[in.end] - indptr[in.start] + in.end - in.start;
     double before = INFINITY;
     bool trusted = true;
-    start_segment(s, first, last, h);
+    start_segment(s, in, h);
     while (h->sweeps < max_sweeps && !fml_stopped(watch)) {
-        double change = sweep(s, first, last, h);
+        double change = sweep(s, in, h);
         h->sweeps++;
         if (change <= tolerance)
             break;
         trusted = trusted && change <= FAILURE * before;
         before = change;
-        if (trusted && h->sweeps % PERIOD == 0)
-            combine(s, h, s->plan->blocks[first]);
+        if (trusted && h->sweeps % PERIOD == 0 && h->sweeps * work >= COMBINATION_WORK)
+            combine(s, h, in.start);
     }
+}
+
+static segment segment_at(const fml_rank_plan *plan, ptrdiff_t i)
+{
+    ptrdiff_t first = plan->segments[i], last = plan->segments[i + 1];
+    return (segment){first, last, plan->waves[i], plan->blocks[first], plan->blocks[last]};
 }
 
 /* Nodes and blocks of the largest cyclic segment, and nodes of all of them. */
@@ -384,10 +411,10 @@ static void measure(const fml_rank_plan *plan, ptrdiff_t *largest, ptrdiff_t *bl
     for (ptrdiff_t i = 0; i < plan->num_segments; i++) {
         if (plan->kinds[i] != FML_CYCLIC)
             continue;
-        ptrdiff_t first = plan->segments[i], last = plan->segments[i + 1];
-        ptrdiff_t nodes = plan->blocks[last] - plan->blocks[first];
+        segment in = segment_at(plan, i);
+        ptrdiff_t nodes = in.end - in.start, count = in.last - in.first;
         *largest = nodes > *largest ? nodes : *largest;
-        *blocks = last - first > *blocks ? last - first : *blocks;
+        *blocks = count > *blocks ? count : *blocks;
         *cyclic += nodes;
     }
 }
@@ -410,18 +437,19 @@ static bool history_make(history *h, ptrdiff_t nodes, ptrdiff_t blocks)
     return h->steps && h->jumps && h->base && h->parts;
 }
 
-static void substitute_blocks(const system *s, ptrdiff_t first, ptrdiff_t last)
+static void substitute_blocks(const system *s, segment in)
 {
     const int64_t *blocks = s->plan->blocks;
-#pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(s->threads, last - first))
-    for (ptrdiff_t b = first; b < last; b++)
+#pragma omp parallel for schedule(dynamic) \
+    num_threads(fml_clamp_threads(s->threads, in.last - in.first))
+    for (ptrdiff_t b = in.first; b < in.last; b++)
         substitute(s, blocks[b], blocks[b + 1]);
 }
 
 fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_strength,
                            const double *base, ptrdiff_t base_stride, double damping,
-                           double tolerance, int64_t max_sweeps, double *y, double *c, int64_t *visits,
-                           int threads)
+                           double tolerance, int64_t max_sweeps, double *y, double *c,
+                           int64_t *visits, int threads)
 {
     system s = {plan, inverse_strength, base, base_stride, damping, y, c, threads};
     history h;
@@ -436,19 +464,17 @@ fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_stre
     fml_watch_start(&watch);
     *visits = 0;
     for (ptrdiff_t i = 0; i < plan->num_segments && !fml_stopped(&watch); i++) {
-        ptrdiff_t first = plan->segments[i], last = plan->segments[i + 1];
-        ptrdiff_t start = plan->blocks[first], end = plan->blocks[last];
+        segment in = segment_at(plan, i);
+        ptrdiff_t nodes = in.end - in.start;
         int64_t sweeps = 1;
         if (plan->kinds[i] != FML_CYCLIC)
-            substitute_blocks(&s, first, last);
-        else if (end - start == 1)
-            solve_loop(&s, start);
+            substitute_blocks(&s, in);
         else {
-            double share = (double)(end - start) / (double)cyclic;
-            solve_segment(&s, first, last, tolerance * share, max_sweeps, &h, &watch);
+            double share = (double)nodes / (double)cyclic;
+            sweep_until(&s, in, tolerance * share, max_sweeps, &h, &watch);
             sweeps = h.sweeps;
         }
-        *visits += sweeps * (plan->indptr[end] - plan->indptr[start]);
+        *visits += sweeps * (plan->indptr[in.end] - plan->indptr[in.start]);
     }
     history_free(&h);
     return fml_watch_status(&watch);

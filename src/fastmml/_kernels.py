@@ -48,28 +48,35 @@ class EdgeReport(NamedTuple):
     fault_offset: int  #: where that line starts in the text
 
 
-#: Kinds of segments (fml_segment_kind in csrc/fastmml.h): each node depends on earlier ones, on any
-#: of the segment, on no other.
+#: Kinds of segments (fml_segment_kind in csrc/fastmml.h): each node depends on earlier ones and
+#: itself, on any of the segment, on none of it.
 ACYCLIC, CYCLIC, INDEPENDENT = 0, 1, 2
 #: Links to node 0 that follow the last row of a plan.
 PLAN_PADDING = 4
+#: Most blocks in a wave.
+WAVE_BLOCKS = 4
 
 
 class RankPlan(NamedTuple):
     """A graph in the order in which its ranks are solved.
 
-    Nodes are renumbered and lie in segments that depend on earlier segments only. Cyclic segments
-    are cut into blocks, which are swept at the same time. A row starts with its links from earlier
-    segments; ``source + n`` stands for a link from another block of the same segment.
+    Nodes are renumbered and lie in segments that depend on earlier segments only. A segment is cut
+    into blocks; block b of a cyclic one is swept in wave b modulo its number of waves, at the same
+    time as the others of that wave. A row starts with its links from earlier segments;
+    ``source + n`` stands for a link from another block of the same wave, which reads the value from
+    before the sweep.
     """
 
     indptr: I64  #: (n + 1,)
     indices: U32  #: (links + PLAN_PADDING,)
     weights: F64 | None  #: (links + PLAN_PADDING,)
-    earlier: U32  #: (n,): links of each row from earlier segments
+    earlier: (
+        U32  #: (n,): links of each row from earlier segments; in acyclic ones, from other nodes
+    )
     blocks: I64  #: where each block starts, and n
     segments: I64  #: the first block of each segment, and the number of blocks
     kinds: U8  #: of each segment
+    waves: U8  #: of each segment, at least 1
 
 
 #: Why a line was refused (fml_line_fault in csrc/fastmml.h).
@@ -257,14 +264,13 @@ class Kernels(Protocol):
         indptr: I64,
         indices: U32,
         weights: F64 | None,
-        order: U32,
         position: U32,
         plan: RankPlan,
         threads: int,
     ) -> None:
         """Fill the plan's ``indices``, ``weights`` and ``earlier`` from rows in the given order.
 
-        Node ``order[i]`` becomes node i; ``position`` is the inverse of ``order``.
+        Node i becomes node ``position[i]``.
         """
         ...
 

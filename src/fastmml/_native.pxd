@@ -30,6 +30,7 @@ cdef extern from "fastmml.h" nogil:
         const int64_t *blocks
         const int64_t *segments
         const uint8_t *kinds
+        const uint8_t *waves
 
     ctypedef fml_status (*fml_rank_pull_f64_fn)(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
@@ -89,7 +90,7 @@ cdef extern from "fastmml.h" nogil:
         uint32_t *order, int64_t *bounds)
     fml_status fml_permute_rows(
         const int64_t *indptr, const uint32_t *indices, const double *weights,
-        const uint32_t *order, const uint32_t *position, const fml_rank_plan *plan, int threads)
+        const uint32_t *position, const fml_rank_plan *plan, int threads)
     fml_status fml_out_strength(
         Py_ssize_t n, Py_ssize_t edges, const uint32_t *indices, const double *weights,
         double *strength)

@@ -95,14 +95,15 @@ cdef fml_rank_plan unpack_plan(plan):
     cdef fml_rank_plan out
     cdef const int64_t[::1] indptr = plan.indptr, blocks = plan.blocks, segments = plan.segments
     cdef const uint32_t[::1] indices = plan.indices, earlier = plan.earlier
-    cdef const uint8_t[::1] kinds = plan.kinds
+    cdef const uint8_t[::1] kinds = plan.kinds, waves = plan.waves
     out.n = indptr.shape[0] - 1
     out.indptr = &indptr[0]
     out.indices = <uint32_t *>&indices[0]
     out.weights = <double *>pointer_or_null(plan.weights)
     out.earlier = <uint32_t *>&earlier[0]
     out.num_blocks, out.num_segments = blocks.shape[0] - 1, segments.shape[0] - 1
-    out.blocks, out.segments, out.kinds = &blocks[0], &segments[0], &kinds[0]
+    out.blocks, out.segments = &blocks[0], &segments[0]
+    out.kinds, out.waves = &kinds[0], &waves[0]
     return out
 
 
@@ -282,14 +283,13 @@ cdef class NativeKernels:
         return bounds[0], bounds[1]
 
     def permute_rows(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
-                     const double[::1] weights, const uint32_t[::1] order,
-                     const uint32_t[::1] position, plan, int threads):
+                     const double[::1] weights, const uint32_t[::1] position, plan, int threads):
         cdef fml_rank_plan unpacked = unpack_plan(plan)
         cdef const double *weight = pointer_or_null(weights)
         cdef fml_status status
         with nogil:
-            status = fml_permute_rows(&indptr[0], &indices[0], weight, &order[0], &position[0],
-                                      &unpacked, threads)
+            status = fml_permute_rows(&indptr[0], &indices[0], weight, &position[0], &unpacked,
+                                      threads)
         check(status)
 
     def out_strength(self, const uint32_t[::1] indices, const double[::1] weights,

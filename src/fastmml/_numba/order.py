@@ -49,8 +49,6 @@ def _open_segment(kind: int, counters: I64, segments: I64, kinds: U8) -> None:
 @jit
 def _place_single(
     node: int,
-    indptr: I64,
-    indices: U32,
     is_sink: U8,
     visit: U32,
     counters: I64,
@@ -63,11 +61,7 @@ def _place_single(
         counters[_BACK] -= 1
         order[counters[_BACK]] = node
         return
-    kind = ACYCLIC
-    for link in range(indptr[node], indptr[node + 1]):
-        if indices[link] == node:
-            kind = CYCLIC
-    _open_segment(kind, counters, segments, kinds)
+    _open_segment(ACYCLIC, counters, segments, kinds)
     order[counters[_FRONT]] = node
     counters[_FRONT] += 1
 
@@ -75,8 +69,6 @@ def _place_single(
 @jit
 def _place_component(
     root: int,
-    indptr: I64,
-    indices: U32,
     is_sink: U8,
     visit: U32,
     waiting: U32,
@@ -89,9 +81,7 @@ def _place_component(
     while first > 0 and visit[waiting[first - 1]] > visit[root]:
         first -= 1
     if first == counters[_WAITING]:
-        _place_single(
-            root, indptr, indices, is_sink, visit, counters, order, segments, kinds
-        )
+        _place_single(root, is_sink, visit, counters, order, segments, kinds)
         return
     _open_segment(CYCLIC, counters, segments, kinds)
     waiting[counters[_WAITING]] = root
@@ -152,9 +142,7 @@ def _search(
         counters[_DEPTH] = depth - 1
         counters[_ENDED] += 1
         if low[depth - 1] == visit[node]:
-            _place_component(
-                node, indptr, indices, is_sink, visit, waiting, counters, order, segments, kinds
-            )
+            _place_component(node, is_sink, visit, waiting, counters, order, segments, kinds)
             continue
         waiting[counters[_WAITING]] = node
         counters[_WAITING] += 1
@@ -197,9 +185,7 @@ def _degree_key(indptr: I64, out_degree: F64, is_sink: U8, node: int) -> int:
 
 
 @jit
-def _degree_order(
-    indptr: I64, out_degree: F64, is_sink: U8, order: U32
-) -> tuple[int, int]:
+def _degree_order(indptr: I64, out_degree: F64, is_sink: U8, order: U32) -> tuple[int, int]:
     places = np.zeros(_DEGREES + 3, np.int64)
     for node in range(len(order)):
         places[_degree_key(indptr, out_degree, is_sink, node) + 1] += 1
@@ -219,36 +205,56 @@ def degree_order(indptr: I64, out_degree: F64, is_sink: U8, order: U32) -> tuple
 
 
 @jit
+def _is_in_other_block(
+    blocks: I64, first: int, last: int, block: int, waves: int, node: int
+) -> bool:
+    """Whether a node lies in another block of this one's wave; first .. last are the segment's."""
+    other = first + (block - first) % waves
+    while other < last:
+        if other != block and blocks[other] <= node < blocks[other + 1]:
+            return True
+        other += waves
+    return False
+
+
+@jit
 def _permute_tiles(
     first: int,
     last: int,
     indptr: I64,
     indices: U32,
     weights: F64 | None,
-    order: U32,
     position: U32,
     blocks: I64,
-    block_segments: I64,
+    segments: I64,
+    kinds: U8,
+    waves: U8,
     out_indptr: I64,
     out_indices: U32,
     out_weights: F64 | None,
     earlier: U32,
 ) -> None:
-    n = len(order)
-    for i in range(first * _TILE_ROWS, min(last * _TILE_ROWS, n)):
-        block = np.searchsorted(blocks, i, side="right") - 1
-        start, end, segment = blocks[block], blocks[block + 1], block_segments[block]
+    n = len(position)
+    for row in range(first * _TILE_ROWS, min(last * _TILE_ROWS, n)):
+        i = signed(position[row])
+        block = signed(np.searchsorted(blocks, i, side="right") - 1)
+        segment = np.searchsorted(segments, block, side="right") - 1
+        begin, end = segments[segment], segments[segment + 1]
+        limit = i if kinds[segment] == ACYCLIC else blocks[begin]
+        cyclic = kinds[segment] == CYCLIC
         low, high = out_indptr[i], out_indptr[i + 1]
-        row = signed(order[i])
         for k in range(indptr[row], indptr[row + 1]):
             source = signed(position[indices[k]])
-            if source < segment:
+            if source < limit:
                 place = low
                 low += 1
             else:
                 high -= 1
                 place = high
-                source += 0 if start <= source < end else n
+                if cyclic and _is_in_other_block(
+                    blocks, begin, end, block, signed(waves[segment]), source
+                ):
+                    source += n
             out_indices[place] = source
             if weights is not None and out_weights is not None:
                 out_weights[place] = weights[k]
@@ -259,7 +265,6 @@ def permute_rows(
     indptr: I64,
     indices: U32,
     weights: F64 | None,
-    order: U32,
     position: U32,
     plan: RankPlan,
     threads: int,
@@ -268,19 +273,19 @@ def permute_rows(
     plan.indices[-PLAN_PADDING:] = 0
     if plan.weights is not None:
         plan.weights[-PLAN_PADDING:] = 0
-    starts = np.repeat(plan.blocks[plan.segments[:-1]], np.diff(plan.segments))
     inputs = (
         readonly(indptr),
         readonly(indices),
         readonly_or_none(weights),
-        readonly(order),
         readonly(position),
         readonly(plan.blocks),
-        readonly(starts),
+        readonly(plan.segments),
+        readonly(plan.kinds),
+        readonly(plan.waves),
         readonly(plan.indptr),
     )
     outputs = plan.indices, plan.weights, plan.earlier
-    tiles = -(-len(order) // _TILE_ROWS)
+    tiles = -(-len(position) // _TILE_ROWS)
     run_blocks(
         lambda first, last: _permute_tiles(first, last, *inputs, *outputs),
         tiles,

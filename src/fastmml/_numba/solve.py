@@ -18,6 +18,8 @@ from fastmml._numba._jit import jit, jit_reordered, readonly, readonly_or_none
 WINDOW = 12  #: sweeps that are combined
 PERIOD = 4  #: sweeps between two combinations
 REGULARISATION = 1e-10  #: relative weight of the diagonal of the least-squares problem
+LARGEST_COEFFICIENT = 1e8  #: larger ones come of steps that are all rounding errors
+COMBINATION_WORK = 4096  #: links and rows that can be swept in the time of a combination
 FAILURE = 4.0  #: a change so many times the last one shows that a combination has failed
 #: Links read before Ctrl-C is let through between segments of one block: some 10 milliseconds.
 _LINKS_AT_ONCE = 1 << 23
@@ -52,25 +54,6 @@ def _substitute(
     indptr: I64,
     indices: U32,
     weights: F64 | None,
-    inverse_strength: F64,
-    base: F64,
-    damping: float,
-    y: F64,
-    c: F64,
-) -> None:
-    stride = 1 if len(base) > 1 else 0
-    for i in range(start, end):
-        total = _sum_links(indices, weights, c, indptr[i], indptr[i + 1])
-        y[i] = damping * total + base[i * stride]
-        c[i] = y[i] * inverse_strength[i]
-
-
-@jit
-def _solve_loop(
-    i: int,
-    indptr: I64,
-    indices: U32,
-    weights: F64 | None,
     earlier: U32,
     inverse_strength: F64,
     base: F64,
@@ -78,13 +61,16 @@ def _solve_loop(
     y: F64,
     c: F64,
 ) -> None:
-    """A node that links to itself alone."""
-    loops = indptr[i] + earlier[i]
-    coming = _sum_links(indices, weights, c, indptr[i], loops)
-    c[i] = inverse_strength[i]
-    staying = _sum_links(indices, weights, c, loops, indptr[i + 1])
-    y[i] = (damping * coming + base[i if len(base) > 1 else 0]) / (1.0 - damping * staying)
-    c[i] = y[i] * inverse_strength[i]
+    """Solve rows that depend on earlier nodes and, by their last links, on themselves."""
+    stride = 1 if len(base) > 1 else 0
+    for i in range(start, end):
+        loops = indptr[i] + earlier[i]
+        y[i] = damping * _sum_links(indices, weights, c, indptr[i], loops) + base[i * stride]
+        if loops < indptr[i + 1]:
+            c[i] = inverse_strength[i]
+            returning = _sum_links(indices, weights, c, loops, indptr[i + 1])
+            y[i] /= 1.0 - damping * returning
+        c[i] = y[i] * inverse_strength[i]
 
 
 @jit
@@ -146,15 +132,42 @@ def _inner_product(a: Real, b: Real) -> float:
 
 
 @jit
-def _update_gram(sweeps: int, steps: Real, gram: F64) -> None:
+def _update_gram(sweeps: int, combined: int, steps: Real, gram: F64) -> None:
     """Inner products of the steps since the last combination with all kept ones."""
     count = min(sweeps, WINDOW)
     for i in range(count):
         for j in range(i + 1):
-            new_i = (sweeps - 1 - i + WINDOW) % WINDOW < PERIOD
-            new_j = (sweeps - 1 - j + WINDOW) % WINDOW < PERIOD
-            if new_i or new_j:
+            age = min((sweeps - 1 - i) % WINDOW, (sweeps - 1 - j) % WINDOW)
+            if age < sweeps - combined:
                 gram[i, j] = gram[j, i] = _inner_product(steps[i], steps[j])
+
+
+@jit
+def _factorise(a: F64) -> bool:
+    """Cholesky factor of a in its lower triangle; False when a is not positive definite."""
+    for j in range(len(a)):
+        for k in range(j):
+            a[j, j] -= a[j, k] * a[j, k]
+        if not a[j, j] > 0.0:
+            return False
+        a[j, j] = math.sqrt(a[j, j])
+        for i in range(j + 1, len(a)):
+            for k in range(j):
+                a[i, j] -= a[i, k] * a[j, k]
+            a[i, j] /= a[j, j]
+    return True
+
+
+@jit
+def _solve_factorised(a: F64, x: F64) -> None:
+    for i in range(len(a)):
+        for k in range(i):
+            x[i] -= a[i, k] * x[k]
+        x[i] /= a[i, i]
+    for i in range(len(a) - 1, -1, -1):
+        for k in range(i + 1, len(a)):
+            x[i] -= a[k, i] * x[k]
+        x[i] /= a[i, i]
 
 
 @jit
@@ -170,40 +183,25 @@ def _find_coefficients(count: int, gram: F64, coefficients: F64) -> bool:
         for j in range(count):
             a[i, j] = gram[i, j] * scale[i] * scale[j]
         a[i, i] += REGULARISATION
-    largest = scale.max()
-    for j in range(count):  # Cholesky, in the lower triangle
-        for k in range(j):
-            a[j, j] -= a[j, k] * a[j, k]
-        if not a[j, j] > 0.0:
-            return False
-        a[j, j] = math.sqrt(a[j, j])
-        for i in range(j + 1, count):
-            for k in range(j):
-                a[i, j] -= a[i, k] * a[j, k]
-            a[i, j] /= a[j, j]
+    if not _factorise(a):
+        return False
+    scale /= scale.max()
+    coefficients[:count] = scale
+    _solve_factorised(a, coefficients[:count])
+    coefficients[:count] *= scale
+    coefficients[:count] /= coefficients[:count].sum()
+    usable = True
     for i in range(count):
-        x = scale[i] / largest
-        for k in range(i):
-            x -= a[i, k] * coefficients[k]
-        coefficients[i] = x / a[i, i]
-    for i in range(count - 1, -1, -1):
-        x = coefficients[i]
-        for k in range(i + 1, count):
-            x -= a[k, i] * coefficients[k]
-        coefficients[i] = x / a[i, i]
-    total = 0.0
-    for i in range(count):
-        coefficients[i] *= scale[i] / largest
-        total += coefficients[i]
-    for i in range(count):
-        coefficients[i] /= total
-    return math.isfinite(total) and total != 0.0
+        usable = usable and abs(coefficients[i]) < LARGEST_COEFFICIENT  # False for NaN
+    return usable
 
 
 @jit
 def _combine(
     origin: int,
     sweeps: int,
+    combined: int,
+    first_jump: int,
     steps: Real,
     jumps: Real,
     gram: F64,
@@ -211,11 +209,14 @@ def _combine(
     y: F64,
     c: F64,
 ) -> None:
-    """Move y to the best combination of the last images; stay where there is none."""
+    """Move y to the best combination of the last images; stay where there is none.
+
+    The last combination was made after sweep ``combined``, the first one after ``first_jump``.
+    """
     n = steps.shape[1]
     count = min(sweeps, WINDOW)
     coefficients = np.zeros(WINDOW)
-    _update_gram(sweeps, steps, gram)
+    _update_gram(sweeps, combined, steps, gram)
     sums = np.zeros(n)
     if _find_coefficients(count, gram, coefficients):
         weight = 0.0
@@ -224,7 +225,7 @@ def _combine(
             step = steps[k % WINDOW]
             for i in range(n):
                 sums[i] -= weight * step[i]
-            if k % PERIOD == 0:
+            if k % PERIOD == 0 and k >= first_jump:
                 jump = jumps[k // PERIOD % (WINDOW // PERIOD)]
                 for i in range(n):
                     sums[i] -= weight * jump[i]
@@ -260,9 +261,10 @@ def _solve_block(
         start, end, indptr, indices, weights, earlier, inverse_strength, base, damping, y, c,
         own_base,
     )  # fmt: skip
+    work = indptr[end] - indptr[start] + end - start
     before = math.inf
     trusted = True
-    sweeps = 0
+    sweeps = combined = first_jump = 0
     while sweeps < max_sweeps:
         change = _sweep_block(
             start, end, indptr, indices, weights, earlier, inverse_strength, damping, y, c,
@@ -273,8 +275,12 @@ def _solve_block(
             break
         trusted = trusted and change <= FAILURE * before
         before = change
-        if trusted and sweeps % PERIOD == 0:
-            _combine(start, sweeps, steps, jumps, gram, inverse_strength, y, c)
+        if trusted and sweeps % PERIOD == 0 and sweeps * work >= COMBINATION_WORK:
+            first_jump = first_jump if combined else sweeps
+            _combine(
+                start, sweeps, combined, first_jump, steps, jumps, gram, inverse_strength, y, c
+            )
+            combined = sweeps
     return sweeps
 
 
@@ -315,12 +321,9 @@ def _solve_single_blocks(
         sweeps = 1
         if kinds[segment] != CYCLIC:
             _substitute(
-                start, end, indptr, indices, weights, inverse_strength, base, damping, y, c
-            )
-        elif n == 1:
-            _solve_loop(
-                start, indptr, indices, weights, earlier, inverse_strength, base, damping, y, c
-            )
+                start, end, indptr, indices, weights, earlier, inverse_strength, base, damping,
+                y, c,
+            )  # fmt: skip
         else:
             sweeps = _solve_block(
                 start, end, indptr, indices, weights, earlier, inverse_strength, base, damping,
@@ -346,7 +349,8 @@ class _Solver:
         c: F64,
         threads: int,
     ) -> None:
-        self.blocks, self.segments, self.kinds = plan.blocks, plan.segments, plan.kinds
+        self.blocks, self.segments = plan.blocks, plan.segments
+        self.kinds, self.waves = plan.kinds, plan.waves
         nodes = np.diff(plan.blocks[plan.segments])[plan.kinds == CYCLIC]
         self.cyclic, largest = int(nodes.sum()), int(nodes.max(initial=0))
         self.rows = (
@@ -362,9 +366,7 @@ class _Solver:
         self.jumps = np.empty(WINDOW // PERIOD * largest, np.float32)
         self.gram = np.empty((WINDOW, WINDOW))
 
-    def solve_single_blocks(
-        self, first: int, tolerance: float, max_sweeps: int
-    ) -> tuple[int, int]:
+    def solve_single_blocks(self, first: int, tolerance: float, max_sweeps: int) -> tuple[int, int]:
         return _solve_single_blocks(
             first, _LINKS_AT_ONCE, *self.rows, self.earlier, readonly(self.blocks),
             readonly(self.segments), readonly(self.kinds), self.inverse_strength, self.base,
@@ -372,23 +374,26 @@ class _Solver:
             self.jumps, self.gram,
         )  # fmt: skip
 
-    def _for_each_block(self, segment: int, work: Callable[[int, int, int], object]) -> None:
-        """Call ``work(block, start, end)`` for the blocks of a segment, on several threads."""
+    def _for_each_block(
+        self, segment: int, work: Callable[[int, int, int], object], wave: int = 0, waves: int = 1
+    ) -> None:
+        """Call ``work(block, start, end)`` for the blocks of a wave, on several threads."""
         first, last = int(self.segments[segment]), int(self.segments[segment + 1])
+        wanted = range(wave, last - first, waves)
 
         def run(low: int, high: int) -> None:
-            for block in range(low, high):
+            for block in wanted[low:high]:
                 work(block, int(self.blocks[first + block]), int(self.blocks[first + block + 1]))
 
-        run_blocks(run, last - first, self.threads, 1)
+        run_blocks(run, len(wanted), self.threads, 1)
 
     def substitute(self, segment: int) -> None:
         """Solve an independent segment."""
         self._for_each_block(
             segment,
             lambda _, start, end: _substitute(
-                start, end, *self.rows, self.inverse_strength, self.base, self.damping, self.y,
-                self.c,
+                start, end, *self.rows, self.earlier, self.inverse_strength, self.base,
+                self.damping, self.y, self.c,
             ),
         )  # fmt: skip
 
@@ -402,7 +407,7 @@ class _Solver:
         )  # fmt: skip
 
     def _sweep(self, segment: int, origin: int, end: int, step: NDArray[np.float32]) -> float:
-        """One sweep over all blocks; each sees the others as they were before."""
+        """One sweep over all blocks, wave after wave."""
         n = len(self.y)
         self.c[n + origin : n + end] = self.c[origin:end]
         changes = np.empty(self.segments[segment + 1] - self.segments[segment])
@@ -413,7 +418,9 @@ class _Solver:
                 self.c, self.own_base[start - origin :], step[start - origin :],
             )  # fmt: skip
 
-        self._for_each_block(segment, sweep)
+        waves = int(self.waves[segment])
+        for wave in range(waves):
+            self._for_each_block(segment, sweep, wave, waves)
         return sum_pairwise(changes)
 
     def solve_cyclic(self, segment: int, tolerance: float, max_sweeps: int) -> int:
@@ -423,7 +430,7 @@ class _Solver:
         n = end - origin
         steps = self.steps[: WINDOW * n].reshape(WINDOW, n)
         jumps = self.jumps[: WINDOW // PERIOD * n].reshape(WINDOW // PERIOD, n)
-        before, trusted = math.inf, True
+        before, trusted, combined = math.inf, True, 0
         self._start(segment, origin)
         for sweeps in range(1, max_sweeps + 1):
             change = self._sweep(segment, origin, end, steps[(sweeps - 1) % WINDOW])
@@ -431,10 +438,12 @@ class _Solver:
                 return sweeps
             trusted = trusted and change <= FAILURE * before
             before = change
-            if trusted and sweeps % PERIOD == 0:
+            if trusted and sweeps % PERIOD == 0:  # the segment is large: it pays from the first on
                 _combine(
-                    origin, sweeps, steps, jumps, self.gram, self.inverse_strength, self.y, self.c
-                )
+                    origin, sweeps, combined, PERIOD, steps, jumps, self.gram,
+                    self.inverse_strength, self.y, self.c,
+                )  # fmt: skip
+                combined = sweeps
         return max_sweeps
 
 

@@ -107,7 +107,7 @@ class GaussSeidel:
         return ranks, math.ceil(visits / self._links)
 
     def _combine(self, unknowns: _Unknowns) -> F64:
-        """Ranks from the unknowns: the mass on dangling nodes says how much of the jump is in them."""
+        """Ranks from the unknowns: the mass on dangling nodes says how much to add of the jump."""
         x = unknowns.values[0].copy()
         if len(unknowns.values) == 2:
             jumped = unknowns.values[1]

@@ -15,7 +15,6 @@ import numpy as np
 
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import (
-    ACYCLIC,
     CYCLIC,
     F64,
     I64,
@@ -37,10 +36,14 @@ _SMALL_NODES = 1 << 17
 #: part of all nodes) they then are on average: 0.33 in a random order, 0.01 to 0.1 on web graphs.
 _SAMPLE_LINKS = 1 << 10
 _NEAR = 0.15
-#: Links and rows of a block: of a cyclic segment at least, of an independent one about this many.
+#: Links and rows of a block of an independent segment, about.
 _BLOCK_WORK = 1 << 17
-#: More blocks of a cyclic segment balance more threads, and make sweeps slower to converge.
-_MAX_BLOCKS = 8
+#: A cyclic segment with fewer links and rows is one block: a wave would take microseconds. Others
+#: are swept in this many waves: with 4 and more, sweeps converge like those of a single block.
+_WAVE_WORK = 1 << 17
+_WAVES = 8
+#: Blocks of a wave: few, since sources in the others are a sweep old, but some for every thread.
+_BLOCKS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def _permute(g: Graph, order: U32, starts: I64, kinds: U8) -> RankPlan:
     position[order] = np.arange(n, dtype=np.uint32)
     indptr = np.zeros(n + 1, np.int64)
     np.cumsum(np.diff(g.indptr)[order], out=indptr[1:])
-    blocks, segments = _cut_blocks(starts, kinds, indptr)
+    blocks, segments, waves = _cut_blocks(starts, kinds, indptr)
     padded = g.num_edges + PLAN_PADDING
     weights = None if g.weights is None else np.empty(padded)
     plan = RankPlan(
@@ -121,26 +124,33 @@ def _permute(g: Graph, order: U32, starts: I64, kinds: U8) -> RankPlan:
         blocks,
         segments,
         kinds,
+        waves,
     )
-    kernels().permute_rows(g.indptr, g.indices, g.weights, order, position, plan, threads)
+    kernels().permute_rows(g.indptr, g.indices, g.weights, position, plan, threads)
     return plan
 
 
-def _cut_blocks(starts: I64, kinds: U8, indptr: I64) -> tuple[I64, I64]:
-    """Cut segments into blocks of equal work; return their starts, and each segment's first."""
+def _cut_blocks(starts: I64, kinds: U8, indptr: I64) -> tuple[I64, I64, U8]:
+    """Cut segments into blocks of equal work.
+
+    Returns the starts of the blocks, the first block of each segment, and the waves of each.
+    """
     work = indptr[starts] + starts
-    counts = np.diff(work) // _BLOCK_WORK
-    counts[kinds == ACYCLIC] = 1
-    counts[kinds == CYCLIC] = np.minimum(counts[kinds == CYCLIC], _MAX_BLOCKS)
-    counts = np.maximum(counts, 1)
+    sizes = np.diff(work)
+    counts = np.ones(len(kinds), np.int64)
+    independent = kinds == INDEPENDENT
+    counts[independent] = np.maximum(sizes[independent] // _BLOCK_WORK, 1)
+    in_waves = (kinds == CYCLIC) & (sizes >= _WAVE_WORK)
+    counts[in_waves] = _WAVES * _BLOCKS_AT_ONCE
+    waves = np.where(in_waves, _WAVES, 1).astype(np.uint8)
     segments = np.concatenate([[0], np.cumsum(counts)])
     blocks = np.repeat(starts[:-1], counts)
     for s in np.flatnonzero(counts > 1):
         rows = np.arange(starts[s], starts[s + 1])
-        cuts = work[s] + np.diff(work)[s] * np.arange(1, counts[s]) // counts[s]
+        cuts = work[s] + sizes[s] * np.arange(1, counts[s]) // counts[s]
         found = np.searchsorted(indptr[rows] + rows, cuts)
         blocks[segments[s] + 1 : segments[s + 1]] = starts[s] + found
-    return np.append(blocks, starts[-1]), segments
+    return np.append(blocks, starts[-1]), segments, waves
 
 
 def scatter(values: F64, order: U32) -> F64:

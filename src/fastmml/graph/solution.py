@@ -56,7 +56,7 @@ class Info:
 
 
 def prove(task: Task, change: float, y: F64, indptr: I64) -> float:
-    """Bound the 1-norm of ``y - solution`` for the image y of an iterate that it is ``change`` from.
+    """Bound the 1-norm of ``y - solution`` for the image y of an iterate ``change`` away from it.
 
     The map contracts by ``damping``; each component of y carries gamma_k relative rounding error,
     k its number of roundings. They are left out where the bound misses ``tol`` without them.
