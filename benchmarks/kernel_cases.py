@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from fastmml import _backend
 from fastmml._kernels import TILE_EDGES, EdgeFormat, Kernels
+from fastmml.graph import Graph
+from fastmml.graph.plan import prepare
 
 Call = Callable[[], object]
 
@@ -81,6 +83,43 @@ def combine(kernels: Kernels) -> Call:
     """A combination of vectors."""
     coefficients, x, y = reals((VECTORS,), 7), reals((VECTORS, NODES), 8), np.empty(NODES)
     return lambda: kernels.combine(coefficients, x, y, THREADS)
+
+
+def in_graph() -> Graph:
+    """The same links as a graph."""
+    return Graph(node_ids(1), node_ids(2), num_nodes=NODES)
+
+
+def component_order(kernels: Kernels) -> Call:
+    """Find strong components."""
+    g, order = in_graph(), np.empty(NODES, np.uint32)
+    is_sink = (g.out_strength() == 0).view(np.uint8)
+    return lambda: kernels.component_order(g.indptr, g.indices, is_sink, order)
+
+
+def degree_order(kernels: Kernels) -> Call:
+    """Sort nodes by degree."""
+    g, order = in_graph(), np.empty(NODES, np.uint32)
+    degree = g.out_strength()
+    is_sink = (degree == 0).view(np.uint8)
+    return lambda: kernels.degree_order(g.indptr, degree, is_sink, order)
+
+
+def permute_rows(kernels: Kernels) -> Call:
+    """Bring rows into another order."""
+    g = in_graph()
+    prepared = prepare(g)
+    position = np.argsort(prepared.order).astype(np.uint32)
+    return lambda: kernels.permute_rows(g.indptr, g.indices, None, position, prepared.plan, THREADS)
+
+
+def rank_solve(kernels: Kernels) -> Call:
+    """Eight sweeps over components, with two combinations."""
+    prepared = prepare(in_graph())
+    base, y, c = np.full(1, 1 / NODES), np.full(NODES, 1 / NODES), np.empty(2 * NODES)
+    return lambda: kernels.rank_solve(
+        prepared.plan, prepared.inverse_strength, base, 0.85, 0.0, 8, y, c, THREADS
+    )
 
 
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -182,6 +221,10 @@ def interner(kernels: Kernels) -> Call:
 #: Makers of calls. The first word of a name is the method of `Kernels` that is called.
 CASES: dict[str, Callable[[Kernels], Call]] = {
     "rank_pull": rank_pull,
+    "rank_solve": rank_solve,
+    "component_order": component_order,
+    "degree_order": degree_order,
+    "permute_rows": permute_rows,
     "rank_pull weighted": lambda kernels: rank_pull(kernels, weighted=True),
     "difference_gram": difference_gram,
     "combine": combine,

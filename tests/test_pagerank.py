@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastmml as fm
-from fastmml import _backend
+from fastmml import _backend, _memory
 
 
 def dense_pagerank(g, damping=0.85, v=None, w=None):
@@ -45,22 +45,28 @@ def assert_within_bound(result, exact, reference_error=1e-12):
     assert (result.scores >= 0).all()
 
 
-@settings(max_examples=250)
+METHODS = ["gauss-seidel", "power"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=200)
 @given(g=graphs(), damping=st.floats(0, 0.99), tol=st.sampled_from([1e-3, 1e-8, 1e-11]))
-def test_agrees_with_dense_solve(g, damping, tol):
-    result = fm.pagerank(g, damping=damping, tol=tol)
+def test_agrees_with_dense_solve(method, g, damping, tol):
+    result = fm.pagerank(g, damping=damping, tol=tol, method=method)
     assert result.converged
+    assert result.info["method"] == method
     assert result.error_bound <= tol
     assert_within_bound(result, dense_pagerank(g, damping))
 
 
+@pytest.mark.parametrize("method", METHODS)
 @settings(max_examples=100)
 @given(g=graphs(), data=st.data())
-def test_distributions(g, data):
+def test_distributions(method, g, data):
     n = g.num_nodes
     one = hnp.arrays(np.float64, n, elements=st.floats(0, 10)).filter(lambda a: a.sum() > 1e-3)
     v, w, x0 = data.draw(one), data.draw(one), data.draw(one)
-    result = fm.pagerank(g, personalization=v, dangling=w, x0=x0)
+    result = fm.pagerank(g, personalization=v, dangling=w, x0=x0, method=method)
     assert_within_bound(result, dense_pagerank(g, v=v, w=w))
 
 
@@ -115,13 +121,14 @@ def reference_pagerank(g, damping=0.85):
     return x
 
 
-def test_threads_give_the_same_bits(variant):
+@pytest.mark.parametrize("method", METHODS)
+def test_threads_give_the_same_bits(variant, method):
     g = fm.rmat(14, seed=3)
     with _backend.use_kernels(variant):
         results = []
         for count in (1, 2, 3, 8):
             with fm.threads(count):
-                results.append(fm.pagerank(g, tol=1e-10))
+                results.append(fm.pagerank(g, tol=1e-10, method=method))
     for other in results[1:]:
         assert np.array_equal(results[0].scores, other.scores)
         assert results[0].error_bound == other.error_bound
@@ -167,10 +174,35 @@ def test_one_node():
         assert fm.pagerank(g).top() == [(0, pytest.approx(1, abs=1e-15))]
 
 
-def test_restart_from_a_result_is_immediate():
+@pytest.mark.parametrize("method", METHODS)
+def test_restart_from_a_result_is_immediate(method):
     g = fm.rmat(10)
     first = fm.pagerank(g, tol=1e-9)
-    assert fm.pagerank(g, tol=1e-8, x0=first).iterations == 1
+    assert fm.pagerank(g, tol=1e-8, x0=first, method=method).iterations == 1
+
+
+def test_a_prepared_graph_gives_the_same_bits():
+    g = fm.rmat(10, seed=2)
+    again = pickle.loads(pickle.dumps(g.prepare()))
+    assert np.array_equal(fm.pagerank(g).scores, fm.pagerank(again).scores)
+    assert fm.Graph([], []).prepare().num_nodes == 0
+
+
+def test_many_components_at_high_damping():
+    rng = np.random.default_rng(11)
+    group = rng.integers(0, 60, 1500) * 8
+    src, dst = group + rng.integers(0, 8, 1500), group + rng.integers(0, 9, 1500)
+    g = fm.Graph(src, dst, rng.random(1500), num_nodes=500)
+    for damping in (0.5, 0.99, 0.9999):
+        result = fm.pagerank(g, damping=damping, tol=1e-9)
+        assert_within_bound(result, dense_pagerank(g, damping), 1e-10)
+
+
+def test_little_memory_asks_for_power_iteration(monkeypatch):
+    monkeypatch.setattr(_memory, "available", lambda: 0)
+    g = fm.rmat(6)
+    assert fm.pagerank(g).info["method"] == "power"
+    assert fm.pagerank(g.prepare()).info["method"] == "gauss-seidel"
 
 
 def test_callback_sees_every_pass_of_power_iteration():
@@ -189,10 +221,11 @@ def test_callback_sees_every_proof_of_gauss_seidel():
     assert all(bound > 1e-12 for _, bound in seen[:-1])
 
 
-def test_not_converged_carries_the_result():
+@pytest.mark.parametrize("method", METHODS)
+def test_not_converged_carries_the_result(method):
     g = fm.rmat(10)
     with pytest.raises(fm.ConvergenceError, match="after 3 iterations") as caught:
-        fm.pagerank(g, max_iter=3, tol=1e-12)
+        fm.pagerank(g, max_iter=3, tol=1e-12, method=method)
     partial = caught.value.result
     assert not partial.converged
     assert partial.iterations == 3
@@ -240,6 +273,7 @@ def test_ties_come_by_id():
         ({"personalization": ["a", "b", "c"]}, TypeError, "personalization: expected real"),
         ({"dangling": np.ones((3, 2))}, ValueError, "dangling"),
         ({"x0": [1, 1]}, ValueError, "x0: expected 3 values"),
+        ({"method": "jacobi"}, ValueError, "method: expected one of"),
     ],
 )
 def test_bad_arguments(arguments, error, words):

@@ -11,33 +11,60 @@
 
 /* Higher degrees share a key: so few nodes have one that their order does not matter. */
 enum { DEGREES = 1 << 15, FIRST = 0, LAST = DEGREES + 1, KEYS = DEGREES + 2 };
+enum { BLOCK_NODES = 1 << 20 };
 
-static ptrdiff_t key_of(const int64_t *indptr, const double *out_degree, const uint8_t *is_sink,
-                        ptrdiff_t node)
+typedef struct nodes {
+    const int64_t *indptr;
+    const double *out_degree;
+    const uint8_t *is_sink;
+} nodes;
+
+static ptrdiff_t key_of(const nodes *in, ptrdiff_t i)
 {
-    if (is_sink[node])
+    if (in->is_sink[i])
         return LAST;
-    if (indptr[node] == indptr[node + 1])
+    if (in->indptr[i] == in->indptr[i + 1])
         return FIRST;
-    double degree = out_degree[node];
+    double degree = in->out_degree[i];
     return degree < DEGREES ? DEGREES - (ptrdiff_t)degree : 1;
+}
+
+static void count_keys(const nodes *in, ptrdiff_t start, ptrdiff_t end, int64_t *places)
+{
+    for (ptrdiff_t i = start; i < end; i++)
+        places[key_of(in, i) + 1]++;
+}
+
+static void place_nodes(const nodes *in, ptrdiff_t start, ptrdiff_t end, int64_t *places,
+                        uint32_t *order)
+{
+    for (ptrdiff_t i = start; i < end; i++)
+        order[places[key_of(in, i)]++] = (uint32_t)i;
+}
+
+static ptrdiff_t block_end(ptrdiff_t start, ptrdiff_t n)
+{
+    return n - start < BLOCK_NODES ? n : start + BLOCK_NODES;
 }
 
 fml_status fml_degree_order(ptrdiff_t n, const int64_t *indptr, const double *out_degree,
                             const uint8_t *is_sink, uint32_t *order, int64_t *bounds)
 {
+    const nodes in = {indptr, out_degree, is_sink};
     int64_t *places = fml_alloc(KEYS + 1, sizeof *places);
     if (!places)
         return FML_NO_MEMORY;
     memset(places, 0, (KEYS + 1) * sizeof *places);
-    for (ptrdiff_t i = 0; i < n; i++)
-        places[key_of(indptr, out_degree, is_sink, i) + 1]++;
+    fml_watch watch;
+    fml_watch_start(&watch);
+    for (ptrdiff_t start = 0; start < n && !fml_stopped(&watch); start += BLOCK_NODES)
+        count_keys(&in, start, block_end(start, n), places);
     for (ptrdiff_t key = 0; key < KEYS; key++)
         places[key + 1] += places[key];
     bounds[0] = places[FIRST + 1];
     bounds[1] = places[LAST];
-    for (ptrdiff_t i = 0; i < n; i++)
-        order[places[key_of(indptr, out_degree, is_sink, i)]++] = (uint32_t)i;
+    for (ptrdiff_t start = 0; start < n && !fml_stopped(&watch); start += BLOCK_NODES)
+        place_nodes(&in, start, block_end(start, n), places, order);
     fml_free(places);
-    return FML_OK;
+    return fml_watch_status(&watch);
 }

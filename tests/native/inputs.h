@@ -16,6 +16,15 @@ extern int64_t indptr[NODES + 1];
 extern uint32_t sources[LINKS];
 extern double link_weights[LINKS], vectors[(VECTORS + 1) * NODES];
 
+/* What a plan of the graph fills, and the plan. */
+typedef struct rank_plan_scratch {
+    uint32_t indices[LINKS + FML_PLAN_PADDING], earlier[NODES];
+    double weights[LINKS + FML_PLAN_PADDING];
+} rank_plan_scratch;
+fml_rank_plan rank_plan(rank_plan_scratch *scratch);
+/* Another number for each node. */
+extern uint32_t node_table[NODES];
+
 void fold(uint64_t *digest, const void *data, size_t size);
 #define FOLD_ARRAY(digest, array) fold(digest, array, sizeof(array))
 

@@ -54,3 +54,29 @@ fml_status TYPED(run_combine)(int threads, uint64_t *digest)
     fold(digest, &total, sizeof total);
     return status;
 }
+
+#define IS_f64 1
+#define IS_f32 0
+#define IS(type) JOIN(IS, type)
+
+#if IS(FML_TYPE)
+fml_status run_rank_solve_f64(int threads, uint64_t *digest);
+
+fml_status run_rank_solve_f64(int threads, uint64_t *digest)
+{
+    static rank_plan_scratch scratch;
+    static double y[NODES], c[2 * NODES];
+    static const double base = 1;
+    int64_t visits = 0;
+    fml_rank_plan plan = rank_plan(&scratch);
+    fml_status status = fml_permute_rows(indptr, sources, link_weights, node_table, &plan, 1);
+    for (int i = 0; i < NODES; i++)
+        y[i] = 1;
+    if (status == FML_OK) /* shares small enough to converge, and swept often enough to combine */
+        status = fml_variants()[0]->rank_solve_f64(&plan, vectors, &base, 0, 1e-4, 0, 14, y, c,
+                                                   &visits, threads);
+    FOLD_ARRAY(digest, y);
+    fold(digest, &visits, sizeof visits);
+    return status;
+}
+#endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 int64_t indptr[NODES + 1];
-uint32_t sources[LINKS];
+uint32_t sources[LINKS], node_table[NODES];
 double link_weights[LINKS], vectors[(VECTORS + 1) * NODES];
 
 enum {
@@ -24,7 +24,6 @@ static int64_t tile_places[TILES * BUCKETS], bounds[BUCKETS + 1];
 static uint32_t bucket_sources[LINKS];
 static uint16_t bucket_targets[LINKS];
 static double bucket_weights[LINKS];
-static uint32_t node_table[NODES];
 static char integer_text[LINES * LINE_BYTES], string_text[LINES * LINE_BYTES];
 static ptrdiff_t integer_size, string_size;
 static int64_t span_first[LINES], span_second[LINES]; /* the strings of string_text */
@@ -56,6 +55,25 @@ static void prepare_graph(void)
         node_table[i] = NODES - 1 - (uint32_t)i;
     for (int i = 0; i < (VECTORS + 1) * NODES; i++)
         vectors[i] = draw(1000) / 1024.0;
+}
+
+fml_rank_plan rank_plan(rank_plan_scratch *scratch)
+{
+    /* An acyclic start, a component of four blocks in two waves, and an end of one block. */
+    static const int64_t blocks[] = {0, 100, 800, 1500, 2200, 2900, NODES},
+                         segments[] = {0, 1, 5, 6};
+    static const uint8_t kinds[] = {FML_ACYCLIC, FML_CYCLIC, FML_INDEPENDENT}, waves[] = {1, 2, 1};
+    return (fml_rank_plan){.n = NODES,
+                           .indptr = indptr,
+                           .indices = scratch->indices,
+                           .weights = scratch->weights,
+                           .earlier = scratch->earlier,
+                           .num_blocks = 6,
+                           .num_segments = 3,
+                           .blocks = blocks,
+                           .segments = segments,
+                           .kinds = kinds,
+                           .waves = waves};
 }
 
 /* Where each tile starts to write in each bucket: bucket by bucket, tile by tile. */
@@ -150,6 +168,53 @@ static fml_status run_out_strength(int threads, uint64_t *digest)
     return status;
 }
 
+/* Nodes that nothing follows from: one in ten. */
+static void mark_sinks(uint8_t *is_sink)
+{
+    for (int i = 0; i < NODES; i++)
+        is_sink[i] = i % 10 == 0;
+}
+
+static fml_status run_component_order(int threads, uint64_t *digest)
+{
+    (void)threads;
+    static uint8_t is_sink[NODES], kinds[NODES + 2];
+    static uint32_t order[NODES];
+    static int64_t segments[NODES + 3];
+    ptrdiff_t count = 0;
+    mark_sinks(is_sink);
+    fml_status status =
+        fml_component_order(NODES, indptr, sources, is_sink, order, segments, kinds, &count);
+    FOLD_ARRAY(digest, order);
+    fold(digest, segments, (size_t)(count + 1) * sizeof *segments);
+    fold(digest, kinds, (size_t)count);
+    return status;
+}
+
+static fml_status run_degree_order(int threads, uint64_t *digest)
+{
+    (void)threads;
+    static uint8_t is_sink[NODES];
+    static uint32_t order[NODES];
+    int64_t ends[2];
+    mark_sinks(is_sink);
+    fml_status status = fml_degree_order(NODES, indptr, vectors, is_sink, order, ends);
+    FOLD_ARRAY(digest, order);
+    FOLD_ARRAY(digest, ends);
+    return status;
+}
+
+static fml_status run_permute_rows(int threads, uint64_t *digest)
+{
+    static rank_plan_scratch scratch;
+    fml_rank_plan plan = rank_plan(&scratch);
+    fml_status status = fml_permute_rows(indptr, sources, link_weights, node_table, &plan, threads);
+    fold(digest, plan.indices, LINKS * sizeof *plan.indices);
+    fold(digest, plan.weights, LINKS * sizeof *plan.weights);
+    fold(digest, plan.earlier, NODES * sizeof *plan.earlier);
+    return status;
+}
+
 static fml_status run_mark_ids(int threads, uint64_t *digest)
 {
     static uint8_t present[NODES];
@@ -240,6 +305,7 @@ static fml_status run_interner(int threads, uint64_t *digest)
 #define DECLARE(name, type) fml_status run_##name##_##type(int threads, uint64_t *digest);
 FML_KERNELS(DECLARE, f64)
 FML_KERNELS(DECLARE, f32)
+FML_KERNELS_F64(DECLARE)
 
 #define ENTRY(name, type) {#name " " #type, run_##name##_##type},
 const scenario SCENARIOS[] = {
@@ -247,12 +313,15 @@ const scenario SCENARIOS[] = {
     {"bucket_scatter", run_bucket_scatter},
     {"bucket_sort", run_bucket_sort},
     {"out_strength", run_out_strength},
+    {"component_order", run_component_order},
+    {"degree_order", run_degree_order},
+    {"permute_rows", run_permute_rows},
     {"mark_ids", run_mark_ids},
     {"relabel", run_relabel},
     {"rmat_edges", run_rmat_edges},
     {"parse_edges, integers", run_parse_integers},
     {"parse_edges, strings", run_parse_spans},
     {"interner", run_interner},
-    FML_KERNELS(ENTRY, f64) FML_KERNELS(ENTRY, f32) // every kernel of the list
+    FML_KERNELS(ENTRY, f64) FML_KERNELS(ENTRY, f32) FML_KERNELS_F64(ENTRY) // every kernel
 };
 const int SCENARIO_COUNT = sizeof SCENARIOS / sizeof *SCENARIOS;

@@ -1,0 +1,131 @@
+"""The solver of PageRank's linear system on every backend, against a dense solve."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from laws import assert_same_for_all_threads, frozen
+from test_kernels_order import component_order, graphs, make_plan
+
+import fastmml as fm
+from fastmml._kernels import CYCLIC, F64, Kernels, RankPlan
+
+UNREACHED = 10**6
+
+
+def plan_of(
+    kernels: Kernels, g: fm.Graph, blocks: int = 1, waves: int = 1
+) -> tuple[RankPlan, F64, F64]:
+    """Return a plan, shares per unit of strength and the dense matrix of links, in plan order."""
+    order, starts, kinds = component_order(kernels, g)
+    strength = g.out_strength()[order]
+    inverse = np.divide(1, strength, out=np.zeros(len(order)), where=strength > 0)
+    dense = g.to_scipy().toarray()[np.ix_(order, order)]
+    return make_plan(kernels, g, order, starts, kinds, blocks, waves), inverse, dense
+
+
+def solve(
+    kernels: Kernels,
+    plan: RankPlan,
+    inverse: F64,
+    base: F64,
+    damping: float = 0.85,
+    tolerance: float = 1e-13,
+    max_sweeps: int = UNREACHED,
+    threads: int = 2,
+) -> tuple[F64, int]:
+    n = len(inverse)
+    y = np.full(n, 0.5)
+    visits = kernels.rank_solve(
+        plan, inverse, base, damping, tolerance, max_sweeps, y, np.full(2 * n, np.nan), threads
+    )
+    return y, visits
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    g=graphs(),
+    blocks=st.sampled_from([1, 4, 8]),
+    waves=st.integers(1, 4),
+    damping=st.sampled_from([0.0, 0.5, 0.85, 0.99]),
+    uniform=st.booleans(),
+)
+def test_solves_small_systems(
+    variant: Kernels, g: fm.Graph, blocks: int, waves: int, damping: float, uniform: bool
+) -> None:
+    waves = max(waves, blocks // 4)  # at most four blocks in a wave
+    plan, inverse, dense = plan_of(variant, g, blocks, waves)
+    base = np.array([0.3]) if uniform else np.arange(g.num_nodes) % 3.0
+    y, _ = solve(variant, plan, inverse, base, damping)
+    matrix = np.eye(g.num_nodes) - damping * (dense * inverse[:, None]).T
+    exact = np.linalg.solve(matrix, np.broadcast_to(base, g.num_nodes))
+    # A sweep's change of at most 1e-13 leaves damping / (1 - damping) times that, and roundings.
+    assert np.abs(y - exact).sum() <= 1e-12 * (1 + np.abs(exact).sum()) / (1 - damping)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_solves_a_large_component_in_waves(variant: Kernels, weighted: bool) -> None:
+    rng = np.random.default_rng(2)
+    src, dst = np.arange(3000), (np.arange(3000) + 1) % 3000
+    src, dst = np.append(src, rng.integers(0, 3000, 9000)), np.append(dst, rng.integers(0, 3000, 9000))
+    g = fm.Graph(src, dst, rng.random(12000) if weighted else None)
+    plan, inverse, dense = plan_of(variant, g, 16, 4)
+    assert plan.kinds.tolist() == [CYCLIC]
+    y, visits = solve(variant, plan, inverse, np.ones(1), 0.95)
+    exact = np.linalg.solve(np.eye(3000) - 0.95 * (dense * inverse[:, None]).T, np.ones(3000))
+    assert np.abs(y - exact).sum() <= 1e-11 * exact.sum()
+    assert visits < 100 * g.num_edges  # plain Gauss-Seidel in a random order takes more than 300
+
+
+def test_reads_the_links_of_acyclic_graphs_once(variant: Kernels) -> None:
+    g = fm.Graph([0, 0, 1, 2], [1, 2, 3, 3])
+    plan, inverse, _ = plan_of(variant, g)
+    assert solve(variant, plan, inverse, np.ones(1))[1] == 4
+
+
+def test_keeps_to_max_sweeps(variant: Kernels) -> None:
+    g = fm.Graph(np.arange(9), (np.arange(9) + 1) % 9)
+    plan, inverse, _ = plan_of(variant, g)
+    assert solve(variant, plan, inverse, np.ones(1), tolerance=0, max_sweeps=7)[1] == 7 * 9
+
+
+def test_loops_are_solved_without_sweeps(variant: Kernels) -> None:
+    g = fm.Graph([0, 0, 0, 1], [0, 0, 1, 2])
+    plan, inverse, _ = plan_of(variant, g)
+    y, visits = solve(variant, plan, inverse, np.ones(1), 0.9)
+    expected = 1 / (1 - 0.9 * 2 / 3)
+    assert np.allclose(y, [expected, 1 + 0.3 * expected, 1 + 0.9 * (1 + 0.3 * expected)])
+    assert visits == 4
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_infinity_reach_only_what_depends_on_them(variant: Kernels, bad: float) -> None:
+    g = fm.Graph([0, 1, 1, 2, 3, 4], [1, 0, 2, 3, 2, 3])
+    order, _, _ = component_order(variant, g)
+    plan, inverse, _ = plan_of(variant, g)
+    base = np.ones(5)
+    base[order == 2] = bad
+    y, _ = solve(variant, plan, inverse, base, max_sweeps=50)
+    reached = np.isin(order, [2, 3])
+    assert np.isfinite(y[~reached]).all()
+    assert not np.isfinite(y[reached]).any()
+
+
+def test_same_bits_for_all_threads(variant: Kernels) -> None:
+    g = fm.rmat(13, seed=4)
+    order, starts, kinds = component_order(variant, g)
+    plan = make_plan(variant, g, order, starts, kinds, 16, 4)
+    strength = g.out_strength()[order]
+    inverse = np.divide(1, strength, out=np.zeros(len(order)), where=strength > 0)
+    assert_same_for_all_threads(
+        lambda threads: solve(variant, plan, inverse, np.ones(1), 0.9, 1e-9, threads=threads)
+    )
+
+
+def test_takes_read_only_inputs(variant: Kernels) -> None:
+    plan, inverse, _ = plan_of(variant, fm.rmat(6))
+    shut = plan._replace(**{name: frozen(getattr(plan, name)) for name in ("indptr", "earlier")})
+    y, _ = solve(variant, shut, frozen(inverse), frozen(np.ones(1)))
+    assert np.array_equal(y, solve(variant, plan, inverse, np.ones(1))[0])
