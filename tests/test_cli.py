@@ -140,7 +140,7 @@ def test_scores_sum_to_1(invoke: Invoke, tmp_path: Path) -> None:
 
 def test_top(invoke: Invoke, graph: Path) -> None:
     done = invoke("pagerank", graph, "--top", 1)
-    assert list(parse(done.stdout)) == ["hub"]
+    assert list(parse(done.stdout)) in (["hub"], ["mate"])  # they tie but for rounding errors
     assert len(parse(invoke("pagerank", graph, "--top", 99).stdout)) == 3
 
 

@@ -69,7 +69,10 @@ def test_solves_small_systems(
 def test_solves_a_large_component_in_waves(variant: Kernels, weighted: bool) -> None:
     rng = np.random.default_rng(2)
     src, dst = np.arange(3000), (np.arange(3000) + 1) % 3000
-    src, dst = np.append(src, rng.integers(0, 3000, 9000)), np.append(dst, rng.integers(0, 3000, 9000))
+    src, dst = (
+        np.append(src, rng.integers(0, 3000, 9000)),
+        np.append(dst, rng.integers(0, 3000, 9000)),
+    )
     g = fm.Graph(src, dst, rng.random(12000) if weighted else None)
     plan, inverse, dense = plan_of(variant, g, 16, 4)
     assert plan.kinds.tolist() == [CYCLIC]

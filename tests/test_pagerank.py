@@ -147,6 +147,28 @@ def test_columns_are_independent():
         assert together.top(5, column=i) == alone.top(5)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=100)
+@given(g=graphs(), k=st.integers(1, 40), damping=st.sampled_from([0.5, 0.85, 0.99]))
+def test_top_stops_with_the_right_order(method, g, k, damping):
+    result = fm.pagerank(g, damping, tol=1e-10, top=k, method=method)
+    exact = dense_pagerank(g, damping)
+    assert_within_bound(result, exact)
+    if result.error_bound > 1e-10:
+        best = [node for node, _ in result.top(k)]
+        assert best == np.argsort(-exact, kind="stable")[:k].tolist()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_top_stops_early(method):
+    g = fm.rmat(10, seed=5)
+    early, late = (fm.pagerank(g, tol=1e-12, top=k, method=method) for k in (3, None))
+    assert early.converged
+    assert early.error_bound > 1e-12 >= late.error_bound
+    assert early.iterations < late.iterations
+    assert [node for node, _ in early.top(3)] == [node for node, _ in late.top(3)]
+
+
 def test_one_column_keeps_its_dimension():
     g = fm.rmat(6)
     assert fm.pagerank(g, personalization=np.ones((64, 1))).scores.shape == (64, 1)
@@ -273,6 +295,8 @@ def test_ties_come_by_id():
         ({"personalization": ["a", "b", "c"]}, TypeError, "personalization: expected real"),
         ({"dangling": np.ones((3, 2))}, ValueError, "dangling"),
         ({"x0": [1, 1]}, ValueError, "x0: expected 3 values"),
+        ({"top": 0}, ValueError, "top: expected at least 1"),
+        ({"top": 1.5}, TypeError, "top"),
         ({"method": "jacobi"}, ValueError, "method: expected one of"),
     ],
 )

@@ -11,8 +11,8 @@
 
 enum { TILE_ROWS = 1 << 12, BUFFER_LINKS = 1 << 11 };
 
-/* A block: from where on sources are not of earlier segments, and the other blocks of its wave
- * (empty ranges fill the places that are left). */
+/* A block: from where on sources are not of earlier segments, and the other blocks of its wave that
+ * have nodes (empty ranges fill the places that are left). */
 typedef struct place {
     uint32_t limit;
     bool acyclic; /* then the row itself is the limit */
@@ -26,7 +26,7 @@ static place place_of(const fml_rank_plan *plan, ptrdiff_t segment, ptrdiff_t bl
     if (plan->kinds[segment] != FML_CYCLIC)
         return at;
     for (ptrdiff_t b = first + (block - first) % waves; b < plan->segments[segment + 1]; b += waves)
-        if (b != block) {
+        if (b != block && plan->blocks[b + 1] > plan->blocks[b]) {
             at.starts[others] = (uint32_t)plan->blocks[b];
             at.lengths[others++] = (uint32_t)(plan->blocks[b + 1] - plan->blocks[b]);
         }
@@ -59,20 +59,33 @@ typedef struct row {
     const place *at;
 } row;
 
-static void fill_row(row *r, ptrdiff_t links, const uint32_t *sources, const double *weights,
-                     const fml_rank_plan *plan)
+/* Inlined with a constant for `in_waves`: most rows need not ask for other blocks. */
+static inline void fill(row *r, bool in_waves, ptrdiff_t links, const uint32_t *sources,
+                        const double *weights, const fml_rank_plan *plan)
 {
-    uint32_t n = (uint32_t)plan->n;
+    const place at = *r->at;
+    const uint32_t n = (uint32_t)plan->n, limit = r->limit;
+    ptrdiff_t low = r->low, high = r->high;
     for (ptrdiff_t k = 0; k < links; k++) {
         uint32_t source = sources[k];
-        ptrdiff_t earlier = source < r->limit;
-        ptrdiff_t to = earlier ? r->low : r->high;
-        r->low += earlier;
-        r->high -= 1 - earlier;
-        plan->indices[to] = source + (n & -in_other_block(r->at, source));
+        ptrdiff_t earlier = source < limit, to = earlier ? low : high;
+        low += earlier;
+        high -= 1 - earlier;
+        plan->indices[to] = source + (in_waves ? n & -in_other_block(&at, source) : 0);
         if (weights)
             plan->weights[to] = weights[k];
     }
+    r->low = low;
+    r->high = high;
+}
+
+static void fill_row(row *r, ptrdiff_t links, const uint32_t *sources, const double *weights,
+                     const fml_rank_plan *plan)
+{
+    if (r->at->lengths[0] > 0)
+        fill(r, true, links, sources, weights, plan);
+    else
+        fill(r, false, links, sources, weights, plan);
 }
 
 typedef struct job {

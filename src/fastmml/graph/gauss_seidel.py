@@ -23,6 +23,8 @@ from fastmml.graph.solution import Info, Solution, Task, prove
 #: The last change of every segment overstates the error that is left, on web graphs and random ones
 #: some ten times: the first tolerance is so many times what the theory asks for.
 _SLACK = 4
+#: Where only an order is asked for, the error to start with.
+_FIRST_ERROR = 1e-4
 #: A tolerance that missed the bound is lowered by what it missed by, within these limits ...
 _LOWER_BY = 1e-3, 0.5
 #: ... and no further than this: smaller changes of a sweep are rounding errors.
@@ -73,7 +75,7 @@ class GaussSeidel:
             if task.callback is not None:
                 task.callback(iterations, bound)
             exhausted = iterations >= task.max_iter or unknowns.tolerance <= _LOWEST
-            if bound <= task.tol or exhausted:
+            if task.is_done(bound, x) or exhausted:
                 return Solution(scatter(x, order), bound, iterations)
             if iterations > 1:
                 missed_by = np.clip(task.tol / bound / 2, *_LOWER_BY)
@@ -86,7 +88,8 @@ class GaussSeidel:
         damping = self._task.damping
         loss = damping * float(x[self._is_dangling].sum())
         scale = (1 - damping) / (1 - damping + loss)
-        tolerance = _SLACK * self._task.tol * (1 - damping) * scale / max(damping, _LOWEST)
+        error = self._task.tol if self._task.top is None else max(self._task.tol, _FIRST_ERROR)
+        tolerance = _SLACK * error * (1 - damping) * scale / max(damping, _LOWEST)
         unknowns = _Unknowns([(1 - damping) * v], [x * scale], tolerance)
         if w is not v:
             unknowns.bases.append(damping * w)

@@ -37,7 +37,7 @@ class PageRankResult:
     iterations : int
         Passes over the links, of the slowest column.
     converged : bool
-        Whether every bound is at most ``tol``.
+        Whether every bound is at most ``tol``, or proves the order that was asked for.
     info : dict
         What was chosen (``method``, ``order``, ...) and the ``seconds`` that each stage took.
     """
@@ -75,6 +75,7 @@ def pagerank(
     x0: Distribution | PageRankResult = None,
     callback: Callable[[int, float], object] | None = None,
     method: str = "auto",
+    top: int | None = None,
 ) -> PageRankResult:
     """Rank the nodes of a graph by PageRank, with a proved error bound.
 
@@ -108,6 +109,9 @@ def pagerank(
         Gauss-Seidel makes a copy of the links in a better order (see `Graph.prepare`) and needs a
         third of the passes or fewer; power iteration works on the graph as it is. By default
         Gauss-Seidel, unless its copy would take more than half of the memory that is free.
+    top : int, optional
+        Stop as soon as the ``top`` best nodes are proved to be these, in this order (in every
+        column), even if ``error_bound`` is still above ``tol``. Nodes that tie go on to ``tol``.
 
     Returns
     -------
@@ -117,8 +121,8 @@ def pagerank(
     Raises
     ------
     ConvergenceError
-        ``max_iter`` passes did not reach ``tol``; carries the result so far. A ``tol`` below what
-        float64 can prove on this graph (about 1e-14) ends so too.
+        ``max_iter`` passes did not reach ``tol`` (or the order of ``top``); carries the result so
+        far. A ``tol`` below what float64 can prove on this graph (about 1e-14) ends so too.
     KeyError
         A dict names a label that the graph does not have.
     TypeError, ValueError
@@ -165,25 +169,28 @@ def pagerank(
         limit = _check.positive_int("max_iter", max_iter)
     if method not in _METHODS:
         raise ValueError(f"method: expected one of {_METHODS}, got {method!r}")
+    if top is not None:
+        top = _check.positive_int("top", top)
     teleport = _distribution("personalization", personalization, g)
     jump = teleport if dangling is None else _distribution("dangling", dangling, g, columns=False)
     start = _distribution("x0", x0.scores if isinstance(x0, PageRankResult) else x0, g)
+    task = Task(factor, tolerance, limit, callback, top)
     if g.num_nodes == 0:
-        return _assemble(g, [], tolerance, _shape(personalization)[1:], Info({}))
+        return _assemble(g, [], task, _shape(personalization)[1:], Info({}))
     columns = max(teleport.shape[1], start.shape[1])
     if min(teleport.shape[1], start.shape[1]) not in (1, columns):
         raise ValueError(
             f"x0: expected {teleport.shape[1]} columns, as personalization has, "
             f"got {start.shape[1]}"
         )
-    solver = _solver(g, method, Task(factor, tolerance, limit, callback))
+    solver = _solver(g, method, task)
     solutions = []
     for i in range(columns):
         v = _column(teleport, i)
         w = v if dangling is None else _column(jump, i)
         solutions.append(solver.solve(v, w, None if x0 is None else _column(start, i)))
     several = len(_shape(personalization)) == 2 or start.shape[1] > 1
-    return _assemble(g, solutions, tolerance, (columns,) if several else (), solver.info)
+    return _assemble(g, solutions, task, (columns,) if several else (), solver.info)
 
 
 def _solver(g: Graph, method: str, task: Task) -> GaussSeidel | PowerIteration:
@@ -247,7 +254,7 @@ def _column(columns: F64, i: int) -> F64:
 
 
 def _assemble(
-    g: Graph, solutions: list[Solution], tol: float, shape: tuple[int, ...], info: Info
+    g: Graph, solutions: list[Solution], task: Task, shape: tuple[int, ...], info: Info
 ) -> PageRankResult:
     """Put columns together; raise if one of them did not converge."""
     bounds = np.array([s.error_bound for s in solutions])
@@ -255,7 +262,7 @@ def _assemble(
     for i, solution in enumerate(solutions):
         scores[:, i] = solution.scores
     iterations = max((s.iterations for s in solutions), default=0)
-    converged = bool((bounds <= tol).all())
+    converged = all(task.is_done(s.error_bound, s.scores) for s in solutions)
     bound = bounds if shape else float(bounds[0]) if solutions else 0.0
     result = PageRankResult(
         scores.reshape(-1, *shape), bound, iterations, converged, info.as_dict(), g
@@ -263,7 +270,7 @@ def _assemble(
     if not converged:
         raise ConvergenceError(
             f"pagerank: the error bound is {bounds.max():.2g} after {iterations} iterations, "
-            f"above tol = {tol:g}",
+            f"above tol = {task.tol:g}",
             result,
         )
     return result

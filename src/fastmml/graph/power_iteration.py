@@ -102,13 +102,13 @@ class PowerIteration:
             bound = self._bound(change, y)
             if self._task.callback is not None:
                 self._task.callback(iteration, bound)
-            if change <= enough or (proves and bound <= self._task.tol):
+            if change <= enough or (proves and self._task.is_done(bound, y)):
                 break
             x = history.advance(change)
             if x is not y:
                 np.multiply(x, inverse_strength, out=contribution)
                 mass = self._mass(x)
-        done = proves and (bound <= self._task.tol or iteration == self._task.max_iter)
+        done = proves and (self._task.is_done(bound, y) or iteration == self._task.max_iter)
         return _State(y, iteration, bound, done, change)
 
     def _single_pays(self, change: float) -> bool:

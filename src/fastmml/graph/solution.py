@@ -25,6 +25,21 @@ class Task:
     tol: float
     max_iter: int
     callback: Callable[[int, float], object] | None
+    top: int | None = None  #: enough is proved when the order of so many best nodes is
+
+    def is_done(self, bound: float, y: F64) -> bool:
+        """Whether ranks y with this bound on their error are what was asked for."""
+        return bound <= self.tol or (self.top is not None and _is_ordered(y, self.top, bound))
+
+
+def _is_ordered(y: F64, k: int, bound: float) -> bool:
+    """Whether no error of this 1-norm can change which nodes are the k best, nor their order.
+
+    Two nodes change places only if their errors together are as large as the gap between them.
+    """
+    kept = min(k + 1, len(y))
+    best = np.sort(np.partition(y, len(y) - kept)[len(y) - kept :])
+    return bool((np.diff(best) > bound).all())
 
 
 @dataclass(frozen=True)
