@@ -35,6 +35,7 @@ class Format(StrEnum):
     npz = "npz"
     npy = "npy"
     mtx = "mtx"
+    gap = "gap"
 
 
 _DELIMITERS = {"\\t": "\t", "tab": "\t", "space": " "}

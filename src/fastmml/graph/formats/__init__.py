@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from fastmml import _check
 from fastmml.errors import GraphFormatError
-from fastmml.graph.formats import edge_list, matrix_market, numpy_files, saved
+from fastmml.graph.formats import edge_list, gap, matrix_market, numpy_files, saved
 from fastmml.graph.graph import Graph
 
 #: Called as progress(bytes done, bytes in all or None).
@@ -22,6 +22,8 @@ SUFFIXES = {
     ".npz": "npz",
     ".npy": "npy",
     ".mtx": "mtx",
+    ".sg": "gap",
+    ".wsg": "gap",
     ".txt": "edges",
     ".tsv": "edges",
     ".csv": "edges",
@@ -52,11 +54,12 @@ def read_graph(
     ----------
     path : path, "-" or binary file object
         ``"-"`` is standard input.
-    format : {"edges", "fastmml", "npz", "npy", "mtx"}, optional
+    format : {"edges", "fastmml", "npz", "npy", "mtx", "gap"}, optional
         By default by the suffix of the path: edge lists (``.txt .tsv .csv .el .wel .edges``, plain
         or with ``.gz`` or ``.zst``), fastmml's own form (``.fastmml``), SciPy sparse matrices or
         row starts and indices (``.npz``), arrays of shape (edges, 2) (``.npy``), Matrix Market
-        (``.mtx``). File objects and standard input are edge lists.
+        (``.mtx``), serialized graphs of the GAP benchmark suite (``.sg``, weighted ``.wsg``). File
+        objects and standard input are edge lists.
     delimiter : str, optional
         Of edge lists: one character, or ``" "`` for any run of spaces and tabs. By default found
         from the first line. With another delimiter than a space, fields may be in double quotes.
@@ -110,28 +113,34 @@ def read_graph(
         raise ValueError(f"path: expected a path for format {kind!r}, got {path!r}")
     if kind == "fastmml":
         return saved.read(path, verify=verify)
-    if kind == "mtx":
-        return matrix_market.read(path)
-    return numpy_files.read_npz(path) if kind == "npz" else numpy_files.read_npy(path)
+    readers: dict[str, Callable[[Any], Graph]] = {
+        "mtx": matrix_market.read,
+        "npz": numpy_files.read_npz,
+        "npy": numpy_files.read_npy,
+        "gap": gap.read,
+    }
+    return readers[kind](path)
 
 
 def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write a graph to a file, in the format that its suffix names.
 
-    ``.fastmml`` (as `Graph.save`), ``.npz`` (SciPy sparse), ``.mtx`` (Matrix Market) or an edge
-    list (``.txt .tsv .csv .el .wel .edges``, plain or with ``.gz`` or ``.zst``; needs pyarrow).
+    ``.fastmml`` (as `Graph.save`), ``.npz`` (SciPy sparse), ``.mtx`` (Matrix Market), ``.sg`` or
+    ``.wsg`` (GAP) or an edge list (``.txt .tsv .csv .el .wel .edges``, plain or with ``.gz`` or
+    ``.zst``; needs pyarrow).
     Only ``.fastmml`` and edge lists keep labels; the others refuse a graph that has some. The
     file appears under its name only when it is complete.
     """
     kind = _format_of(path, None)
     if kind == "npy":
         raise ValueError("path: a graph is not written to .npy; use .npz")
-    if kind in ("npz", "mtx") and graph.labels is not None:
+    if kind in ("npz", "mtx", "gap") and graph.labels is not None:
         raise ValueError(f"path: {Path(path).suffix} keeps no labels; use .fastmml or .tsv")
     writers: dict[str, Callable[[Graph, Any], None]] = {
         "fastmml": saved.write,
         "npz": numpy_files.write_npz,
         "mtx": matrix_market.write,
+        "gap": gap.write,
         "edges": edge_list.write,
     }
     writers[kind](graph, path)
