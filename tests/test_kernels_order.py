@@ -145,7 +145,7 @@ def make_plan(
     """Cut segments into blocks as even as can be, some of them empty, and permute the rows."""
     position = np.empty(g.num_nodes, np.uint32)
     position[order] = np.arange(g.num_nodes, dtype=np.uint32)
-    counts = np.where(kinds == ACYCLIC, 1, blocks_per_segment)
+    counts = np.full(len(kinds), blocks_per_segment)
     cuts = [
         np.linspace(a, b, c, endpoint=False).astype(np.int64)
         for a, b, c in zip(starts[:-1], starts[1:], counts, strict=True)

@@ -160,8 +160,9 @@ static double sweep_block(const system *s, ptrdiff_t start, ptrdiff_t end, const
     return sweep_rows(s, NULL, start, end, base, step);
 }
 
-/* One sweep over a segment, wave after wave; returns the 1-norm of the change. */
-static double sweep(const system *s, segment in, history *h)
+/* One sweep over a segment, wave after wave; returns the 1-norm of the change (of no meaning when
+ * it was stopped). */
+static double sweep(const system *s, segment in, history *h, fml_watch *watch)
 {
     const int64_t *blocks = s->plan->blocks;
     const ptrdiff_t n = s->plan->n;
@@ -177,6 +178,8 @@ static double sweep(const system *s, segment in, history *h)
         for (ptrdiff_t wave = 0; wave < in.waves; wave++) {
 #pragma omp for schedule(static) /* a block stays with its thread's cache */
             for (ptrdiff_t b = in.first + wave; b < in.last; b += in.waves) {
+                if (fml_stopped(watch))
+                    continue;
                 ptrdiff_t at = blocks[b] - in.start;
                 h->parts[b - in.first] =
                     sweep_block(s, blocks[b], blocks[b + 1], h->base + at, step + at);
@@ -364,7 +367,7 @@ static void combine(const system *s, history *h, ptrdiff_t start)
     h->combined = h->sweeps;
 }
 
-static void start_segment(const system *s, segment in, history *h)
+static void start_segment(const system *s, segment in, history *h, fml_watch *watch)
 {
     const int64_t *blocks = s->plan->blocks;
     h->n = in.end - in.start;
@@ -373,7 +376,8 @@ static void start_segment(const system *s, segment in, history *h)
 #pragma omp parallel for schedule(dynamic) \
     num_threads(fml_clamp_threads(s->threads, in.last - in.first))
     for (ptrdiff_t b = in.first; b < in.last; b++)
-        start_block(s, blocks[b], blocks[b + 1], h->base + (blocks[b] - in.start));
+        if (!fml_stopped(watch))
+            start_block(s, blocks[b], blocks[b + 1], h->base + (blocks[b] - in.start));
 }
 
 /* Sweeps a cyclic segment until a sweep changes it by at most tolerance. */
@@ -384,11 +388,11 @@ static void sweep_until(const system *s, segment in, double tolerance, int64_t m
     int64_t work = indptr[in.end] - indptr[in.start] + in.end - in.start;
     double before = INFINITY;
     bool trusted = true;
-    start_segment(s, in, h);
+    start_segment(s, in, h, watch);
     while (h->sweeps < max_sweeps && !fml_stopped(watch)) {
-        double change = sweep(s, in, h);
+        double change = sweep(s, in, h, watch);
         h->sweeps++;
-        if (change <= tolerance)
+        if (change <= tolerance || fml_stopped(watch))
             break;
         trusted = trusted && change <= FAILURE * before;
         before = change;
@@ -437,13 +441,15 @@ static bool history_make(history *h, ptrdiff_t nodes, ptrdiff_t blocks)
     return h->steps && h->jumps && h->base && h->parts;
 }
 
-static void substitute_blocks(const system *s, segment in)
+/* Blocks of an independent segment at the same time, those of an acyclic one in a row. */
+static void substitute_blocks(const system *s, segment in, bool independent, fml_watch *watch)
 {
     const int64_t *blocks = s->plan->blocks;
-#pragma omp parallel for schedule(dynamic) \
-    num_threads(fml_clamp_threads(s->threads, in.last - in.first))
+    int threads = independent ? fml_clamp_threads(s->threads, in.last - in.first) : 1;
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (ptrdiff_t b = in.first; b < in.last; b++)
-        substitute(s, blocks[b], blocks[b + 1]);
+        if (!fml_stopped(watch))
+            substitute(s, blocks[b], blocks[b + 1]);
 }
 
 fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_strength,
@@ -468,7 +474,7 @@ fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_stre
         ptrdiff_t nodes = in.end - in.start;
         int64_t sweeps = 1;
         if (plan->kinds[i] != FML_CYCLIC)
-            substitute_blocks(&s, in);
+            substitute_blocks(&s, in, plan->kinds[i] == FML_INDEPENDENT, &watch);
         else {
             double share = (double)nodes / (double)cyclic;
             sweep_until(&s, in, tolerance * share, max_sweeps, &h, &watch);

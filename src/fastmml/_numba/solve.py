@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmml._kernels import CYCLIC, F64, I64, U8, U32, RankPlan, Real
+from fastmml._kernels import CYCLIC, F64, I64, INDEPENDENT, U8, U32, RankPlan, Real
 from fastmml._numba._blocks import run_blocks, sum_pairwise
 from fastmml._numba._jit import jit, jit_reordered, readonly, readonly_or_none
 
@@ -375,7 +375,12 @@ class _Solver:
         )  # fmt: skip
 
     def _for_each_block(
-        self, segment: int, work: Callable[[int, int, int], object], wave: int = 0, waves: int = 1
+        self,
+        segment: int,
+        work: Callable[[int, int, int], object],
+        threads: int,
+        wave: int = 0,
+        waves: int = 1,
     ) -> None:
         """Call ``work(block, start, end)`` for the blocks of a wave, on several threads."""
         first, last = int(self.segments[segment]), int(self.segments[segment + 1])
@@ -385,16 +390,18 @@ class _Solver:
             for block in wanted[low:high]:
                 work(block, int(self.blocks[first + block]), int(self.blocks[first + block + 1]))
 
-        run_blocks(run, len(wanted), self.threads, 1)
+        run_blocks(run, len(wanted), threads, 1)
 
     def substitute(self, segment: int) -> None:
-        """Solve an independent segment."""
+        """Solve an independent segment, or an acyclic one, block after block."""
+        independent = self.kinds[segment] == INDEPENDENT
         self._for_each_block(
             segment,
             lambda _, start, end: _substitute(
                 start, end, *self.rows, self.earlier, self.inverse_strength, self.base,
                 self.damping, self.y, self.c,
             ),
+            threads=self.threads if independent else 1,
         )  # fmt: skip
 
     def _start(self, segment: int, origin: int) -> None:
@@ -404,6 +411,7 @@ class _Solver:
                 start, end, *self.rows, self.earlier, self.inverse_strength, self.base,
                 self.damping, self.y, self.c, self.own_base[start - origin :],
             ),
+            self.threads,
         )  # fmt: skip
 
     def _sweep(self, segment: int, origin: int, end: int, step: NDArray[np.float32]) -> float:
@@ -420,7 +428,7 @@ class _Solver:
 
         waves = int(self.waves[segment])
         for wave in range(waves):
-            self._for_each_block(segment, sweep, wave, waves)
+            self._for_each_block(segment, sweep, self.threads, wave, waves)
         return sum_pairwise(changes)
 
     def solve_cyclic(self, segment: int, tolerance: float, max_sweeps: int) -> int:

@@ -22,6 +22,8 @@ from fastmml.graph.solution import Info, Solution, Task
 Distribution: TypeAlias = ArrayLike | Mapping[Any, float] | None
 
 _METHODS = ("auto", "gauss-seidel", "power")
+#: What Gauss-Seidel takes beside its copy of the links: the order, the iterate, 15 short vectors.
+_BYTES_PER_NODE = 160
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +202,8 @@ def _solver(g: Graph, method: str, task: Task) -> GaussSeidel | PowerIteration:
         raise ValueError(f"method: gauss-seidel takes at most 2**31 nodes, got {g.num_nodes}")
     if method == "auto":
         copy = g.indices.nbytes + (0 if g.weights is None else g.weights.nbytes)
-        fits = fits and (g._prepared is not None or copy <= _memory.available() // 2)
+        needed = copy + _BYTES_PER_NODE * g.num_nodes
+        fits = fits and (g._prepared is not None or needed <= _memory.available() // 2)
         method = "gauss-seidel" if fits else "power"
     return GaussSeidel(g, task) if method == "gauss-seidel" else PowerIteration(g, task)
 

@@ -36,7 +36,7 @@ _SMALL_NODES = 1 << 17
 #: part of all nodes) they then are on average: 0.33 in a random order, 0.01 to 0.1 on web graphs.
 _SAMPLE_LINKS = 1 << 10
 _NEAR = 0.15
-#: Links and rows of a block of an independent segment, about.
+#: Links and rows of a block of an independent or acyclic segment, about.
 _BLOCK_WORK = 1 << 17
 #: A cyclic segment with fewer links and rows is one block: a wave would take microseconds. Others
 #: are swept in this many waves: with 4 and more, sweeps converge like those of a single block.
@@ -137,10 +137,9 @@ def _cut_blocks(starts: I64, kinds: U8, indptr: I64) -> tuple[I64, I64, U8]:
     """
     work = indptr[starts] + starts
     sizes = np.diff(work)
-    counts = np.ones(len(kinds), np.int64)
-    independent = kinds == INDEPENDENT
-    counts[independent] = np.maximum(sizes[independent] // _BLOCK_WORK, 1)
+    counts = np.maximum(sizes // _BLOCK_WORK, 1)
     in_waves = (kinds == CYCLIC) & (sizes >= _WAVE_WORK)
+    counts[kinds == CYCLIC] = 1
     counts[in_waves] = _WAVES * _BLOCKS_AT_ONCE
     waves = np.where(in_waves, _WAVES, 1).astype(np.uint8)
     segments = np.concatenate([[0], np.cumsum(counts)])
