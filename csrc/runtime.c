@@ -20,23 +20,32 @@ static const int64_t POLL_INTERVAL_NS = 40 * 1000 * 1000;
 static _Atomic(fml_poll_function) poll_function;
 static atomic_bool forked;
 
+/* Asks for huge pages where the system knows them, whose first touch costs a quarter; a refusal is
+ * no error. */
+static void advise_huge_pages(void *large, size_t bytes)
+{
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    (void)madvise(large, bytes, MADV_HUGEPAGE);
+#else
+    (void)large;
+    (void)bytes;
+#endif
+}
+
 void *fml_alloc(ptrdiff_t count, size_t element_size)
 {
-    if (count < 0 || (size_t)count > (PTRDIFF_MAX - ALIGNMENT) / element_size)
+    if (count < 0 || (size_t)count > (PTRDIFF_MAX - HUGE_PAGE) / element_size)
         return NULL;
     size_t bytes = (size_t)count * element_size;
-    size_t rounded = (bytes / ALIGNMENT + 1) * ALIGNMENT; /* never zero */
+    size_t alignment = bytes < 2 * HUGE_PAGE ? ALIGNMENT : HUGE_PAGE;
+    size_t rounded = (bytes / alignment + 1) * alignment; /* never zero */
 #ifdef _WIN32
-    return _aligned_malloc(rounded, ALIGNMENT);
-#elif defined(__linux__) && defined(MADV_HUGEPAGE)
-    if (rounded < 2 * HUGE_PAGE)
-        return aligned_alloc(ALIGNMENT, rounded);
-    void *large = aligned_alloc(HUGE_PAGE, rounded);
-    if (large) /* the first touch of small pages costs four times as much; a refusal is no error */
-        (void)madvise(large, rounded, MADV_HUGEPAGE);
-    return large;
+    return _aligned_malloc(rounded, alignment);
 #else
-    return aligned_alloc(ALIGNMENT, rounded);
+    void *scratch = aligned_alloc(alignment, rounded);
+    if (scratch && alignment == HUGE_PAGE)
+        advise_huge_pages(scratch, rounded);
+    return scratch;
 #endif
 }
 
