@@ -11,15 +11,26 @@ from fastmml._backend import (
     warn_without_native,
 )
 from fastmml.errors import ConvergenceError, GraphFormatError
-from fastmml.graph import Graph, PageRankResult, pagerank, read_graph, rmat, write_graph
+from fastmml.graph import (
+    Graph,
+    KatzResult,
+    PageRankResult,
+    katz_centrality,
+    pagerank,
+    read_graph,
+    rmat,
+    write_graph,
+)
 
 __all__ = [
     "ConvergenceError",
     "Graph",
     "GraphFormatError",
+    "KatzResult",
     "PageRankResult",
     "backend",
     "get_num_threads",
+    "katz_centrality",
     "pagerank",
     "read_graph",
     "rmat",

@@ -2,7 +2,17 @@
 
 from fastmml.graph.formats import read_graph, write_graph
 from fastmml.graph.graph import Graph
+from fastmml.graph.katz import KatzResult, katz_centrality
 from fastmml.graph.pagerank import PageRankResult, pagerank
 from fastmml.graph.rmat import rmat
 
-__all__ = ["Graph", "PageRankResult", "pagerank", "read_graph", "rmat", "write_graph"]
+__all__ = [
+    "Graph",
+    "KatzResult",
+    "PageRankResult",
+    "katz_centrality",
+    "pagerank",
+    "read_graph",
+    "rmat",
+    "write_graph",
+]

@@ -17,6 +17,7 @@ from fastmml.graph.gauss_seidel import GaussSeidel
 from fastmml.graph.graph import Graph, as_graph
 from fastmml.graph.plan import MAX_NODES
 from fastmml.graph.power_iteration import PowerIteration
+from fastmml.graph.ranking import HasTop
 from fastmml.graph.solution import Info, Solution, Task
 
 Distribution: TypeAlias = ArrayLike | Mapping[Any, float] | None
@@ -27,7 +28,7 @@ _BYTES_PER_NODE = 160
 
 
 @dataclass(frozen=True, eq=False)
-class PageRankResult:
+class PageRankResult(HasTop):
     """What `pagerank` computed, and how right it is.
 
     Attributes
@@ -50,21 +51,6 @@ class PageRankResult:
     converged: bool
     info: dict[str, Any] = field(repr=False)
     _graph: Graph = field(repr=False)
-
-    def top(self, k: int = 10, column: int = 0) -> list[tuple[Any, float]]:
-        """Return the k best nodes as (label, score), best first; equal scores by node id."""
-        scores = self.scores if self.scores.ndim == 1 else self.scores[:, column]
-        best = _largest(scores, min(_check.positive_int("k", k), len(scores)))
-        return list(zip(self._graph._labels.at(best), scores[best].tolist(), strict=True))
-
-
-def _largest(values: F64, k: int) -> NDArray[np.int64]:
-    """Indices of the k largest values, falling; equal ones by index."""
-    if k == 0:
-        return np.empty(0, np.int64)
-    threshold = np.partition(values, -k)[-k]
-    candidates = np.flatnonzero(values >= threshold)
-    return candidates[np.argsort(-values[candidates], kind="stable")[:k]]
 
 
 def pagerank(
