@@ -15,7 +15,9 @@ from fastmml import _backend
 
 def dense_katz(g, alpha, beta):
     matrix = g.to_scipy().toarray()
-    return np.linalg.solve(np.eye(g.num_nodes) - alpha * matrix.T, np.broadcast_to(beta, len(matrix)))
+    return np.linalg.solve(
+        np.eye(g.num_nodes) - alpha * matrix.T, np.broadcast_to(beta, len(matrix))
+    )
 
 
 def largest_eigenvalue(g):

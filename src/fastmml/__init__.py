@@ -12,9 +12,13 @@ from fastmml._backend import (
 )
 from fastmml.errors import ConvergenceError, GraphFormatError
 from fastmml.graph import (
+    EigenvectorResult,
     Graph,
+    HitsResult,
     KatzResult,
     PageRankResult,
+    eigenvector_centrality,
+    hits,
     katz_centrality,
     pagerank,
     read_graph,
@@ -24,12 +28,16 @@ from fastmml.graph import (
 
 __all__ = [
     "ConvergenceError",
+    "EigenvectorResult",
     "Graph",
     "GraphFormatError",
+    "HitsResult",
     "KatzResult",
     "PageRankResult",
     "backend",
+    "eigenvector_centrality",
     "get_num_threads",
+    "hits",
     "katz_centrality",
     "pagerank",
     "read_graph",

@@ -5,11 +5,21 @@ from fastmml.graph.graph import Graph
 from fastmml.graph.katz import KatzResult, katz_centrality
 from fastmml.graph.pagerank import PageRankResult, pagerank
 from fastmml.graph.rmat import rmat
+from fastmml.graph.spectral import (
+    EigenvectorResult,
+    HitsResult,
+    eigenvector_centrality,
+    hits,
+)
 
 __all__ = [
+    "EigenvectorResult",
     "Graph",
+    "HitsResult",
     "KatzResult",
     "PageRankResult",
+    "eigenvector_centrality",
+    "hits",
     "katz_centrality",
     "pagerank",
     "read_graph",
