@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import assert_same_for_all_threads, frozen
+from laws import assert_same_for_all_threads, frozen, mapped
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
@@ -80,7 +83,8 @@ def assert_component_order(g: fm.Graph, order: U32, starts: I64, kinds: U8) -> N
     single = np.bincount(labels)[labels] == 1
     assert (single == (kinds[segment] != CYCLIC)).all()
     last = order[starts[-2] :] if len(kinds) and kinds[-1] == INDEPENDENT else []
-    assert sorted(last) == np.flatnonzero(single & (sinks(g) != 0)).tolist()
+    ends = list(last) if g.weights is None else sorted(last)  # links of weight 0 move sinks
+    assert ends == np.flatnonzero(single & (sinks(g) != 0)).tolist()
     assert (kinds[:-1] != INDEPENDENT).all()
 
 
@@ -128,11 +132,10 @@ def test_degree_order(variant: Kernels, g: fm.Graph) -> None:
 
 
 def test_degree_order_of_huge_degrees_is_by_id(variant: Kernels) -> None:
-    order = np.empty(3, np.uint32)
-    indptr = np.arange(4)
-    degree = np.array([1e5, 1e9, 32768.0])
-    assert variant.degree_order(indptr, degree, np.zeros(3, np.uint8), order) == (0, 3)
-    assert order.tolist() == [0, 1, 2]
+    degree = np.array([32766, 32767, 1e5, 1e9, 32768])
+    order = np.empty(5, np.uint32)
+    assert variant.degree_order(np.arange(6), degree, np.zeros(5, np.uint8), order) == (0, 5)
+    assert order.tolist() == [1, 2, 3, 4, 0]
 
 
 # ---- permute_rows ----
@@ -209,23 +212,40 @@ def test_permute_rows_longer_than_the_buffer(variant: Kernels) -> None:
     assert_permuted(g, order, make_plan(variant, g, order, starts, kinds, 4, 2))
 
 
-def test_permute_rows_has_the_same_bits_for_all_threads(variant: Kernels) -> None:
-    g = fm.rmat(14, edge_factor=4)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_permute_rows_has_the_same_bits_for_all_threads(variant: Kernels, weighted: bool) -> None:
+    unweighted = fm.rmat(14, edge_factor=4)
+    weights = np.arange(unweighted.num_edges) % 7.0 if weighted else None
+    g = fm.Graph(*links(unweighted), weights, num_nodes=unweighted.num_nodes)
     order, starts, kinds = component_order(variant, g)
 
-    def run(threads: int) -> tuple[U32, U32]:
+    def run(threads: int) -> tuple[Any, ...]:
         plan = make_plan(variant, g, order, starts, kinds, 8, 2, threads)
-        return plan.indices, plan.earlier
+        return plan.indices, plan.earlier, 0 if plan.weights is None else plan.weights
 
     assert_same_for_all_threads(run)
 
 
-def test_orders_take_read_only_inputs(variant: Kernels) -> None:
+@pytest.mark.parametrize("in_file", [False, True])
+def test_orders_take_read_only_and_mapped_inputs(
+    variant: Kernels, in_file: bool, tmp_path: Path
+) -> None:
     g = fm.rmat(6)
+    degree = g.out_strength()
+    arrays = {"indptr": g.indptr, "indices": g.indices, "is_sink": sinks(g), "degree": degree}
+    held = {
+        name: mapped(array, tmp_path / name) if in_file else frozen(array)
+        for name, array in arrays.items()
+    }
+    expected, starts, kinds = component_order(variant, g)
     order = np.empty(64, np.uint32)
-    variant.component_order(frozen(g.indptr), frozen(g.indices), frozen(sinks(g)), order)
-    variant.degree_order(frozen(g.indptr), frozen(g.out_strength()), frozen(sinks(g)), order)
-    assert sorted(order) == list(range(64))
+    found = variant.component_order(held["indptr"], held["indices"], held["is_sink"], order)
+    np.testing.assert_array_equal(order, expected)
+    np.testing.assert_array_equal(found[0], starts)
+    np.testing.assert_array_equal(found[1], kinds)
+    bounds = variant.degree_order(held["indptr"], held["degree"], held["is_sink"], order)
+    assert bounds == variant.degree_order(g.indptr, degree, sinks(g), expected)
+    np.testing.assert_array_equal(order, expected)
 
 
 # ---- whole plans ----

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import assert_same_for_all_threads, frozen
+from laws import assert_same_for_all_threads, frozen, gamma
 from test_kernels_order import component_order, graphs, make_plan
 
 import fastmml as fm
@@ -65,6 +65,26 @@ def test_solves_small_systems(
     assert np.abs(y - exact).sum() <= 1e-12 * (1 + np.abs(exact).sum()) / (1 - damping)
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    g=graphs(),
+    blocks=st.sampled_from([1, 4, 8]),
+    waves=st.integers(2, 4),
+    damping=st.sampled_from([0.5, 0.85, 0.99, 0.9999]),
+    tolerance=st.sampled_from([1e-1, 1e-4, 1e-8]),
+)
+def test_tolerance_bounds_the_error(
+    variant: Kernels, g: fm.Graph, blocks: int, waves: int, damping: float, tolerance: float
+) -> None:
+    """A sweep misses by damping times what it changed, and the inverse adds 1 / (1 - damping)."""
+    plan, inverse, dense = plan_of(variant, g, blocks, waves)
+    base = (np.arange(g.num_nodes) % 3 + 1.0) / g.num_nodes
+    y, _ = solve(variant, plan, inverse, base, damping, tolerance)
+    exact = np.linalg.solve(np.eye(g.num_nodes) - damping * (dense * inverse[:, None]).T, base)
+    roundings = gamma(g.num_edges + g.num_nodes + 8) * exact.sum()
+    assert np.abs(y - exact).sum() <= (damping * tolerance + 2 * roundings) / (1 - damping)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_solves_a_large_component_in_waves(variant: Kernels, weighted: bool) -> None:
     rng = np.random.default_rng(2)
@@ -86,6 +106,19 @@ def test_reads_the_links_of_acyclic_graphs_once(variant: Kernels) -> None:
     g = fm.Graph([0, 0, 1, 2], [1, 2, 3, 3])
     plan, inverse, _ = plan_of(variant, g)
     assert solve(variant, plan, inverse, np.ones(1))[1] == 4
+
+
+@pytest.mark.parametrize("size", [2, 5, 64])
+@pytest.mark.parametrize("blocks", [1, 8])
+def test_solves_periodic_graphs(variant: Kernels, size: int, blocks: int) -> None:
+    """Power iteration goes round a cycle for ever; ranks started at one node show it most."""
+    g = fm.Graph(np.arange(size), (np.arange(size) + 1) % size)
+    plan, inverse, dense = plan_of(variant, g, blocks, 2)
+    base = np.zeros(size)
+    base[0] = 1
+    y, _ = solve(variant, plan, inverse, base, 0.9999, 1e-10)
+    exact = np.linalg.solve(np.eye(size) - 0.9999 * (dense * inverse[:, None]).T, base)
+    assert np.abs(y - exact).sum() <= 1e-10 * 1e4
 
 
 def test_keeps_to_max_sweeps(variant: Kernels) -> None:
@@ -114,6 +147,21 @@ def test_nan_and_infinity_reach_only_what_depends_on_them(variant: Kernels, bad:
     reached = np.isin(order, [2, 3])
     assert np.isfinite(y[~reached]).all()
     assert not np.isfinite(y[reached]).any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(g=graphs(), sick=st.integers(0, 11), bad=st.sampled_from([np.nan, np.inf]))
+def test_nan_and_infinity_follow_links(
+    variant: Kernels, g: fm.Graph, sick: int, bad: float
+) -> None:
+    g = fm.Graph.from_scipy(g.to_scipy() != 0)  # no link without weight
+    n = g.num_nodes
+    plan, inverse, dense = plan_of(variant, g, 4, 2)
+    base = np.ones(n)
+    base[sick % n] = bad
+    y, _ = solve(variant, plan, inverse, base, max_sweeps=50)
+    reached = np.linalg.matrix_power(np.eye(n) + (dense > 0), n)[sick % n] > 0
+    np.testing.assert_array_equal(np.isfinite(y), ~reached)
 
 
 def test_same_bits_for_all_threads(variant: Kernels) -> None:

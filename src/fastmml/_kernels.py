@@ -252,7 +252,7 @@ class Kernels(Protocol):
     def degree_order(
         self, indptr: I64, out_degree: F64, is_sink: U8, order: U32
     ) -> tuple[int, int]:
-        """Order nodes (``order``, out) by falling out-degree, capped at 32768.
+        """Order nodes (``order``, out) by falling out-degree, capped at 32767.
 
         But nodes without links in come first and nodes without links out (``is_sink``) last;
         returns where the first kind ends and where the last begins.
