@@ -79,7 +79,7 @@ static inline double link_value(const fml_rank_plan *plan, const double *weights
                                 int64_t k)
 {
     double value = c[plan->indices[k]];
-    return weights ? (double)weights[k] * value : value;
+    return weights ? weights[k] * value : value;
 }
 
 /* Four sums run side by side, since one would wait for each addition; the last links are taken
@@ -128,7 +128,7 @@ static void start_block(const system *s, ptrdiff_t start, ptrdiff_t end, double 
         s->c[i] = s->y[i] * s->inverse_strength[i];
         int64_t first = plan->indptr[i];
         double sum = sum_links(plan, plan->weights, s->c, first, first + plan->earlier[i]);
-        base[i - start] = (double)s->damping * sum + s->base[i * s->base_stride];
+        base[i - start] = s->damping * sum + s->base[i * s->base_stride];
     }
 }
 
@@ -137,14 +137,14 @@ static inline double sweep_rows(const system *s, const double *weights, ptrdiff_
 {
     const fml_rank_plan *plan = s->plan;
     const int64_t *indptr = plan->indptr;
-    const double damping = (double)s->damping;
+    const double damping = s->damping;
     double *y = s->y, *c = s->c;
     double change = 0;
     for (ptrdiff_t i = start; i < end; i++) {
         double sum = sum_links(plan, weights, c, indptr[i] + plan->earlier[i], indptr[i + 1]);
         double value = damping * sum + base[i - start];
         double moved = value - y[i];
-        change += (double)(moved < 0 ? -moved : moved);
+        change += moved < 0 ? -moved : moved;
         step[i - start] = (float)moved;
         y[i] = value;
         c[i] = value * s->inverse_strength[i];
