@@ -40,9 +40,7 @@ def _term(indices: U32, weights: F64 | None, contribution: Real, link: int) -> f
 
 
 @jit
-def _sum_links(
-    indices: U32, weights: F64 | None, contribution: Real, start: int, end: int
-) -> float:
+def sum_links(indices: U32, weights: F64 | None, contribution: Real, start: int, end: int) -> float:
     """Four sums run side by side, since one would wait for each addition."""
     s0 = s1 = s2 = s3 = 0.0
     link = start
@@ -79,7 +77,7 @@ def _pull_rows(
     teleport_stride = 1 if len(teleport) > 1 else 0
     jump_stride = 1 if len(jump) > 1 else 0
     for i in range(start, end):
-        links = _sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
+        links = sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
         value = damping * (links + mass * jump[i * jump_stride])
         value += (1.0 - damping) * teleport[i * teleport_stride]
         y[i] = value

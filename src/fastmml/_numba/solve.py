@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastmml._kernels import CYCLIC, F64, I64, INDEPENDENT, U8, U32, RankPlan, Real
 from fastmml._numba._blocks import run_blocks, sum_pairwise
 from fastmml._numba._jit import jit, jit_reordered, readonly, readonly_or_none
+from fastmml._numba.rank import sum_links
 
 WINDOW = 12  #: sweeps that are combined
 PERIOD = 4  #: sweeps between two combinations
@@ -23,28 +24,6 @@ COMBINATION_WORK = 4096  #: links and rows that can be swept in the time of a co
 FAILURE = 4.0  #: a change so many times the last one shows that a combination has failed
 #: Links read before Ctrl-C is let through between segments of one block: some 10 milliseconds.
 _LINKS_AT_ONCE = 1 << 23
-
-
-@jit
-def _sum_links(indices: U32, weights: F64 | None, c: F64, start: int, end: int) -> float:
-    """Four sums run side by side, since one would wait for each addition."""
-    s0 = s1 = s2 = s3 = 0.0
-    k = start
-    if weights is None:
-        while k + 4 <= end:
-            s0 += c[indices[k]]
-            s1 += c[indices[k + 1]]
-            s2 += c[indices[k + 2]]
-            s3 += c[indices[k + 3]]
-            k += 4
-        while k < end:
-            s0 += c[indices[k]]
-            k += 1
-    else:
-        while k < end:
-            s0 += weights[k] * c[indices[k]]
-            k += 1
-    return (s0 + s1) + (s2 + s3)
 
 
 @jit
@@ -65,10 +44,10 @@ def _substitute(
     stride = 1 if len(base) > 1 else 0
     for i in range(start, end):
         loops = indptr[i] + earlier[i]
-        y[i] = damping * _sum_links(indices, weights, c, indptr[i], loops) + base[i * stride]
+        y[i] = damping * sum_links(indices, weights, c, indptr[i], loops) + base[i * stride]
         if loops < indptr[i + 1]:
             c[i] = inverse_strength[i]
-            returning = _sum_links(indices, weights, c, loops, indptr[i + 1])
+            returning = sum_links(indices, weights, c, loops, indptr[i + 1])
             y[i] /= 1.0 - damping * returning
         c[i] = y[i] * inverse_strength[i]
 
@@ -92,7 +71,7 @@ def _start_block(
     stride = 1 if len(base) > 1 else 0
     for i in range(start, end):
         c[i] = y[i] * inverse_strength[i]
-        total = _sum_links(indices, weights, c, indptr[i], indptr[i] + earlier[i])
+        total = sum_links(indices, weights, c, indptr[i], indptr[i] + earlier[i])
         own_base[i - start] = damping * total + base[i * stride]
 
 
@@ -113,7 +92,7 @@ def _sweep_block(
 ) -> float:
     change = 0.0
     for i in range(start, end):
-        total = _sum_links(indices, weights, c, indptr[i] + earlier[i], indptr[i + 1])
+        total = sum_links(indices, weights, c, indptr[i] + earlier[i], indptr[i + 1])
         value = damping * total + own_base[i - start]
         moved = value - y[i]
         change += abs(moved)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastmml._backend import get_num_threads, kernels
-from fastmml._kernels import F64, PLAN_PADDING, U32
+from fastmml._kernels import F64
 from fastmml.graph.graph import Graph
-from fastmml.graph.plan import prepare, scatter
+from fastmml.graph.plan import arrange, prepare, scatter
 from fastmml.graph.solution import Info, Solution, Task, prove
 
 #: The last change of every segment overstates the error that is left, on web graphs and random ones
@@ -60,9 +60,9 @@ class GaussSeidel:
         A guess is proved before anything is solved. ``jump is teleport`` saves half the work.
         """
         task, order = self._task, self._prepared.order
-        v = _arrange(teleport, order)
-        w = v if jump is teleport else _arrange(jump, order)
-        x = np.array(np.broadcast_to(v if start is None else _arrange(start, order), len(order)))
+        v = arrange(teleport, order)
+        w = v if jump is teleport else arrange(jump, order)
+        x = np.array(np.broadcast_to(v if start is None else arrange(start, order), len(order)))
         x /= x.sum()
         unknowns = self._begin(v, w, x)
         iterations = 0
@@ -126,19 +126,12 @@ class GaussSeidel:
     def _map(self, x: F64, v: F64, w: F64) -> tuple[float, F64]:
         """One pass of the PageRank map: how far x is from its image, and the image."""
         prepared, n = self._prepared, len(x)
-        plan, y = prepared.plan, np.empty(n)
+        y = np.empty(n)
         contribution = np.tile(x * prepared.inverse_strength, 2)
         mass = float(x[self._is_dangling].sum())
         with self.info.timing("prove"):
             change, _ = kernels().rank_pull(
-                plan.indptr, plan.indices[:-PLAN_PADDING],
-                None if plan.weights is None else plan.weights[:-PLAN_PADDING],
-                prepared.inverse_strength, v, w, self._task.damping, mass, x, contribution, y,
-                np.empty(n), self._threads,
+                *prepared.rows, prepared.inverse_strength, v, w, self._task.damping, mass, x,
+                contribution, y, np.empty(n), self._threads,
             )  # fmt: skip
         return change, y
-
-
-def _arrange(values: F64, order: U32) -> F64:
-    """Values in the plan's order; a single one stands for all."""
-    return values if len(values) == 1 else values[order]

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
-from fastmml._kernels import F64, PLAN_PADDING
+from fastmml._kernels import F64
 from fastmml.errors import ConvergenceError
 from fastmml.graph.graph import Graph, as_graph
-from fastmml.graph.plan import prepare, scatter
+from fastmml.graph.plan import arrange, prepare, scatter
 from fastmml.graph.ranking import HasTop
 
 _UNIT_ROUNDOFF = 2.0**-53
@@ -150,14 +150,14 @@ class _System:
     def __init__(self, g: Graph, alpha: float, own: F64) -> None:
         self._prepared = g._prepared or prepare(g)
         self._alpha = alpha
-        self._own = own if len(own) == 1 else own[self._prepared.order]
+        self._own = arrange(own, self._prepared.order)
         self._ones = np.ones(g.num_nodes)
         self._threads = get_num_threads()
         self._gamma = _UNIT_ROUNDOFF * 1.01 * (np.diff(self._prepared.plan.indptr) + _ROUNDINGS)
 
     def solve(self, tol: float, max_iter: int) -> tuple[F64, float, int]:
         """Return scores in the graph's order, the bound on their relative errors, and passes."""
-        n, links = len(self._ones), max(len(self._prepared.plan.indices) - PLAN_PADDING, 1)
+        n, links = len(self._ones), max(len(self._prepared.rows[1]), 1)
         y = self._own * self._ones
         tolerance, iterations = tol * float(y.sum()), 0
         scratch = np.empty(2 * n)
@@ -177,13 +177,11 @@ class _System:
 
     def _prove(self, y: F64) -> tuple[F64, float]:
         """Image of y, and the bound on the relative errors of the image."""
-        plan, nothing, image = self._prepared.plan, np.zeros(1), np.empty_like(y)
+        nothing, image = np.zeros(1), np.empty_like(y)
         y = np.maximum(y, self._own)  # no score is below; a combination of iterates may be
         kernels().rank_pull(
-            plan.indptr, plan.indices[:-PLAN_PADDING],
-            None if plan.weights is None else plan.weights[:-PLAN_PADDING],
-            self._ones, nothing, nothing, self._alpha, 0.0, y, np.tile(y, 2), image,
-            np.empty_like(y), self._threads,
+            *self._prepared.rows, self._ones, nothing, nothing, self._alpha, 0.0, y,
+            np.tile(y, 2), image, np.empty_like(y), self._threads,
         )  # fmt: skip
         with np.errstate(all="ignore"):  # with alpha too large scores run off to infinity
             theta = float((image * (1 + self._gamma) / y).max())

@@ -88,7 +88,8 @@ def pagerank(
         Most passes over the links. By default as many as plain power iteration can need for
         ``tol``, twice.
     x0 : array_like, shape (n,) or (n, k), dict or PageRankResult, optional
-        Where to start; by default the uniform distribution. Scaled to sum 1.
+        Where to start, scaled to sum 1; by default ``personalization`` (Gauss-Seidel) or the
+        uniform distribution (power iteration).
     callback : callable, optional
         Called as ``callback(iteration, error_bound)``: by power iteration after every pass, where
         the bound is an estimate while passes are made in single precision, which the last ones

@@ -67,6 +67,16 @@ class Prepared:
         arrays = (*self.plan, self.order, self.inverse_strength)
         return sum(array.nbytes for array in arrays if array is not None)
 
+    @property
+    def rows(self) -> tuple[I64, U32, F64 | None]:
+        """Row starts, sources and weights of the plan, without what pads them."""
+        indptr, indices, weights = self.plan[:3]
+        return (
+            indptr,
+            indices[:-PLAN_PADDING],
+            None if weights is None else weights[:-PLAN_PADDING],
+        )
+
 
 def prepare(g: Graph) -> Prepared:
     """Order the nodes, renumber the links, cut blocks."""
@@ -150,6 +160,11 @@ def _cut_blocks(starts: I64, kinds: U8, indptr: I64) -> tuple[I64, I64, U8]:
         found = np.searchsorted(indptr[rows] + rows, cuts)
         blocks[segments[s] + 1 : segments[s + 1]] = starts[s] + found
     return np.append(blocks, starts[-1]), segments, waves
+
+
+def arrange(values: F64, order: U32) -> F64:
+    """Bring values from the graph's order into the plan's; a single one stands for all."""
+    return values if len(values) == 1 else values[order]
 
 
 def scatter(values: F64, order: U32) -> F64:
