@@ -30,7 +30,8 @@ _Scores = dict[Hashable, float]
 
 #: On the relative error of scores that NetworkX solves for directly.
 _KATZ_TOL = 1e-10
-_SMALLEST_TOL = float(np.finfo(np.float64).eps)  # what ARPACK takes a tolerance of 0 for
+#: What ARPACK takes a tolerance of 0 for.
+_UNSET_TOL = float(np.finfo(np.float64).eps)
 
 
 # ---- Graphs ----------------------------------------------------------------------------------
@@ -240,22 +241,21 @@ def hits(
 ) -> tuple[_Scores, _Scores]:
     """Hubs and authorities, as `networkx.hits`: ``max_iter`` counts restarts of ARPACK.
 
-    NetworkX starts at random. So do we, but always the same: equal scores share the symmetries of
-    the graph, and converge in fewer restarts than others.
+    The tolerance is SciPy's, squared on the way from singular values to eigenvalues.
     """
     if len(G) == 0:
         return {}, {}
-    start = np.random.default_rng(len(G)).uniform(0.5, 1.5, len(G))
+    start = None
     if nstart is not None:
         if len(nstart) != len(G):
             raise ValueError(f"nstart: expected {len(G)} values, one per node, got {len(nstart)}")
-        given = G.vector(nstart)
-        if 0 < given.min() and given.max() < math.inf:  # ARPACK may never leave another one
-            start = given
+        start = G.vector(nstart)
+        if not (0 < start.min() and start.max() < math.inf):
+            start = None  # ARPACK may never leave it
     if max_iter <= 0:
         raise nx.PowerIterationFailedConvergence(max_iter)
     try:
-        result = fm.hits(G.weighted_by("weight"), max(tol, _SMALLEST_TOL), max_iter, start)
+        result = fm.hits(G.weighted_by("weight"), tol**2 or _UNSET_TOL, max_iter, start)
     except fm.ConvergenceError as error:
         raise nx.PowerIterationFailedConvergence(max_iter) from error
     hubs, authorities = result.hubs, result.authorities
@@ -313,9 +313,8 @@ def eigenvector_centrality_numpy(
     if len(G) == 1:
         return G.scores(np.ones(1))
     try:
-        result = fm.eigenvector_centrality(
-            G.weighted_by(weight), max(tol, _SMALLEST_TOL), max_iter
-        )
+        tolerance = tol if tol > 0 else _UNSET_TOL
+        result = fm.eigenvector_centrality(G.weighted_by(weight), tolerance, max_iter)
     except fm.ConvergenceError as error:
         assert error.__cause__ is not None
         raise error.__cause__ from None  # ARPACK's own, as NetworkX has it
