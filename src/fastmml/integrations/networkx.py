@@ -250,7 +250,7 @@ def hits(
         if len(nstart) != len(G):
             raise ValueError(f"nstart: expected {len(G)} values, one per node, got {len(nstart)}")
         start = G.vector(nstart)
-        if not (0 < start.min() and start.max() < math.inf):
+        if not (start.min() > 0 and start.max() < math.inf):
             start = None  # ARPACK may never leave it
     if max_iter <= 0:
         raise nx.PowerIterationFailedConvergence(max_iter)
