@@ -11,7 +11,7 @@ _FUNCTIONS = {
         "Where ``max_iter`` surely suffices the 1-norm of the error is proved to be at most "
         f"``tol``. Elsewhere: {_SAME_STEPS}"
     ),
-    "hits": "By ARPACK. A start that is not positive is left out. Unnormalized scores are positive.",
+    "hits": "By ARPACK. A start that is not positive is left out. Scores are never negative.",
     "eigenvector_centrality": _SAME_STEPS,
     "eigenvector_centrality_numpy": "By ARPACK, or densely below 64 nodes.",
     "katz_centrality": _SAME_STEPS,

@@ -316,8 +316,7 @@ def eigenvector_centrality_numpy(
         tolerance = tol if tol > 0 else _UNSET_TOL
         result = fm.eigenvector_centrality(G.weighted_by(weight), tolerance, max_iter)
     except fm.ConvergenceError as error:
-        assert error.__cause__ is not None
-        raise error.__cause__ from None  # ARPACK's own, as NetworkX has it
+        raise (error.__cause__ or error) from None  # ARPACK's own, as NetworkX has it
     return G.scores(result.scores)
 
 
