@@ -19,10 +19,10 @@ from fastmml.errors import ConvergenceError
 from fastmml.graph.graph import Graph, as_graph
 from fastmml.graph.ranking import HasTop
 
-#: ARPACK needs more nodes than it keeps vectors, 20. Below this many a dense matrix is quicker, and
-#: copes with eigenvalues that have too few eigenvectors, which symmetric matrices do not have.
+#: Below this many nodes a dense matrix is quicker than ARPACK, and certain where eigenvalues tie.
 _DENSE_NODES = 64
-_DENSE_NODES_SYMMETRIC = 21
+#: ARPACK needs more nodes than it keeps vectors, 20; with fewer its restarts cannot run out.
+_ARPACK_NODES = 21
 #: 2**60 steps: eigenvalues apart by a rounding error are told apart.
 _SQUARINGS = 60
 
@@ -125,7 +125,8 @@ def eigenvector_centrality(
         return EigenvectorResult(np.empty(0), 0.0, 0.0, g)
     if not _has_cycle(g):
         raise ValueError("graph: expected a cycle; without one there is no eigenvector centrality")
-    value, vector = _dominant(np.ones(g.num_nodes), pull(g), tolerance, limit, symmetric=False)
+    start, dense = np.ones(g.num_nodes), g.num_nodes < _DENSE_NODES
+    value, vector = _dominant(start, pull(g), tolerance, limit, dense=dense, symmetric=False)
     residual = float(np.linalg.norm(pull(g)(vector) - value * vector)) / value
     return EigenvectorResult(vector, value, residual, g)
 
@@ -145,10 +146,10 @@ def hits(
     tol : float
         Tolerance on ``residual``.
     max_iter : int, optional
-        Most restarts of ARPACK; by default ten times the number of nodes.
+        Most restarts of ARPACK; by default ten times the number of nodes, and no ARPACK below 64
+        nodes.
     x0 : array_like, shape (n,), optional
-        Positive authorities to start with; by default equal ones. Where several components share
-        the largest singular value, they decide how authority is shared.
+        Positive authorities to start with; by default equal ones.
 
     Returns
     -------
@@ -193,7 +194,8 @@ def hits(
     def both(x: F64) -> F64:
         return forward(backward(x))
 
-    value, vector = _dominant(start, both, tolerance, limit, symmetric=True)
+    dense = g.num_nodes < (_DENSE_NODES if max_iter is None else _ARPACK_NODES)
+    value, vector = _dominant(start, both, tolerance, limit, dense=dense, symmetric=True)
     residual = float(np.linalg.norm(both(vector) - value * vector)) / value
     hubs = backward(vector)
     return HitsResult(
@@ -244,10 +246,16 @@ def pull(g: Graph) -> Callable[[F64], F64]:
 
 
 def _dominant(
-    start: F64, product: Callable[[F64], F64], tol: float, max_iter: int, *, symmetric: bool
+    start: F64,
+    product: Callable[[F64], F64],
+    tol: float,
+    max_iter: int,
+    *,
+    dense: bool,
+    symmetric: bool,
 ) -> tuple[float, F64]:
     """Return the largest eigenvalue of a non-negative operator and its non-negative eigenvector."""
-    if len(start) < (_DENSE_NODES_SYMMETRIC if symmetric else _DENSE_NODES):
+    if dense:
         value, vector = _dominant_dense(start, product)
     else:
         value, vector = _dominant_sparse(start, product, tol, max_iter, symmetric)
