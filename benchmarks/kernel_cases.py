@@ -68,7 +68,7 @@ def rank_pull(kernels: Kernels, weighted: bool = False) -> Call:
     contribution = x * inverse
     y, following = np.empty(NODES), np.empty(NODES)
     return lambda: kernels.rank_pull(
-        indptr, indices, weights, inverse, uniform, uniform, 0.85, 0.1, x, contribution, y,
+        indptr, indices, weights, inverse, uniform, uniform, 0.85, 1.0, 0.1, x, contribution, y,
         following, THREADS,
     )  # fmt: skip
 

@@ -67,7 +67,8 @@ typedef struct fml_rank_plan {
 
 /* The types of the kernels for one element type; sums over vectors are double for every type.
  *
- * rank_pull: one pass of the PageRank map, y = damping (P'x + mass jump) + (1 - damping) teleport.
+ * rank_pull: one pass of the PageRank map, y = damping (P'x + mass jump) + (1 - damping) total
+ * teleport; total is the sum of x, mass that of dangling nodes.
  * Row i of (indptr, indices, weights) lists the links into node i; weights may be NULL.
  * contribution[j] = x[j] * inverse_strength[j], and inverse_strength is 0 for a dangling node. The
  * strides (0 or 1) let one number stand for a uniform vector. change = sum |y - x|; dangling_mass =
@@ -78,21 +79,22 @@ typedef struct fml_rank_plan {
  *
  * combine: y = sum_k coefficients[k] * x[k], negative entries replaced by 0; total = sum y. y may
  * be anything but a row of x. count is at least 1. */
-#define FML_KERNEL_TYPES(real, type)                                                           \
-    typedef fml_status fml_rank_pull_##type##_fn(                                              \
-        ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */,  \
-        const double *weights /* in or NULL */, const real *inverse_strength /* in, n */,      \
-        const real *teleport /* in */, ptrdiff_t teleport_stride, const real *jump /* in */,   \
-        ptrdiff_t jump_stride, double damping, const double *mass /* in, 1 */,                 \
-        const real *x /* in, n */, const real *contribution /* in, n */, real *y /* out, n */, \
-        real *next_contribution /* out, n */, double *change /* out, 1 */,                     \
-        double *dangling_mass /* out, 1 */, int threads);                                      \
-    typedef fml_status fml_difference_gram_##type##_fn(                                        \
-        ptrdiff_t count, ptrdiff_t n, const real *x /* in, (count + 1) n */,                   \
-        double *gram /* out, count * count */, int threads);                                   \
-    typedef fml_status fml_combine_##type##_fn(                                                \
-        ptrdiff_t count, ptrdiff_t n, const double *coefficients /* in, count */,              \
-        const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,      \
+#define FML_KERNEL_TYPES(real, type)                                                          \
+    typedef fml_status fml_rank_pull_##type##_fn(                                             \
+        ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */, \
+        const double *weights /* in or NULL */, const real *inverse_strength /* in, n */,     \
+        const real *teleport /* in */, ptrdiff_t teleport_stride, const real *jump /* in */,  \
+        ptrdiff_t jump_stride, double damping, const double *total /* in, 1 */,               \
+        const double *mass /* in, 1 */, const real *x /* in, n */,                            \
+        const real *contribution /* in, n */, real *y /* out, n */,                           \
+        real *next_contribution /* out, n */, double *change /* out, 1 */,                    \
+        double *dangling_mass /* out, 1 */, int threads);                                     \
+    typedef fml_status fml_difference_gram_##type##_fn(                                       \
+        ptrdiff_t count, ptrdiff_t n, const real *x /* in, (count + 1) n */,                  \
+        double *gram /* out, count * count */, int threads);                                  \
+    typedef fml_status fml_combine_##type##_fn(                                               \
+        ptrdiff_t count, ptrdiff_t n, const double *coefficients /* in, count */,             \
+        const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,     \
         int threads);
 
 FML_KERNEL_TYPES(double, f64)
@@ -107,6 +109,8 @@ typedef fml_status fml_rank_solve_f64_fn(const fml_rank_plan *plan,
                                          const double *base /* in */, ptrdiff_t base_stride,
                                          double damping, double tolerance, int64_t max_sweeps,
                                          double *y /* inout, n */, double *c /* out, 2 n */,
+                                         double *total /* out, 1 */,
+                                         double *dangling_mass /* out, 1 */,
                                          int64_t *visits /* out */, int threads);
 
 /* Kernels for FML_SIDE_BY_SIDE columns: every number above that belongs to a node or a system is a

@@ -58,7 +58,7 @@ def test_rank_pull_stops_in_the_middle(threads: int) -> None:
     with interrupted():
         kernels.rank_pull(
             *(indptr, indices, None, x, one, one),
-            *(0.85, 0.0, x, x, y, np.empty(nodes), threads),
+            *(0.85, 1.0, 0.0, x, x, y, np.empty(nodes), threads),
         )
     assert np.isnan(y).any()
 

@@ -11,7 +11,8 @@ import time
 import pytest
 from laws import THREADS
 
-from fastmml._numba._blocks import get_num_threads, run_blocks, set_num_threads
+from fastmml._numba._blocks import get_num_threads, set_num_threads
+from fastmml._threads import run_blocks
 
 
 @pytest.mark.parametrize("threads", THREADS)

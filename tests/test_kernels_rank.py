@@ -38,6 +38,7 @@ class Pass:
     x: F64
     contribution: F64
     damping: float = 0.85
+    total: float = 0.75
     mass: float = 0.125
 
     @property
@@ -54,8 +55,8 @@ class Pass:
         y, following = np.full(self.nodes, -1.0), np.full(self.nodes, -1.0)
         change, dangling = kernels.rank_pull(
             self.indptr, self.indices, self.weights, self.inverse_strength,
-            self.teleport, self.jump, self.damping, self.mass, self.x, self.contribution,
-            y, following, threads,
+            self.teleport, self.jump, self.damping, self.total, self.mass, self.x,
+            self.contribution, y, following, threads,
         )  # fmt: skip
         return y, following, change, dangling
 
@@ -65,7 +66,8 @@ class Pass:
         if self.weights is not None:
             terms = terms * self.weights
         sums = np.bincount(self.rows, terms, self.nodes)
-        y = self.damping * (sums + self.mass * self.jump) + (1 - self.damping) * self.teleport
+        y = self.damping * (sums + self.mass * self.jump)
+        y += (1 - self.damping) * self.total * self.teleport
         return y, gamma(np.diff(self.indptr) + OTHER_ROUNDINGS) * np.abs(y)
 
 
@@ -146,11 +148,8 @@ def columns_of(p: Pass) -> list[Pass]:
     for i in range(COLUMNS):
         x, teleport, jump = random.random((3, p.nodes))
         contribution = x * p.inverse_strength
-        columns.append(
-            replace(
-                p, x=x, contribution=contribution, teleport=teleport, jump=jump, mass=i / COLUMNS
-            )
-        )
+        vectors = {"x": x, "contribution": contribution, "teleport": teleport, "jump": jump}
+        columns.append(replace(p, **vectors, mass=i / COLUMNS, total=1.0 + i))
     return columns
 
 
@@ -164,8 +163,8 @@ def test_rank_pull_of_columns(variant: Kernels, p: Pass, uniform: bool) -> None:
     change, dangling = variant.rank_pull_columns(
         p.indptr, p.indices, p.weights, p.inverse_strength,
         beside([c.teleport for c in columns]), beside([c.jump for c in columns]), p.damping,
-        np.array([c.mass for c in columns]), beside([c.x for c in columns]),
-        beside([c.contribution for c in columns]), y, following, 2,
+        np.array([c.total for c in columns]), np.array([c.mass for c in columns]),
+        beside([c.x for c in columns]), beside([c.contribution for c in columns]), y, following, 2,
     )  # fmt: skip
     assert (following == y * p.inverse_strength[:, None]).all()
     for i, column in enumerate(columns):
@@ -282,7 +281,8 @@ def test_rank_pull_in_single_precision(variant: Kernels, weighted: bool) -> None
     y, following = np.full((2, p.nodes), -1, np.float32)
     change, dangling = variant.rank_pull(
         p.indptr, p.indices, p.weights, single["inverse_strength"], single["teleport"],
-        single["jump"], p.damping, p.mass, single["x"], single["contribution"], y, following, 2,
+        single["jump"], p.damping, p.total, p.mass, single["x"], single["contribution"], y,
+        following, 2,
     )  # fmt: skip
     expected, _ = p.expected()
     error = gamma_single(np.diff(p.indptr) + OTHER_ROUNDINGS) * expected

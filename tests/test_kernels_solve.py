@@ -38,10 +38,23 @@ def solve(
 ) -> tuple[F64, int]:
     n = len(inverse)
     y = np.full(n, 0.5)
-    visits = kernels.rank_solve(
-        plan, inverse, base, damping, tolerance, max_sweeps, y, np.full(2 * n, np.nan), threads
+    shares = np.full(2 * n, np.nan)
+    total, dangling, visits = kernels.rank_solve(
+        plan, inverse, base, damping, tolerance, max_sweeps, y, shares, threads
     )
+    assert_adds_up(y[:, None], inverse, shares[:, None], np.array([total]), np.array([dangling]))
     return y, visits
+
+
+def assert_adds_up(y: F64, inverse: F64, shares: F64, total: F64, dangling: F64) -> None:
+    """What comes beside y follows from it."""
+    if not np.isfinite(y).all():
+        return
+    exact = y * inverse[:, None]
+    for half in (shares[: len(y)], shares[len(y) :]):
+        np.testing.assert_allclose(half, exact, rtol=gamma(4), atol=0)
+    np.testing.assert_allclose(total, y.sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(dangling, y[inverse == 0].sum(axis=0), rtol=1e-12)
 
 
 @settings(max_examples=80, deadline=None)
@@ -175,10 +188,11 @@ def solve_columns(
 ) -> tuple[F64, int]:
     n = len(inverse)
     y = np.full((n, COLUMNS), 0.5)
-    visits = kernels.rank_solve_columns(
-        plan, inverse, base, damping, tolerance, UNREACHED, y, np.full((2 * n, COLUMNS), np.nan),
-        threads,
-    )  # fmt: skip
+    shares = np.full((2 * n, COLUMNS), np.nan)
+    total, dangling, visits = kernels.rank_solve_columns(
+        plan, inverse, base, damping, tolerance, UNREACHED, y, shares, threads
+    )
+    assert_adds_up(y, inverse, shares, total, dangling)
     return y, visits
 
 

@@ -134,17 +134,45 @@ def test_threads_give_the_same_bits(variant, method):
         assert results[0].error_bound == other.error_bound
 
 
-def test_columns_are_independent():
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("columns", [1, 2, 5, 8, 11, 18])
+@pytest.mark.parametrize("dangling", [None, np.arange(256.0)])
+def test_columns_are_ranked_as_if_alone(method, columns, dangling):
     g = fm.rmat(8, seed=1)
-    v = np.random.default_rng(0).random((256, 3))
-    together = fm.pagerank(g, personalization=v)
-    assert together.scores.shape == (256, 3)
-    assert together.error_bound.shape == (3,)
-    for i in range(3):
-        alone = fm.pagerank(g, personalization=v[:, i])
-        assert np.array_equal(together.scores[:, i], alone.scores)
-        assert together.error_bound[i] == alone.error_bound
-        assert together.top(5, column=i) == alone.top(5)
+    v = np.random.default_rng(0).random((256, columns))
+    v[:250, 0] = 0
+    v[:, -1] *= 1e300
+    together = fm.pagerank(g, personalization=v, dangling=dangling, method=method)
+    assert together.scores.shape == (256, columns)
+    assert together.error_bound.shape == (columns,)
+    np.testing.assert_allclose(together.scores.sum(axis=0), 1)
+    for i in range(columns):
+        alone = fm.pagerank(g, personalization=v[:, i], dangling=dangling, method=method)
+        apart = np.abs(together.scores[:, i] - alone.scores).sum()
+        assert apart <= together.error_bound[i] + alone.error_bound
+        assert [node for node, _ in together.top(5, i)] == [node for node, _ in alone.top(5)]
+
+
+@pytest.mark.parametrize("columns", [1, 20])
+def test_columns_have_the_same_bits_for_all_threads(columns):
+    g = fm.rmat(10, seed=3)
+    v = np.random.default_rng(1).random((1024, columns))
+    results = []
+    for threads in (1, 2, 3):
+        with fm.threads(threads):
+            results.append(fm.pagerank(g, personalization=v))
+    for other in results[1:]:
+        assert np.array_equal(results[0].scores, other.scores)
+        assert np.array_equal(results[0].error_bound, other.error_bound)
+
+
+def test_too_few_passes_for_columns_carry_all_of_them():
+    g = fm.rmat(8, seed=1)
+    v = np.random.default_rng(0).random((256, 32))
+    with fm.threads(2), pytest.raises(fm.ConvergenceError) as caught:
+        fm.pagerank(g, personalization=v, tol=1e-12, max_iter=3)
+    assert caught.value.result.scores.shape == (256, 32)
+    assert not caught.value.result.converged
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,6 +1,6 @@
 /* One pass of the PageRank map, pulled along in-links.
  *
- *   y = damping (P'x + mass jump) + (1 - damping) teleport
+ *   y = damping (P'x + mass jump) + (1 - damping) total teleport
  *
  * Page, Brin, Motwani, Winograd, The PageRank citation ranking, 1999; dangling nodes as in
  * Langville & Meyer, Deeper inside PageRank, Internet Mathematics 1 (2004), section 3. Every row
@@ -98,7 +98,7 @@ static void set_factors(number *factors, double factor, const double *of_column)
 fml_status FML(rank_pull)(ptrdiff_t n, const int64_t *indptr, const uint32_t *indices,
                           const double *weights, const real *inverse_strength, const real *teleport,
                           ptrdiff_t teleport_stride, const real *jump, ptrdiff_t jump_stride,
-                          double damping, const double *mass, const real *x,
+                          double damping, const double *total, const double *mass, const real *x,
                           const real *contribution, real *y, real *next_contribution,
                           double *change, double *dangling_mass, int threads)
 {
@@ -110,10 +110,10 @@ fml_status FML(rank_pull)(ptrdiff_t n, const int64_t *indptr, const uint32_t *in
                  .x = (const number *)x,
                  .teleport_stride = teleport_stride,
                  .jump_stride = jump_stride,
-                 .stay = (number){0} + (real)(1 - damping),
                  .damping = (real)damping,
                  .n = n};
     set_factors(&p.jumping, damping, mass);
+    set_factors(&p.stay, 1 - damping, total);
     ptrdiff_t blocks = (ptrdiff_t)((indptr[n] + n) / BLOCK_WORK) + 1;
     wide *parts = fml_alloc(blocks, 2 * sizeof *parts);
     if (!parts)

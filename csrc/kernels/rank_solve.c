@@ -531,10 +531,30 @@ static int64_t solve_segments(system *s, history *h, ptrdiff_t cyclic, double to
     return visits;
 }
 
+/* Shares twice, as links of a wave read them; sums of all ranks and of those of dangling nodes. */
+static void add_up(const system *s, number *sums, number *total, number *dangling_mass)
+{
+    const ptrdiff_t n = s->plan->n, parts = count_parts(n);
+#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(s->threads, parts / 64))
+    for (ptrdiff_t p = 0; p < parts; p++) {
+        ptrdiff_t start = p * PART_NODES, nodes = part_nodes(n, p);
+        number sum = {0}, dangling = {0};
+        for (ptrdiff_t i = start; i < start + nodes; i++) {
+            sum += s->y[i];
+            dangling += fml_keep_all_if(s->inverse_strength[i] == 0, s->y[i]);
+        }
+        sums[p] = sum;
+        sums[parts + p] = dangling;
+        memcpy(s->c + n + start, s->c + start, (size_t)nodes * sizeof *s->c);
+    }
+    fml_sum_columns(sums, parts, total);
+    fml_sum_columns(sums + parts, parts, dangling_mass);
+}
+
 fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_strength,
                            const double *base, ptrdiff_t base_stride, double damping,
                            double tolerance, int64_t max_sweeps, double *y, double *c,
-                           int64_t *visits, int threads)
+                           double *total, double *dangling_mass, int64_t *visits, int threads)
 {
     system s = {.plan = plan,
                 .inverse_strength = inverse_strength,
@@ -547,14 +567,17 @@ fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_stre
     history h;
     ptrdiff_t largest, most_blocks, cyclic;
     measure(plan, &largest, &most_blocks, &cyclic);
+    number *sums = fml_alloc(count_parts(plan->n), 2 * sizeof *sums);
     fml_status status = FML_NO_MEMORY;
-    if (history_make(&h, largest, most_blocks)) {
+    if (history_make(&h, largest, most_blocks) && sums) {
         /* Links without weight may read ahead. */
         memset(s.c, 0, (size_t)plan->n * 2 * sizeof *s.c);
         fml_watch_start(&s.watch);
         *visits = solve_segments(&s, &h, cyclic, tolerance, max_sweeps);
         status = fml_watch_status(&s.watch);
+        add_up(&s, sums, (number *)total, (number *)dangling_mass);
     }
+    fml_free(sums);
     history_free(&h);
     return status;
 }

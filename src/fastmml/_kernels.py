@@ -143,6 +143,7 @@ class Kernels(Protocol):
         teleport: Real,
         jump: Real,
         damping: float,
+        total: float,
         mass: float,
         x: Real,
         contribution: Real,
@@ -150,7 +151,10 @@ class Kernels(Protocol):
         next_contribution: Real,
         threads: int,
     ) -> tuple[float, float]:
-        """One pass of the PageRank map: ``y = damping (Pᵀx + mass jump) + (1 - damping) teleport``.
+        """One pass of the PageRank map.
+
+        ``y = damping (Pᵀx + mass jump) + (1 - damping) total teleport``, where ``total`` is the sum
+        of x and ``mass`` that of dangling nodes.
 
         Row i of ``(indptr, indices, weights)`` lists the links into node i. With
         ``contribution = x * inverse_strength`` given, ``(Pᵀx)[i]`` is the sum of
@@ -174,13 +178,15 @@ class Kernels(Protocol):
         y: F64,
         c: F64,
         threads: int,
-    ) -> int:
-        """Solve ``y = damping Pᵀy + base`` segment by segment; returns the number of links read.
+    ) -> tuple[float, float, int]:
+        """Solve ``y = damping Pᵀy + base`` segment by segment.
 
         y (n, inout) holds a guess at first. A cyclic segment is swept by Gauss-Seidel until the
         1-norm of a sweep's change is at most ``tolerance`` times the segment's share of the nodes
         of cyclic segments, or ``max_sweeps`` are spent. ``base`` has length n, or 1 for a uniform
-        one; c (2 n, out) is scratch.
+        one; c (2 n, out) receives ``y * inverse_strength``, twice.
+
+        Returns the sum of y, its sum over dangling nodes, and the number of links read.
         """
         ...
 
@@ -193,6 +199,7 @@ class Kernels(Protocol):
         teleport: F64,
         jump: F64,
         damping: float,
+        total: F64,
         mass: F64,
         x: F64,
         contribution: F64,
@@ -202,8 +209,8 @@ class Kernels(Protocol):
     ) -> tuple[F64, F64]:
         """`rank_pull` for each of `COLUMNS` columns, in one walk over the links.
 
-        All vectors but ``inverse_strength`` have `COLUMNS` columns; ``mass`` (COLUMNS,), as what is
-        returned.
+        All vectors but ``inverse_strength`` have `COLUMNS` columns; ``total`` and ``mass``
+        (COLUMNS,), as what is returned.
         """
         ...
 
@@ -218,7 +225,7 @@ class Kernels(Protocol):
         y: F64,
         c: F64,
         threads: int,
-    ) -> int:
+    ) -> tuple[F64, F64, int]:
         """`rank_solve` for each of `COLUMNS` columns, in one walk over the links.
 
         ``base``, y and c have `COLUMNS` columns. A segment is swept until all of them are done.

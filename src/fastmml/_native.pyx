@@ -8,11 +8,13 @@ from libc.string cimport memset
 import numpy as np
 
 from fastmml._kernels import EdgeReport
+from fastmml._threads import is_stopped
 
 
 cdef extern from "Python.h":
     # Declared without an exception value: the pending exception stays for `check` to raise.
     int PyErr_CheckSignals() noexcept
+    void PyErr_SetNone(object) noexcept
 
 cdef extern from *:
     """
@@ -31,7 +33,12 @@ ctypedef fused real:
 
 cdef int poll_signals() noexcept nogil:
     with gil:
-        return PyErr_CheckSignals()
+        if PyErr_CheckSignals() != 0:
+            return 1
+        if not is_stopped():
+            return 0
+        PyErr_SetNone(KeyboardInterrupt)
+        return 1
 
 
 fml_set_poll(poll_signals)
@@ -165,8 +172,8 @@ cdef class NativeKernels:
 
     def rank_pull(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
                   const double[::1] weights, const real[::1] inverse_strength,
-                  const real[::1] teleport, const real[::1] jump, double damping, double mass,
-                  const real[::1] x, const real[::1] contribution, real[::1] y,
+                  const real[::1] teleport, const real[::1] jump, double damping, double total,
+                  double mass, const real[::1] x, const real[::1] contribution, real[::1] y,
                   real[::1] next_contribution, int threads):
         cdef double change = 0, dangling_mass = 0
         cdef fml_status status
@@ -177,13 +184,13 @@ cdef class NativeKernels:
             if real is double:
                 status = self.table.rank_pull_f64(
                     n, &indptr[0], &indices[0], weight, &inverse_strength[0], &teleport[0],
-                    teleport_stride, &jump[0], jump_stride, damping, &mass, &x[0],
+                    teleport_stride, &jump[0], jump_stride, damping, &total, &mass, &x[0],
                     &contribution[0], &y[0], &next_contribution[0], &change, &dangling_mass,
                     threads)
             else:
                 status = self.table.rank_pull_f32(
                     n, &indptr[0], &indices[0], weight, &inverse_strength[0], &teleport[0],
-                    teleport_stride, &jump[0], jump_stride, damping, &mass, &x[0],
+                    teleport_stride, &jump[0], jump_stride, damping, &total, &mass, &x[0],
                     &contribution[0], &y[0], &next_contribution[0], &change, &dangling_mass,
                     threads)
         check(status)
@@ -194,21 +201,22 @@ cdef class NativeKernels:
                    double[::1] c, int threads):
         cdef fml_rank_plan unpacked = unpack_plan(plan)
         cdef Py_ssize_t base_stride = base.shape[0] > 1
+        cdef double total = 0, dangling_mass = 0
         cdef int64_t visits = 0
         cdef fml_status status
         with nogil:
             status = self.table.rank_solve_f64(
                 &unpacked, &inverse_strength[0], &base[0], base_stride, damping, tolerance,
-                max_sweeps, &y[0], &c[0], &visits, threads)
+                max_sweeps, &y[0], &c[0], &total, &dangling_mass, &visits, threads)
         check(status)
-        return visits
+        return total, dangling_mass, visits
 
     def rank_pull_columns(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
                           const double[::1] weights, const double[::1] inverse_strength,
                           const double[:, ::1] teleport, const double[:, ::1] jump,
-                          double damping, const double[::1] mass, const double[:, ::1] x,
-                          const double[:, ::1] contribution, double[:, ::1] y,
-                          double[:, ::1] next_contribution, int threads):
+                          double damping, const double[::1] total, const double[::1] mass,
+                          const double[:, ::1] x, const double[:, ::1] contribution,
+                          double[:, ::1] y, double[:, ::1] next_contribution, int threads):
         cdef const double *weight = pointer_or_null(weights)
         cdef Py_ssize_t teleport_stride = teleport.shape[0] > 1, jump_stride = jump.shape[0] > 1
         cdef fml_status status
@@ -217,9 +225,9 @@ cdef class NativeKernels:
         with nogil:
             status = self.table.rank_pull_f64x8(
                 y.shape[0], &indptr[0], &indices[0], weight, &inverse_strength[0],
-                &teleport[0, 0], teleport_stride, &jump[0, 0], jump_stride, damping, &mass[0],
-                &x[0, 0], &contribution[0, 0], &y[0, 0], &next_contribution[0, 0], &changes[0],
-                &masses[0], threads)
+                &teleport[0, 0], teleport_stride, &jump[0, 0], jump_stride, damping, &total[0],
+                &mass[0], &x[0, 0], &contribution[0, 0], &y[0, 0], &next_contribution[0, 0],
+                &changes[0], &masses[0], threads)
         check(status)
         return change, dangling_mass
 
@@ -230,12 +238,14 @@ cdef class NativeKernels:
         cdef Py_ssize_t base_stride = base.shape[0] > 1
         cdef int64_t visits = 0
         cdef fml_status status
+        total, dangling_mass = np.empty(y.shape[1]), np.empty(y.shape[1])
+        cdef double[::1] totals = total, masses = dangling_mass
         with nogil:
             status = self.table.rank_solve_f64x8(
                 &unpacked, &inverse_strength[0], &base[0, 0], base_stride, damping, tolerance,
-                max_sweeps, &y[0, 0], &c[0, 0], &visits, threads)
+                max_sweeps, &y[0, 0], &c[0, 0], &totals[0], &masses[0], &visits, threads)
         check(status)
-        return visits
+        return total, dangling_mass, visits
 
     def difference_gram(self, const real[:, ::1] x, int threads):
         cdef Py_ssize_t count = x.shape[0] - 1, n = x.shape[1]

@@ -22,17 +22,18 @@ fml_status TYPED(run_rank_pull)(int threads, uint64_t *digest)
     static real y[NODES * FML_COLUMNS], next_contribution[NODES * FML_COLUMNS],
         uniform[FML_COLUMNS];
     static real inverse_strength[NODES];
-    static double mass[FML_COLUMNS], change[FML_COLUMNS], dangling[FML_COLUMNS];
+    static double total[FML_COLUMNS], mass[FML_COLUMNS], change[FML_COLUMNS], dangling[FML_COLUMNS];
     const real *x = typed_vectors(2);
     for (ptrdiff_t i = 0; i < NODES; i++)
         inverse_strength[i] = (real)vectors[i];
     for (int column = 0; column < FML_COLUMNS; column++) {
         uniform[column] = (real)1 / NODES;
+        total[column] = 1;
         mass[column] = 0.1;
     }
     fml_status status = fml_variants()[0]->TYPED(rank_pull)(
-        NODES, indptr, sources, link_weights, inverse_strength, uniform, 0, uniform, 0, 0.85, mass,
-        x + NODES * FML_COLUMNS, x, y, next_contribution, change, dangling, threads);
+        NODES, indptr, sources, link_weights, inverse_strength, uniform, 0, uniform, 0, 0.85, total,
+        mass, x + NODES * FML_COLUMNS, x, y, next_contribution, change, dangling, threads);
     FOLD_ARRAY(digest, y);
     FOLD_ARRAY(digest, next_contribution);
     FOLD_ARRAY(digest, change);
@@ -72,6 +73,7 @@ fml_status TYPED(run_rank_solve)(int threads, uint64_t *digest)
 {
     static rank_plan_scratch scratch;
     static double y[NODES * FML_COLUMNS], c[2 * NODES * FML_COLUMNS], base[FML_COLUMNS];
+    static double total[FML_COLUMNS], dangling[FML_COLUMNS];
     int64_t visits = 0;
     fml_rank_plan plan = rank_plan(&scratch);
     fml_status status = fml_permute_rows(indptr, sources, link_weights, node_table, &plan, 1);
@@ -81,8 +83,11 @@ fml_status TYPED(run_rank_solve)(int threads, uint64_t *digest)
         base[column] = 1 + column;
     if (status == FML_OK) /* shares small enough to converge, and swept often enough to combine */
         status = fml_variants()[0]->TYPED(rank_solve)(&plan, vectors, base, 0, 1e-4, 0, 14, y, c,
-                                                      &visits, threads);
+                                                      total, dangling, &visits, threads);
     FOLD_ARRAY(digest, y);
+    FOLD_ARRAY(digest, c);
+    FOLD_ARRAY(digest, total);
+    FOLD_ARRAY(digest, dangling);
     fold(digest, &visits, sizeof visits);
     return status;
 }

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from fastmml._kernels import F64, I64, TILE_EDGES, U8, U16, U32
-from fastmml._numba._blocks import run_blocks
 from fastmml._numba._jit import jit, readonly, readonly_or_none
+from fastmml._threads import run_blocks
 
 #: Ids of a block of `mark_ids` and `relabel`: about 100 microseconds.
 IDS_PER_BLOCK = 1 << 16

@@ -19,8 +19,8 @@ from fastmml._kernels import (
     U32,
     RankPlan,
 )
-from fastmml._numba._blocks import run_blocks
 from fastmml._numba._jit import jit, readonly, readonly_or_none, signed
+from fastmml._threads import run_blocks
 
 #: Visit number of a node whose component is out.
 _PLACED = 2**32 - 1

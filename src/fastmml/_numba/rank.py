@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from fastmml._kernels import F64, I64, U32, Real
-from fastmml._numba._blocks import run_blocks, sum_pairwise
+from fastmml._numba._blocks import sum_pairwise
 from fastmml._numba._jit import jit, jit_reordered, readonly, readonly_or_none
+from fastmml._threads import run_blocks
 
 #: Links and rows of a block of `rank_pull`: 50 to 200 microseconds.
 WORK_PER_BLOCK = 1 << 16
@@ -67,6 +68,7 @@ def _pull_rows(
     teleport: Real,
     jump: Real,
     damping: float,
+    total: float,
     mass: float,
     x: Real,
     contribution: Real,
@@ -79,7 +81,7 @@ def _pull_rows(
     for i in range(start, end):
         links = sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
         value = damping * (links + mass * jump[i * jump_stride])
-        value += (1.0 - damping) * teleport[i * teleport_stride]
+        value += (1.0 - damping) * total * teleport[i * teleport_stride]
         y[i] = value
         rounded = y[i]  # to the type of y: the other outputs describe what was stored
         moved += abs(rounded - x[i])
@@ -100,6 +102,7 @@ def _pull_blocks(
     teleport: Real,
     jump: Real,
     damping: float,
+    total: float,
     mass: float,
     x: Real,
     contribution: Real,
@@ -119,6 +122,7 @@ def _pull_blocks(
             teleport,
             jump,
             damping,
+            total,
             mass,
             x,
             contribution,
@@ -135,6 +139,7 @@ def rank_pull(
     teleport: Real,
     jump: Real,
     damping: float,
+    total: float,
     mass: float,
     x: Real,
     contribution: Real,
@@ -153,6 +158,7 @@ def rank_pull(
         readonly(teleport),
         readonly(jump),
         float(damping),
+        float(total),
         float(mass),
         readonly(x),
         readonly(contribution),
@@ -173,6 +179,7 @@ def rank_pull_columns(
     teleport: F64,
     jump: F64,
     damping: float,
+    total: F64,
     mass: F64,
     x: F64,
     contribution: F64,
@@ -186,7 +193,8 @@ def rank_pull_columns(
     for i in range(y.shape[1]):
         change[i], dangling[i] = rank_pull(
             indptr, indices, weights, inverse_strength, teleport[:, i].copy(), jump[:, i].copy(),
-            damping, mass[i], x[:, i].copy(), contribution[:, i].copy(), image, shares, threads,
+            damping, total[i], mass[i], x[:, i].copy(), contribution[:, i].copy(), image, shares,
+            threads,
         )  # fmt: skip
         y[:, i], next_contribution[:, i] = image, shares
     return change, dangling

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fastmml._kernels import U32
-from fastmml._numba._blocks import run_blocks
 from fastmml._numba._jit import jit
+from fastmml._threads import run_blocks
 
 #: Edges of a block: 0.5 to 2 milliseconds.
 EDGES_PER_BLOCK = 1 << 14

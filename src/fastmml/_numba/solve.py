@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml._kernels import CYCLIC, F64, I64, INDEPENDENT, U8, U32, RankPlan, Real
-from fastmml._numba._blocks import run_blocks, sum_pairwise
+from fastmml._numba._blocks import sum_pairwise
 from fastmml._numba._jit import jit, jit_reordered, readonly, readonly_or_none
 from fastmml._numba.rank import sum_links
+from fastmml._threads import is_stopped, run_blocks
 
 WINDOW = 12  #: sweeps that are combined
 PERIOD = 4  #: sweeps between two combinations
@@ -444,7 +445,7 @@ def rank_solve(
     y: F64,
     c: F64,
     threads: int,
-) -> int:
+) -> tuple[float, float, int]:
     """See `fastmml._kernels.Kernels.rank_solve`."""
     c[:] = 0  # links without weight may read ahead
     solver = _Solver(plan, inverse_strength, base, damping, y, c, threads)
@@ -453,6 +454,8 @@ def rank_solve(
     while segment < len(plan.kinds):
         segment, read = solver.solve_single_blocks(segment, per_node, max_sweeps)
         visits += read
+        if is_stopped():
+            raise KeyboardInterrupt
         if segment == len(plan.kinds) or plan.segments[segment + 1] - plan.segments[segment] == 1:
             continue
         sweeps = 1
@@ -463,7 +466,8 @@ def rank_solve(
         start, end = plan.blocks[plan.segments[segment : segment + 2]]
         visits += sweeps * int(plan.indptr[end] - plan.indptr[start])
         segment += 1
-    return visits
+    c[len(y) :] = c[: len(y)]
+    return float(y.sum()), float(y[inverse_strength == 0].sum()), visits
 
 
 def rank_solve_columns(
@@ -476,16 +480,16 @@ def rank_solve_columns(
     y: F64,
     c: F64,
     threads: int,
-) -> int:
+) -> tuple[F64, F64, int]:
     """See `fastmml._kernels.Kernels.rank_solve_columns`: one by one, which is not slower here."""
-    visits = 0
-    scratch = c.reshape(-1)[: 2 * len(y)]
-    for i in range(y.shape[1]):
+    columns, visits = y.shape[1], 0
+    total, dangling_mass, shares = np.empty(columns), np.empty(columns), np.empty(2 * len(y))
+    for i in range(columns):
         column = y[:, i].copy()
-        read = rank_solve(
+        total[i], dangling_mass[i], read = rank_solve(
             plan, inverse_strength, base[:, i].copy(), damping, tolerance, max_sweeps, column,
-            scratch, threads,
+            shares, threads,
         )  # fmt: skip
         visits = max(visits, read)
-        y[:, i] = column
-    return visits
+        y[:, i], c[:, i] = column, shares
+    return total, dangling_mass, visits

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from fastmml._kernels import F64, I64, U8, EdgeFormat, EdgeReport
-from fastmml._numba._blocks import run_blocks
 from fastmml._numba._jit import jit, readonly, signed
 from fastmml._numba.decimal import DIGIT_0, REFUSED, parse_integer, parse_weight
+from fastmml._threads import run_blocks
 
 #: Text of a segment: 1 to 3 milliseconds of parsing.
 SEGMENT_BYTES = 256 * 1024

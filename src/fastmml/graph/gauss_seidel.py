@@ -1,24 +1,30 @@
 """PageRank by Gauss-Seidel over strong components, proved by one pass of the PageRank map.
 
-Without the jumps from dangling nodes the ranks solve ``y = damping Pᵀy + base``, in which a
-component depends on earlier ones only. The jumps go one way, so they add a multiple of a second
-such solution, or, where they go the way of the teleport, change the scale alone (G. Del Corso,
-A. Gulli, F. Romani, Fast PageRank computation via a sparse linear system, Internet Mathematics 2,
-2005).
+Without the jumps from dangling nodes the ranks solve ``y = damping Pᵀy + teleport``, up to their
+scale, and a component depends on earlier ones only. The jumps go one way, so they add a multiple of
+a second such solution, or, where they go the way of the teleport, change the scale alone (G. Del
+Corso, A. Gulli, F. Romani, Fast PageRank computation via a sparse linear system, Internet
+Mathematics 2, 2005).
+
+Ranks are of one column, (n,), or of `COLUMNS` columns, (n, COLUMNS), which share one walk over the
+links; of sums, bounds and the like there is one for each column.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
+from fastmml import _memory
 from fastmml._backend import get_num_threads, kernels
-from fastmml._kernels import F64
+from fastmml._kernels import COLUMNS, F64
 from fastmml.graph.graph import Graph
 from fastmml.graph.plan import arrange, prepare, scatter
-from fastmml.graph.solution import Info, Solution, Task, prove
+from fastmml.graph.solution import Info, Solution, Task, column_sums, prove, roundings
 
 #: The last change of every segment overstates the error that is left, on web graphs and random ones
 #: some ten times: the first tolerance is so many times what the theory asks for.
@@ -29,6 +35,10 @@ _FIRST_ERROR = 1e-4
 _LOWER_BY = 1e-3, 0.5
 #: ... and no further than this: smaller changes of a sweep are rounding errors.
 _LOWEST = 1e-17
+#: So many columns and more are solved side by side, the rest of `COLUMNS` left unused.
+_WORTH_PADDING = 3
+#: What columns side by side take while they are solved, and their results.
+_BYTES_PER_NODE = 1400
 
 
 @dataclass
@@ -40,8 +50,27 @@ class _Unknowns:
     tolerance: float  #: on the change of a sweep, 1-norm
 
 
+@dataclass(frozen=True)
+class _Ranks:
+    """Ranks up to their scale, and what follows from them."""
+
+    values: F64
+    shares: F64  #: values times inverse strength, twice: what the links of a plan read
+    total: Any  #: sum of the values
+    dangling: Any  #: their sum over dangling nodes
+
+    def plus(self, factor: Any, other: _Ranks) -> _Ranks:
+        """Return these ranks and ``factor`` times the others."""
+        return _Ranks(
+            self.values + factor * other.values,
+            self.shares + factor * other.shares,
+            self.total + factor * other.total,
+            self.dangling + factor * other.dangling,
+        )
+
+
 class GaussSeidel:
-    """A graph prepared for solving; for any number of distributions."""
+    """A graph prepared for solving; for any number of distributions, in any number of threads."""
 
     def __init__(self, g: Graph, task: Task) -> None:
         self._task = task
@@ -49,10 +78,29 @@ class GaussSeidel:
         with self.info.timing("prepare"):
             self._prepared = g._prepared or prepare(g)
         self._links = max(g.num_edges, 1)
-        self._is_dangling = self._prepared.inverse_strength == 0
+        self._kernels = kernels()
         self._threads = get_num_threads()
         self.info.choices["order"] = self._prepared.by
         self.info.choices["cyclic_nodes"] = self._prepared.cyclic_nodes
+
+    def parts(self, columns: int) -> tuple[list[slice], int]:
+        """Cut columns into parts to solve, and say how many to solve at the same time.
+
+        Eight columns side by side take as long as two or three, and a thread for each part needs
+        no barriers; but there must be memory for all that is under way.
+        """
+        n, threads = len(self._prepared.order), self._threads
+        room = _memory.available() // 2 // (_BYTES_PER_NODE * n)
+        if room < 1:
+            return [slice(i, i + 1) for i in range(columns)], 1
+        wide = columns // COLUMNS * COLUMNS
+        if columns - wide >= _WORTH_PADDING:
+            wide = columns
+        cuts = [*range(0, wide, COLUMNS), *range(wide, columns + 1)]
+        parts = [slice(a, b) for a, b in pairwise(cuts)]
+        at_once = 1 if self._task.callback else min(len(parts), threads, room)
+        self._threads = max(threads // at_once, 1)
+        return parts, at_once
 
     def solve(self, teleport: F64, jump: F64, start: F64 | None) -> Solution:
         """Solve, prove, and go on more tightly until the proved bound is at most tol.
@@ -62,76 +110,92 @@ class GaussSeidel:
         task, order = self._task, self._prepared.order
         v = arrange(teleport, order)
         w = v if jump is teleport else arrange(jump, order)
-        x = np.array(np.broadcast_to(v if start is None else arrange(start, order), len(order)))
-        x /= x.sum()
-        unknowns = self._begin(v, w, x)
-        iterations = 0
-        if start is None:
-            x, iterations = self._advance(unknowns, x, task.max_iter - 1)
+        unknowns = self._begin(v, w, v if start is None else arrange(start, order))
+        x, iterations = self._advance(unknowns, task.max_iter - 1 if start is None else 0)
         while True:
-            change, x = self._map(x, v, w)
+            change, y = self._map(x, v, w)
             iterations += 1
-            bound = prove(task, change, x, self._prepared.plan.indptr)
+            with self.info.timing("prove"):
+                bound = prove(task, change, y, roundings(self._prepared.plan.indptr))
             if task.callback is not None:
-                task.callback(iterations, bound)
+                task.callback(iterations, float(np.max(bound)))
             exhausted = iterations >= task.max_iter or unknowns.tolerance <= _LOWEST
-            if task.is_done(bound, x) or exhausted:
-                return Solution(scatter(x, order), bound, iterations)
+            if exhausted or task.is_done(bound, y):
+                return Solution(scatter(y, order), bound, iterations)
             if iterations > 1:
-                missed_by = np.clip(task.tol / bound / 2, *_LOWER_BY)
+                missed_by = np.clip(task.tol / np.max(bound) / 2, *_LOWER_BY)
                 unknowns.tolerance = max(unknowns.tolerance * missed_by, _LOWEST)
-            x, passes = self._advance(unknowns, x, task.max_iter - iterations - 1)
+            x, passes = self._advance(unknowns, task.max_iter - iterations - 1)
             iterations += passes
 
-    def _begin(self, v: F64, w: F64, x: F64) -> _Unknowns:
+    def _begin(self, v: F64, w: F64, guess: F64) -> _Unknowns:
         """Guess the unknowns from guessed ranks."""
-        damping = self._task.damping
-        loss = damping * float(x[self._is_dangling].sum())
-        scale = (1 - damping) / (1 - damping + loss)
-        error = self._task.tol if self._task.top is None else max(self._task.tol, _FIRST_ERROR)
+        damping, task = self._task.damping, self._task
+        shape = (len(self._prepared.order), *v.shape[1:])
+        y = np.array(np.broadcast_to(guess, shape))
+        loss = damping * self._over_dangling(y)
+        y /= 1 - damping + loss
+        error = task.tol if task.top is None else max(task.tol, _FIRST_ERROR)
+        scale = float(np.min(1 / (1 - damping + loss)))
         tolerance = _SLACK * error * (1 - damping) * scale / max(damping, _LOWEST)
-        unknowns = _Unknowns([(1 - damping) * v], [x * scale], tolerance)
+        unknowns = _Unknowns([v], [y], tolerance)
         if w is not v:
-            unknowns.bases.append(damping * w)
-            unknowns.values.append(damping * np.broadcast_to(w, len(x)))
+            unknowns.bases.append(w)
+            unknowns.values.append(np.array(np.broadcast_to(w, shape)))
         return unknowns
 
-    def _advance(self, unknowns: _Unknowns, x: F64, passes: int) -> tuple[F64, int]:
+    def _over_dangling(self, values: F64) -> Any:
+        """Sums over dangling nodes, which are the last ones."""
+        return column_sums(values[self._prepared.linked :])
+
+    def _advance(self, unknowns: _Unknowns, passes: int) -> tuple[_Ranks, int]:
         """Solve in at most so many passes; return ranks, and how many passes it took."""
         sweeps = passes // len(unknowns.bases)
         if sweeps < 1:
-            return x, 0
-        prepared, visits = self._prepared, 0
-        scratch = np.empty(2 * len(x))
+            return self._ranks(unknowns.values[0]), 0
+        prepared, visits, solved = self._prepared, 0, []
         with self.info.timing("solve"):
             for base, y in zip(unknowns.bases, unknowns.values, strict=True):
-                visits += kernels().rank_solve(
+                solve = (
+                    self._kernels.rank_solve if y.ndim == 1 else self._kernels.rank_solve_columns
+                )
+                shares = np.empty((2 * len(y), *y.shape[1:]))
+                total, dangling, read = solve(
                     prepared.plan, prepared.inverse_strength, base, self._task.damping,
-                    unknowns.tolerance, sweeps, y, scratch, self._threads,
+                    unknowns.tolerance, sweeps, y, shares, self._threads,
                 )  # fmt: skip
-            ranks = self._combine(unknowns)
-        return ranks, math.ceil(visits / self._links)
+                solved.append(_Ranks(y, shares, total, dangling))
+                visits += read
+        return self._combine(solved), math.ceil(visits / self._links)
 
-    def _combine(self, unknowns: _Unknowns) -> F64:
+    def _combine(self, solved: list[_Ranks]) -> _Ranks:
         """Ranks from the unknowns: the mass on dangling nodes says how much to add of the jump."""
-        x = unknowns.values[0].copy()
-        if len(unknowns.values) == 2:
-            jumped = unknowns.values[1]
-            mass, again = x[self._is_dangling].sum(), jumped[self._is_dangling].sum()
-            x += mass / (1 - again) * jumped
-        np.maximum(x, 0, out=x)  # a combination of iterates may end just below
-        x /= x.sum()
+        x = solved[0]
+        if len(solved) == 2:
+            damping, jumped = self._task.damping, solved[1]
+            x = x.plus(damping * x.dangling / (1 - damping * jumped.dangling), jumped)
         return x
 
-    def _map(self, x: F64, v: F64, w: F64) -> tuple[float, F64]:
-        """One pass of the PageRank map: how far x is from its image, and the image."""
-        prepared, n = self._prepared, len(x)
-        y = np.empty(n)
-        contribution = np.tile(x * prepared.inverse_strength, 2)
-        mass = float(x[self._is_dangling].sum())
+    def _ranks(self, values: F64) -> _Ranks:
+        """Ranks that were not solved for."""
+        inverse = self._prepared.inverse_strength
+        shares = values * (inverse if values.ndim == 1 else inverse[:, None])
+        return _Ranks(
+            values,
+            np.concatenate([shares, shares]),
+            column_sums(values),
+            self._over_dangling(values),
+        )
+
+    def _map(self, x: _Ranks, v: F64, w: F64) -> tuple[Any, F64]:
+        """One pass of the PageRank map: how far the ranks are from their image, and the image."""
+        y = np.empty_like(x.values)
+        pull = self._kernels.rank_pull if y.ndim == 1 else self._kernels.rank_pull_columns
         with self.info.timing("prove"):
-            change, _ = kernels().rank_pull(
-                *prepared.rows, prepared.inverse_strength, v, w, self._task.damping, mass, x,
-                contribution, y, np.empty(n), self._threads,
+            change, _ = pull(
+                *self._prepared.rows, self._prepared.inverse_strength, v, w, self._task.damping,
+                x.total, x.dangling, x.values, x.shares, y, np.empty_like(y), self._threads,
             )  # fmt: skip
-        return change, y
+            y /= x.total
+            np.maximum(y, 0, out=y)  # a combination of iterates may end just below
+        return change / x.total, y

@@ -164,7 +164,7 @@ class _System:
         while True:
             sweeps = max_iter - iterations - 1
             if sweeps > 0:
-                visits = kernels().rank_solve(
+                *_, visits = kernels().rank_solve(
                     self._prepared.plan, self._ones, self._own, self._alpha, tolerance, sweeps, y,
                     scratch, self._threads,
                 )  # fmt: skip
@@ -180,7 +180,7 @@ class _System:
         nothing, image = np.zeros(1), np.empty_like(y)
         y = np.maximum(y, self._own)  # no score is below; a combination of iterates may be
         kernels().rank_pull(
-            *self._prepared.rows, self._ones, nothing, nothing, self._alpha, 0.0, y,
+            *self._prepared.rows, self._ones, nothing, nothing, self._alpha, 0.0, 0.0, y,
             np.tile(y, 2), image, np.empty_like(y), self._threads,
         )  # fmt: skip
         with np.errstate(all="ignore"):  # with alpha too large scores run off to infinity

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fastmml import _check, _memory
 from fastmml._kernels import F64
+from fastmml._threads import run_blocks
 from fastmml.errors import ConvergenceError
+from fastmml.graph.distribution import Distribution, take, weights_of
 from fastmml.graph.gauss_seidel import GaussSeidel
 from fastmml.graph.graph import Graph, as_graph
 from fastmml.graph.plan import MAX_NODES
 from fastmml.graph.power_iteration import PowerIteration
 from fastmml.graph.ranking import HasTop
-from fastmml.graph.solution import Info, Solution, Task
-
-Distribution: TypeAlias = ArrayLike | Mapping[Any, float] | None
+from fastmml.graph.solution import Info, Task
 
 _METHODS = ("auto", "gauss-seidel", "power")
 #: What Gauss-Seidel takes beside its copy of the links: the order, the iterate, 15 short vectors.
@@ -160,26 +160,37 @@ def pagerank(
         raise ValueError(f"method: expected one of {_METHODS}, got {method!r}")
     if top is not None:
         top = _check.positive_int("top", top)
-    teleport = _distribution("personalization", personalization, g)
-    jump = teleport if dangling is None else _distribution("dangling", dangling, g, columns=False)
-    start = _distribution("x0", x0.scores if isinstance(x0, PageRankResult) else x0, g)
+    teleport = weights_of("personalization", personalization, g)
+    jump = teleport if dangling is None else weights_of("dangling", dangling, g, columns=False)
+    start = weights_of("x0", x0.scores if isinstance(x0, PageRankResult) else x0, g)
     task = Task(factor, tolerance, limit, callback, top)
-    if g.num_nodes == 0:
-        return _assemble(g, [], task, _shape(personalization)[1:], Info({}))
     columns = max(teleport.shape[1], start.shape[1])
     if min(teleport.shape[1], start.shape[1]) not in (1, columns):
         raise ValueError(
             f"x0: expected {teleport.shape[1]} columns, as personalization has, "
             f"got {start.shape[1]}"
         )
-    solver = _solver(g, method, task)
-    solutions = []
-    for i in range(columns):
-        v = _column(teleport, i)
-        w = v if dangling is None else _column(jump, i)
-        solutions.append(solver.solve(v, w, None if x0 is None else _column(start, i)))
     several = len(_shape(personalization)) == 2 or start.shape[1] > 1
-    return _assemble(g, solutions, task, (columns,) if several else (), solver.info)
+    n = g.num_nodes
+    scores, bounds = np.empty((n, columns)), np.zeros(columns)
+    if n == 0:
+        return _assemble(g, scores, bounds, 0, task, several, Info({}))
+    solver = _solver(g, method, task)
+    parts, at_once = solver.parts(columns)
+    passes = np.empty(len(parts), np.int64)
+
+    def solve(first: int, last: int) -> None:
+        for i in range(first, last):
+            v = take(teleport, parts[i], n)
+            w = v if dangling is None else take(jump, parts[i], n)
+            solution = solver.solve(v, w, None if x0 is None else take(start, parts[i], n))
+            count = parts[i].stop - parts[i].start
+            scores[:, parts[i]] = solution.scores.reshape(n, -1)[:, :count]
+            bounds[parts[i]] = np.atleast_1d(solution.error_bound)[:count]
+            passes[i] = solution.iterations
+
+    run_blocks(solve, len(parts), at_once, 1)
+    return _assemble(g, scores, bounds, int(passes.max()), task, several, solver.info)
 
 
 def _solver(g: Graph, method: str, task: Task) -> GaussSeidel | PowerIteration:
@@ -203,60 +214,19 @@ def _default_max_iter(damping: float, tol: float) -> int:
     return 2 * math.ceil(passes) + 2
 
 
-def _distribution(name: str, value: Any, g: Graph, *, columns: bool = True) -> F64:
-    """Columns that sum to 1, Fortran-ordered: (n, k), or (1, 1) for the uniform distribution."""
-    if value is None:
-        return np.full((1, 1), 1 / max(g.num_nodes, 1))
-    weights = _check.nonnegative(name, _from_labels(value, g))
-    if weights.ndim not in ((1, 2) if columns else (1,)):
-        raise ValueError(f"{name}: expected shape (n,) or (n, k), got {weights.shape}")
-    if len(weights) != g.num_nodes:
-        raise ValueError(f"{name}: expected {g.num_nodes} values, one per node, got {len(weights)}")
-    if weights.shape[1:] == (0,):
-        raise ValueError(f"{name}: expected at least one column")
-    if g.num_nodes == 0:
-        return np.ones((1, 1))
-    # Column by column, so that NumPy adds pairwise; scaled first, so that sums stay finite.
-    vectors = np.asfortranarray(weights.reshape(g.num_nodes, -1))
-    largest = vectors.max(axis=0)
-    if not largest.all():
-        raise ValueError(f"{name}: expected a positive sum of weights, got 0")
-    scaled = [column / scale for column, scale in zip(vectors.T, largest, strict=True)]
-    return np.array([column / column.sum() for column in scaled]).T
-
-
-def _from_labels(value: Any, g: Graph) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    weights = np.zeros(g.num_nodes)
-    labels: list[Hashable] = list(value)
-    weights[g.ids(labels)] = [value[label] for label in labels]
-    return weights
-
-
 def _shape(value: Any) -> tuple[int, ...]:
     return () if isinstance(value, Mapping) else np.shape(value)
 
 
-def _column(columns: F64, i: int) -> F64:
-    """Column i, or the only one."""
-    return columns[:, min(i, columns.shape[1] - 1)]
-
-
 def _assemble(
-    g: Graph, solutions: list[Solution], task: Task, shape: tuple[int, ...], info: Info
+    g: Graph, scores: F64, bounds: F64, iterations: int, task: Task, several: bool, info: Info
 ) -> PageRankResult:
-    """Put columns together; raise if one of them did not converge."""
-    bounds = np.array([s.error_bound for s in solutions])
-    scores = np.empty((g.num_nodes, len(solutions)), order="F")
-    for i, solution in enumerate(solutions):
-        scores[:, i] = solution.scores
-    iterations = max((s.iterations for s in solutions), default=0)
-    converged = all(task.is_done(s.error_bound, s.scores) for s in solutions)
-    bound = bounds if shape else float(bounds[0]) if solutions else 0.0
-    result = PageRankResult(
-        scores.reshape(-1, *shape), bound, iterations, converged, info.as_dict(), g
-    )
+    """Make the result; raise if a column did not converge."""
+    bound: Any = bounds
+    if not several:
+        scores, bound = scores[:, 0], float(bounds[0])
+    converged = task.is_done(bound, scores)
+    result = PageRankResult(scores, bound, iterations, converged, info.as_dict(), g)
     if not converged:
         raise ConvergenceError(
             f"pagerank: the error bound is {bounds.max():.2g} after {iterations} iterations, "

@@ -62,6 +62,11 @@ class Prepared:
         return int(nodes[self.plan.kinds == CYCLIC].sum())
 
     @property
+    def linked(self) -> int:
+        """How many nodes have links out; the others are last."""
+        return int(np.searchsorted(self.inverse_strength == 0, True))
+
+    @property
     def nbytes(self) -> int:
         """Bytes that the arrays take."""
         arrays = (*self.plan, self.order, self.inverse_strength)
@@ -164,7 +169,7 @@ def _cut_blocks(starts: I64, kinds: U8, indptr: I64) -> tuple[I64, I64, U8]:
 
 def arrange(values: F64, order: U32) -> F64:
     """Bring values from the graph's order into the plan's; a single one stands for all."""
-    return values if len(values) == 1 else values[order]
+    return values if len(values) == 1 else np.take(values, order, axis=0)
 
 
 def scatter(values: F64, order: U32) -> F64:

@@ -11,7 +11,7 @@ from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import F64, Real
 from fastmml.graph.extrapolate import Extrapolation
 from fastmml.graph.graph import Graph
-from fastmml.graph.solution import Info, Solution, Task, prove
+from fastmml.graph.solution import Info, Solution, Task, prove, roundings
 
 #: Passes in single precision pay from a step (1-norm) above this one on ...
 _FAR = 1e-4
@@ -44,12 +44,17 @@ class PowerIteration:
 
     def _prepare(self, g: Graph) -> None:
         self._inverse_strength = g.out_strength()
+        self._roundings = roundings(g.indptr)
         linked = self._inverse_strength > 0
         np.divide(1, self._inverse_strength, out=self._inverse_strength, where=linked)
         self._dangling = np.flatnonzero(~linked)
         shares = self._inverse_strength[linked]
         low, high = _SINGLE_RANGE
         self._fits_single = len(shares) == 0 or bool(low < shares.min() and shares.max() < high)
+
+    def parts(self, columns: int) -> tuple[list[slice], int]:
+        """Columns are solved one by one."""
+        return [slice(i, i + 1) for i in range(columns)], 1
 
     def solve(self, teleport: F64, jump: F64, start: F64 | None) -> Solution:
         """Iterate until the proved bound is at most tol, or max_iter passes are spent.
@@ -96,7 +101,8 @@ class PowerIteration:
             y = history.next
             change, mass = kernels().rank_pull(
                 self._graph.indptr, self._graph.indices, self._graph.weights, inverse_strength,
-                teleport, jump, self._task.damping, mass, x, contribution, y, spare, self._threads,
+                teleport, jump, self._task.damping, 1.0, mass, x, contribution, y, spare,
+                self._threads,
             )  # fmt: skip
             contribution, spare = spare, contribution
             bound = self._bound(change, y)
@@ -121,5 +127,5 @@ class PowerIteration:
     def _bound(self, change: float, y: Real) -> float:
         """Bound the error of y, for which only double precision proves rounding errors too."""
         if y.dtype == np.float64:
-            return prove(self._task, change, y, self._graph.indptr)
+            return float(prove(self._task, change, y, self._roundings))
         return self._task.damping * change / (1 - self._task.damping)

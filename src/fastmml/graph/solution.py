@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from time import perf_counter
 from typing import Any
 
@@ -15,6 +16,7 @@ from fastmml._kernels import F64, I64
 _UNIT_ROUNDOFF = 2.0**-53
 #: Roundings of a component of the map beside those of its sum over links.
 _ROUNDINGS = 64
+_SUMMED_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,15 @@ class Task:
     callback: Callable[[int, float], object] | None
     top: int | None = None  #: enough is proved when the order of so many best nodes is
 
-    def is_done(self, bound: float, y: F64) -> bool:
-        """Whether ranks y with this bound on their error are what was asked for."""
-        return bound <= self.tol or (self.top is not None and _is_ordered(y, self.top, bound))
+    def is_done(self, bound: Any, y: F64) -> bool:
+        """Whether ranks y with these bounds on their errors, in every column, were asked for."""
+        return bool(np.all(bound <= self.tol)) or self._is_ordered(bound, y)
+
+    def _is_ordered(self, bound: Any, y: F64) -> bool:
+        if self.top is None:
+            return False
+        columns = zip(y.reshape(len(y), -1).T, np.atleast_1d(bound), strict=True)
+        return all(b <= self.tol or _is_ordered(column, self.top, b) for column, b in columns)
 
 
 def _is_ordered(y: F64, k: int, bound: float) -> bool:
@@ -44,10 +52,10 @@ def _is_ordered(y: F64, k: int, bound: float) -> bool:
 
 @dataclass(frozen=True)
 class Solution:
-    """Scores, the proved bound on their error, and how many passes made them."""
+    """Scores, the proved bounds on their errors, and how many passes made them."""
 
     scores: F64
-    error_bound: float
+    error_bound: Any  #: a number, or one for each column
     iterations: int
 
 
@@ -57,27 +65,47 @@ class Info:
 
     choices: dict[str, Any]
     seconds: dict[str, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     @contextmanager
     def timing(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to a stage."""
+        """Add the time of the block to a stage; columns side by side add theirs up."""
         start = perf_counter()
         yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
+        with self._lock:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
 
     def as_dict(self) -> dict[str, Any]:
         """Choices and seconds, as users see them."""
         return {**self.choices, "seconds": self.seconds}
 
 
-def prove(task: Task, change: float, y: F64, indptr: I64) -> float:
+def column_sums(values: F64) -> Any:
+    """Sums of a column, or of each of several, with an error that grows with log(n)."""
+    if values.ndim == 1:
+        return float(values.sum())
+    while len(values) > _SUMMED_AT_ONCE:
+        whole = len(values) // _SUMMED_AT_ONCE * _SUMMED_AT_ONCE
+        parts = values[:whole].reshape(-1, _SUMMED_AT_ONCE, values.shape[1]).sum(axis=1)
+        values = np.concatenate([parts, values[whole:]])
+    return values.sum(axis=0)
+
+
+def roundings(indptr: I64) -> F64:
+    """How often each component of the PageRank map is rounded, slack included."""
+    return np.diff(indptr) + float(_ROUNDINGS)
+
+
+def prove(task: Task, change: Any, y: F64, roundings: F64) -> Any:
     """Bound the 1-norm of ``y - solution`` for the image y of an iterate ``change`` away from it.
 
-    The map contracts by ``damping``; each component of y carries gamma_k relative rounding error,
-    k its number of roundings. They are left out where the bound misses ``tol`` without them.
+    The map contracts by ``damping``; each component of y, which is not negative, carries gamma_k
+    relative rounding error, k its number of roundings. They are left out where the bound misses
+    ``tol`` without them.
     """
     truncation = task.damping * change / (1 - task.damping)
-    if truncation > task.tol:
+    if np.all(truncation > task.tol):
         return truncation
-    rounding = _UNIT_ROUNDOFF * 1.01 * float(((np.diff(indptr) + _ROUNDINGS) * np.abs(y)).sum())
+    # einsum, since a matrix product would start the threads of the BLAS.
+    rounding = _UNIT_ROUNDOFF * 1.01 * np.einsum("i,i...->...", roundings, y)
     return truncation + rounding / (1 - task.damping)

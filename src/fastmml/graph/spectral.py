@@ -237,8 +237,8 @@ def pull(g: Graph) -> Callable[[F64], F64]:
     def product(x: F64) -> F64:
         y, spare, source = np.empty(len(x)), np.empty(len(x)), np.ascontiguousarray(x, np.float64)
         kernels().rank_pull(
-            g.indptr, g.indices, g.weights, ones, nothing, nothing, 1.0, 0.0, source, source, y,
-            spare, threads,
+            g.indptr, g.indices, g.weights, ones, nothing, nothing, 1.0, 0.0, 0.0, source, source,
+            y, spare, threads,
         )  # fmt: skip
         return y
 
