@@ -190,6 +190,7 @@ typedef struct job {
     const fml_bvgraph_format *format;
     fml_bits bits;
     int64_t nodes, links;
+    int64_t rows;           /* to decode */
     const int64_t *offsets; /* of the rows, or NULL */
     int64_t *indptr;
     uint32_t *indices;
@@ -237,7 +238,7 @@ static void read_rows_in_order(job *j, uint32_t *scratch)
     const decoder d = {j->format, j->nodes, j->indptr, j->indices, scratch, j->indices + j->links};
     fml_bits bits = j->bits;
     int64_t work = POLL_WORK;
-    for (int64_t node = 0; node < j->nodes; node++) {
+    for (int64_t node = 0; node < j->rows; node++) {
         uint64_t degree = read_degree(&bits, j->format);
         fml_row_fault fault = set_degree(j, node, degree) ? FML_ROW_SOUND : FML_ROW_DEGREE;
         if (!fault && degree)
@@ -268,11 +269,12 @@ static fml_status read_in_order(job *j)
 static int64_t block_end(const job *j, int64_t block)
 {
     int64_t end = (block + 1) * BLOCK_ROWS;
-    return end < j->nodes ? end : j->nodes;
+    return end < j->rows ? end : j->rows;
 }
 
-static void read_degrees(job *j, int64_t blocks, int threads)
+static void read_degrees(job *j, int threads)
 {
+    int64_t blocks = (j->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, blocks))
     for (int64_t block = 0; block < blocks; block++) {
         if (fml_stopped(&j->watch))
@@ -285,13 +287,19 @@ static void read_degrees(job *j, int64_t blocks, int threads)
     }
 }
 
+/* A degree that is refused ends the rows to decode: one before it may be refused, too. */
 static void add_degrees(job *j)
 {
-    for (int64_t node = 0; node < j->nodes; node++)
-        if (!set_degree(j, node, (uint64_t)j->indptr[node + 1])) {
-            report_fault(j, node, FML_ROW_DEGREE);
-            return;
-        }
+    int64_t node = 0;
+    while (node < j->rows && set_degree(j, node, (uint64_t)j->indptr[node + 1]))
+        node++;
+    if (node == j->rows)
+        return;
+    fml_bits bits = j->bits;
+    bits.at = j->offsets[node];
+    read_degree(&bits, j->format);
+    report_fault(j, node, true_fault(&bits, FML_ROW_DEGREE));
+    j->rows = node;
 }
 
 /* Decodes a row, unless it copies from one before `first` or from one that waits. */
@@ -329,7 +337,7 @@ static void read_block(job *j, int64_t block, uint32_t *scratch)
 /* Decodes the rows that waited, in order; all that they copy from stands by then. */
 static void read_waiting(job *j, uint32_t *scratch)
 {
-    int64_t work = 0, end = j->report->fault ? j->report->node : j->nodes;
+    int64_t work = 0, end = j->report->fault ? j->report->node : j->rows;
     for (int64_t node = 0; node < end; node++) {
         if (!j->waits[node])
             continue;
@@ -344,10 +352,11 @@ static void read_waiting(job *j, uint32_t *scratch)
     }
 }
 
-static fml_status read_blocks(job *j, int64_t blocks, int threads)
+static fml_status read_blocks(job *j, int threads)
 {
-    memset(j->waits, 0, (size_t)j->nodes);
+    int64_t blocks = (j->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
     atomic_bool failed = false;
+    memset(j->waits, 0, (size_t)j->rows);
 #pragma omp parallel num_threads(fml_clamp_threads(threads, blocks))
     {
         uint32_t *scratch = fml_alloc(j->nodes, sizeof *scratch);
@@ -369,15 +378,12 @@ static fml_status read_blocks(job *j, int64_t blocks, int threads)
 
 static fml_status read_by_offsets(job *j, int threads)
 {
-    int64_t blocks = (j->nodes + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    read_degrees(j, blocks, threads);
-    fml_status status = fml_watch_status(&j->watch);
-    if (status == FML_OK)
-        add_degrees(j);
-    if (status != FML_OK || j->report->fault)
-        return status;
-    j->waits = fml_alloc(j->nodes, sizeof *j->waits);
-    status = j->waits ? read_blocks(j, blocks, threads) : FML_NO_MEMORY;
+    read_degrees(j, threads);
+    if (fml_watch_status(&j->watch) != FML_OK)
+        return FML_INTERRUPTED;
+    add_degrees(j);
+    j->waits = fml_alloc(j->rows, sizeof *j->waits);
+    fml_status status = j->waits ? read_blocks(j, threads) : FML_NO_MEMORY;
     fml_free(j->waits);
     return status;
 }
@@ -412,7 +418,8 @@ fml_status fml_bvgraph_rows(const uint8_t *stream, ptrdiff_t size, const fml_bvg
                             ptrdiff_t nodes, int64_t links, const int64_t *offsets, int64_t *indptr,
                             uint32_t *indices, fml_bvgraph_report *report, int threads)
 {
-    job j = {format, {stream, size, 0}, nodes, links, offsets, indptr, indices, NULL, report, {0}};
+    job j = {format, {stream, size, 0}, nodes, links,  nodes, offsets,
+             indptr, indices,           NULL,  report, {0}};
     *report = (fml_bvgraph_report){.fault = FML_ROW_SOUND};
     indptr[0] = 0;
     fml_watch_start(&j.watch);
