@@ -258,7 +258,7 @@ typedef enum fml_coding {
 /* Why a row was refused. Append only. */
 typedef enum fml_row_fault {
     FML_ROW_SOUND = 0,
-    FML_ROW_END = 1,       /* the stream ends within it */
+    FML_ROW_END = 1,       /* the stream ends within it, or a number has more than 62 bits */
     FML_ROW_DEGREE = 2,    /* more links than nodes, or than are left */
     FML_ROW_REFERENCE = 3, /* beyond the window or the first row */
     FML_ROW_BLOCKS = 4,    /* beyond the row that they copy, or more than the degree */

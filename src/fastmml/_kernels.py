@@ -115,7 +115,7 @@ class RowReport(NamedTuple):
 
 #: Why a row was refused (fml_row_fault in csrc/fastmml.h).
 ROW_FAULTS = {
-    1: "the stream ends within it",
+    1: "the stream ends within it, or a number in it has more than 62 bits",
     2: "it has more links than there are nodes, or than the header leaves for it",
     3: "it refers to a row beyond the window or before the first",
     4: "it copies more links than the row that it refers to has, or than it has itself",
