@@ -15,11 +15,14 @@
 #include "../runtime.h"
 #include "bits.h"
 
+/* Rows that one thread decodes; one row in 1500 of cnr-2000 then waits. */
+#ifndef FML_BLOCK_ROWS
+#define FML_BLOCK_ROWS (1 << 12)
+#endif
+
 enum {
-    COPIED_AT_ONCE = 4,   /* links; wider moves lose, since most blocks are short */
-    POLL_WORK = 1 << 16,  /* rows and links between two looks at the clock: below a millisecond */
-    BLOCK_ROWS = 1 << 12, /* decoded by one thread; one row in 300 of cnr-2000 waits */
-    OFFSETS_AT_ONCE = 1 << 16,
+    COPIED_AT_ONCE = 4,  /* links; 8 and 16 gain 1 % on cnr-2000, 2 lose 3 */
+    POLL_WORK = 1 << 16, /* rows and links between two looks at the clock: below a millisecond */
 };
 
 typedef struct decoder {
@@ -268,19 +271,19 @@ static fml_status read_in_order(job *j)
 
 static int64_t block_end(const job *j, int64_t block)
 {
-    int64_t end = (block + 1) * BLOCK_ROWS;
+    int64_t end = (block + 1) * FML_BLOCK_ROWS;
     return end < j->rows ? end : j->rows;
 }
 
 static void read_degrees(job *j, int threads)
 {
-    int64_t blocks = (j->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    int64_t blocks = (j->rows + FML_BLOCK_ROWS - 1) / FML_BLOCK_ROWS;
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, blocks))
     for (int64_t block = 0; block < blocks; block++) {
         if (fml_stopped(&j->watch))
             continue;
         fml_bits bits = j->bits;
-        for (int64_t node = block * BLOCK_ROWS; node < block_end(j, block); node++) {
+        for (int64_t node = block * FML_BLOCK_ROWS; node < block_end(j, block); node++) {
             bits.at = j->offsets[node];
             j->indptr[node + 1] = (int64_t)read_degree(&bits, j->format);
         }
@@ -322,7 +325,7 @@ static inline fml_row_fault read_at_offset(job *j, const decoder *d, int64_t nod
 
 static void read_block(job *j, int64_t block, uint32_t *scratch)
 {
-    int64_t first = block * BLOCK_ROWS, end = block_end(j, block), work = 0;
+    int64_t first = block * FML_BLOCK_ROWS, end = block_end(j, block), work = 0;
     const decoder d = {j->format,  j->nodes, j->indptr,
                        j->indices, scratch,  j->indices + j->indptr[end]};
     for (int64_t node = first; node < end; node++) {
@@ -354,7 +357,7 @@ static void read_waiting(job *j, uint32_t *scratch)
 
 static fml_status read_blocks(job *j, int threads)
 {
-    int64_t blocks = (j->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    int64_t blocks = (j->rows + FML_BLOCK_ROWS - 1) / FML_BLOCK_ROWS;
     atomic_bool failed = false;
     memset(j->waits, 0, (size_t)j->rows);
 #pragma omp parallel num_threads(fml_clamp_threads(threads, blocks))
