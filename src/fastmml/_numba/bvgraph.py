@@ -188,7 +188,7 @@ def bvgraph_rows(
     fault, node, at = 0, 0, 0
     while node < nodes and fault == 0:
         fault, node, at = _read_rows(bits, at, format, places, node, indptr, indices, scratch)
-    return RowReport(fault, node, at)
+    return RowReport(fault, node if fault else 0, at)
 
 
 @jit
@@ -215,4 +215,4 @@ def bvgraph_offsets(stream: U8, coding: int, limit: int, offsets: I64) -> RowRep
     fault, node, at = 0, 0, 0
     while node < len(offsets) and fault == 0:
         fault, node, at = _read_offsets(bits, at, coding, limit, node, offsets)
-    return RowReport(fault, node, at)
+    return RowReport(fault, node if fault else 0, at)
