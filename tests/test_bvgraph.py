@@ -446,6 +446,13 @@ def test_properties_that_lie(small, changes, message):
         fm.read_graph(small)
 
 
+def test_a_giant_that_is_none(small):
+    small.write_bytes(bytes(2**17))
+    write_properties(small, {"nodes": 2**20, "arcs": 2**40})
+    with pytest.raises((fm.GraphFormatError, MemoryError)):
+        fm.read_graph(small)
+
+
 def test_what_follows_the_rows(small):
     for tail in (b"\0" * 8, b"\1"):
         small.write_bytes(SMALL_STREAM + tail)
