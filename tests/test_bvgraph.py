@@ -419,6 +419,7 @@ def test_graphs_without_links_or_nodes(small):
         ({"windowsize": None}, "windowsize: missing"),
         ({"windowsize": "-1"}, "windowsize: expected 0 to"),
         ({"minintervallength": "9" * 40}, "minintervallength: expected an integer"),
+        ({"maxrefcount": "-2"}, "maxrefcount: expected -1 to 2147483647, got -2"),
         ({"zetak": "0"}, "zetak: expected 1 to 31, got 0"),
         ({"compressionflags": "RESIDUALS_GOLOMB"}, "'RESIDUALS_GOLOMB' is none that is known"),
         ({"compressionflags": "OUTDEGREES_ZETA"}, "'OUTDEGREES_ZETA' is none"),
@@ -433,7 +434,7 @@ def test_wrong_properties(small, changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"nodes": 2**32, "arcs": 2**60}, "expected a bit for each of 4294967296 nodes or more"),
+        ({"nodes": 2**32, "arcs": 2**60}, "expected a bit or more for each of 4294967296 nodes"),
         ({"arcs": SMALL_LINKS + 1}, rf"expected {SMALL_LINKS + 1} arcs, got {SMALL_LINKS}"),
         ({"arcs": SMALL_LINKS - 1}, "row of node 29: it has more links than"),
         ({"nodes": 31}, "row of node 3[01]: "),
@@ -473,7 +474,7 @@ def test_wrong_offsets(small):
     moved[5:8] += 1
     for offsets, message in [
         (moved, r"small\.graph: row of node 4: it is not where the offsets say"),
-        (SMALL_OFFSETS[:4], r"small\.offsets: expected a bit for each of 31|31 offsets"),
+        (SMALL_OFFSETS[:4], r"small\.offsets: expected .*31 offsets"),
         (SMALL_OFFSETS + 1, r"small\.offsets: expected 31 offsets within"),
         (SMALL_OFFSETS * 9, r"small\.offsets: expected 31 offsets within"),
     ]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from fastmml._kernels import CODINGS, I64, ROW_FAULTS, U8, BvgraphFormat
 from fastmml.errors import GraphFormatError
 from fastmml.graph.build import build_rows, chunks_from_rows
 from fastmml.graph.graph import Graph
-
-T = TypeVar("T")
 
 #: Coding of each field unless ``compressionflags`` names another one of those that follow it.
 _FIELD_CODINGS = {
@@ -46,19 +44,22 @@ def read(path: str | os.PathLike[str]) -> Graph:
     properties_path = stream_path.with_suffix(".properties")
     if not properties_path.exists():
         raise GraphFormatError(f"{path}: expected its properties in {properties_path}, a file")
-    properties = _named(properties_path, lambda: _Properties(properties_path))
+    with _errors_about(properties_path):
+        properties = _Properties(properties_path)
+    with _errors_about(stream_path):
+        _check_length(stream, properties.nodes, "nodes")
     offsets_path = stream_path.with_suffix(".offsets")
-    _named(stream_path, lambda: _check_length(stream, properties.nodes))
-    offsets = None
-    if offsets_path.exists():
-        offsets = _named(offsets_path, lambda: _read_offsets(offsets_path, properties, stream))
-    return _named(stream_path, lambda: _read_rows(stream, properties, offsets))
+    with _errors_about(offsets_path):
+        offsets = _read_offsets(offsets_path, properties, stream)
+    with _errors_about(stream_path):
+        return _read_rows(stream, properties, offsets)
 
 
-def _named(path: Path, action: Callable[[], T]) -> T:
-    """Do something whose errors are about a file."""
+@contextmanager
+def _errors_about(path: Path) -> Iterator[None]:
+    """Name the file that an error is about."""
     try:
-        return action()
+        yield
     except ValueError as error:
         raise GraphFormatError(f"{path}: {error}") from error
 
@@ -82,6 +83,7 @@ class _Properties:
         if values.get("endianness", "big") != "big":
             raise ValueError(f"endianness: expected 'big', got {values['endianness']!r}")
         _integer(values, "version", 0, 0, default=0)
+        _integer(values, "maxrefcount", -1, _MAX_INT, default=-1)  # chains of any length are read
         self.nodes = _integer(values, "nodes", 0, _check.MAX_NODES)
         self.arcs = _integer(values, "arcs", 0, self.nodes**2)
         codings = _codings(values.get("compressionflags", ""))
@@ -143,17 +145,20 @@ def _codings(flags: str) -> dict[str, int]:
 # ---- the stream ----
 
 
-def _check_length(stream: U8, nodes: int) -> None:
+def _check_length(stream: U8, count: int, what: str) -> None:
     """Check what can be known before arrays as large as the header says are made."""
-    if nodes > 8 * len(stream):
+    if count > 8 * len(stream):
         raise ValueError(
-            f"expected a bit for each of {nodes} nodes or more, got {len(stream)} bytes"
+            f"expected a bit or more for each of {count} {what}, got {8 * len(stream)}"
         )
 
 
-def _read_offsets(path: Path, properties: _Properties, stream: U8) -> I64:
+def _read_offsets(path: Path, properties: _Properties, stream: U8) -> I64 | None:
+    """Where each row starts and the last ends, if a file says it."""
+    if not path.exists():
+        return None
     coded = _map_bytes(path)
-    _check_length(coded, properties.nodes + 1)
+    _check_length(coded, properties.nodes + 1, "offsets")
     offsets = _memory.empty(properties.nodes + 1, np.int64)
     report = kernels().bvgraph_offsets(coded, properties.offsets, 8 * len(stream), offsets)
     if report.fault or offsets[0]:
