@@ -168,8 +168,9 @@ def _read_offsets(path: Path, properties: _Properties, stream: U8) -> I64 | None
 
 def _read_rows(stream: U8, properties: _Properties, offsets: I64 | None) -> Graph:
     threads = get_num_threads()
-    indptr = _memory.empty(properties.nodes + 1, np.int64)
-    indices = _memory.empty(properties.arcs, np.uint32)
+    # Written in order, so that NumPy's large pages take no more memory and far fewer page faults.
+    indptr = np.empty(properties.nodes + 1, np.int64)
+    indices = np.empty(properties.arcs, np.uint32)
     report = kernels().bvgraph_rows(stream, properties.format, offsets, indptr, indices, threads)
     if report.fault:
         raise ValueError(f"row of node {report.node}: {ROW_FAULTS[report.fault]}")
