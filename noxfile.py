@@ -68,6 +68,20 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def networkx(session: nox.Session) -> None:
+    """Run NetworkX's own tests of what the backend computes, and of backends, on the backend."""
+    session.install(".[test]", *build_options(session))
+    settings = folder(session, "settings") / "pytest.ini"  # NetworkX's warnings are not errors
+    settings.write_text("[pytest]\n")
+    packages = ["algorithms.link_analysis", "algorithms.centrality", "linalg", "utils", "classes"]
+    session.run(
+        *("python", "-m", "pytest", "-q", "-c", str(settings)),
+        *("--pyargs", *(f"networkx.{name}" for name in packages), *session.posargs),
+        env={"NETWORKX_TEST_BACKEND": "fastmml", "NETWORKX_FALLBACK_TO_NX": "1"},
+    )
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Check that the links of all Markdown files resolve and that their Python runs."""
     session.install(".[test]", *build_options(session))

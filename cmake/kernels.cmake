@@ -3,8 +3,13 @@
 
 set(FML_KERNELS rank_pull difference_gram combine)
 set(FML_KERNELS_F64 rank_solve)
+set(FML_KERNELS_F64X8 rank_pull rank_solve) # for eight columns side by side
 set(FML_REAL_f64 double)
 set(FML_REAL_f32 float)
+set(FML_REAL_f64x8 double)
+set(FML_COLUMNS_f64 1)
+set(FML_COLUMNS_f32 1)
+set(FML_COLUMNS_f64x8 8)
 
 # Levels, worst first; dispatch.c tests for exactly the features that these flags turn on.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT MSVC)
@@ -24,7 +29,8 @@ function(fml_add_variant target type level sources)
   set(library fml_${type}_${level})
   add_library(${library} OBJECT ${sources})
   target_compile_definitions(${library} PRIVATE
-    FML_REAL=${FML_REAL_${type}} FML_TYPE=${type} FML_ISA=${level})
+    FML_REAL=${FML_REAL_${type}} FML_TYPE=${type} FML_ISA=${level}
+    FML_COLUMNS=${FML_COLUMNS_${type}})
   target_compile_options(${library} PRIVATE ${FML_FLAGS_${level}})
   target_link_libraries(${library} PRIVATE fml_options)
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:${library}>)
@@ -32,12 +38,15 @@ endfunction()
 
 # Adds to `target` every kernel in every variant, a table for each level, and the list of levels.
 function(fml_add_kernels target)
-  list(TRANSFORM FML_KERNELS REPLACE "(.+)" "csrc/kernels/\\1.c" OUTPUT_VARIABLE sources)
-  list(TRANSFORM FML_KERNELS_F64 REPLACE "(.+)" "csrc/kernels/\\1.c" OUTPUT_VARIABLE f64_sources)
+  foreach(list FML_KERNELS FML_KERNELS_F64 FML_KERNELS_F64X8)
+    list(TRANSFORM ${list} REPLACE "(.+)" "csrc/kernels/\\1.c" OUTPUT_VARIABLE ${list}_sources)
+  endforeach()
   set(variants "")
   foreach(level IN LISTS FML_LEVELS)
-    fml_add_variant(${target} f64 ${level} "${sources};${f64_sources};csrc/table.c")
-    fml_add_variant(${target} f32 ${level} "${sources}")
+    fml_add_variant(${target} f64 ${level}
+      "${FML_KERNELS_sources};${FML_KERNELS_F64_sources};csrc/table.c")
+    fml_add_variant(${target} f32 ${level} "${FML_KERNELS_sources}")
+    fml_add_variant(${target} f64x8 ${level} "${FML_KERNELS_F64X8_sources}")
     string(APPEND variants "X(${level})")
   endforeach()
   target_compile_definitions(${target} PRIVATE "FML_VARIANTS=${variants}")

@@ -79,30 +79,30 @@ typedef struct fml_rank_plan {
  *
  * combine: y = sum_k coefficients[k] * x[k], negative entries replaced by 0; total = sum y. y may
  * be anything but a row of x. count is at least 1. */
-#define FML_KERNEL_TYPES(real, type)                                                          \
-    typedef fml_status fml_rank_pull_##type##_fn(                                             \
-        ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */, \
-        const double *weights /* in or NULL */, const real *inverse_strength /* in, n */,     \
-        const real *teleport /* in */, ptrdiff_t teleport_stride, const real *jump /* in */,  \
-        ptrdiff_t jump_stride, double damping, double mass, const real *x /* in, n */,        \
-        const real *contribution /* in, n */, real *y /* out, n */,                           \
-        real *next_contribution /* out, n */, double *change /* out */,                       \
-        double *dangling_mass /* out */, int threads);                                        \
-    typedef fml_status fml_difference_gram_##type##_fn(                                       \
-        ptrdiff_t count, ptrdiff_t n, const real *x /* in, (count + 1) n */,                  \
-        double *gram /* out, count * count */, int threads);                                  \
-    typedef fml_status fml_combine_##type##_fn(                                               \
-        ptrdiff_t count, ptrdiff_t n, const double *coefficients /* in, count */,             \
-        const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,     \
+#define FML_KERNEL_TYPES(real, type)                                                           \
+    typedef fml_status fml_rank_pull_##type##_fn(                                              \
+        ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */,  \
+        const double *weights /* in or NULL */, const real *inverse_strength /* in, n */,      \
+        const real *teleport /* in */, ptrdiff_t teleport_stride, const real *jump /* in */,   \
+        ptrdiff_t jump_stride, double damping, const double *mass /* in, 1 */,                 \
+        const real *x /* in, n */, const real *contribution /* in, n */, real *y /* out, n */, \
+        real *next_contribution /* out, n */, double *change /* out, 1 */,                     \
+        double *dangling_mass /* out, 1 */, int threads);                                      \
+    typedef fml_status fml_difference_gram_##type##_fn(                                        \
+        ptrdiff_t count, ptrdiff_t n, const real *x /* in, (count + 1) n */,                   \
+        double *gram /* out, count * count */, int threads);                                   \
+    typedef fml_status fml_combine_##type##_fn(                                                \
+        ptrdiff_t count, ptrdiff_t n, const double *coefficients /* in, count */,              \
+        const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,      \
         int threads);
 
 FML_KERNEL_TYPES(double, f64)
 FML_KERNEL_TYPES(float, f32)
 
 /* Solves y = damping P'y + base by Gauss-Seidel over the segments of a plan, from the guess in y. A
- * cyclic segment is swept until the 1-norm of a sweep's change is at most tolerance times its share
- * of the nodes of cyclic segments, or max_sweeps are spent. c is scratch. The stride (0 or 1) lets
- * one number stand for a uniform base. visits = links read. */
+ * cyclic segment (where inverse_strength is positive) is swept until the 1-norm of a sweep's change
+ * is at most tolerance times its share of the nodes of cyclic segments, or max_sweeps are spent. c
+ * is scratch. The stride (0 or 1) lets one number stand for a uniform base. visits = links read. */
 typedef fml_status fml_rank_solve_f64_fn(const fml_rank_plan *plan,
                                          const double *inverse_strength /* in, n */,
                                          const double *base /* in */, ptrdiff_t base_stride,
@@ -110,9 +110,16 @@ typedef fml_status fml_rank_solve_f64_fn(const fml_rank_plan *plan,
                                          double *y /* inout, n */, double *c /* out, 2 n */,
                                          int64_t *visits /* out */, int threads);
 
-/* The lists of kernels: for both element types, and for double alone. */
+/* Kernels for FML_SIDE_BY_SIDE columns: every number above that belongs to a node or a system is a
+ * row of so many, but inverse_strength, weights, damping, and tolerance. */
+enum { FML_SIDE_BY_SIDE = 8 };
+typedef fml_rank_pull_f64_fn fml_rank_pull_f64x8_fn;
+typedef fml_rank_solve_f64_fn fml_rank_solve_f64x8_fn;
+
+/* The lists of kernels: for both element types, for double alone, for several columns. */
 #define FML_KERNELS(X, type) X(rank_pull, type) X(difference_gram, type) X(combine, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
+#define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 
 typedef struct fml_table {
     const char *isa;
@@ -120,6 +127,7 @@ typedef struct fml_table {
     FML_KERNELS(FML_FIELD, f64)
     FML_KERNELS(FML_FIELD, f32)
     FML_KERNELS_F64(FML_FIELD)
+    FML_KERNELS_F64X8(FML_FIELD)
 #undef FML_FIELD
 } fml_table;
 
@@ -154,7 +162,8 @@ fml_status fml_bucket_sort(ptrdiff_t n, int shift, ptrdiff_t buckets,
 
 /* Orders the nodes so that a strong component comes after all that link to it; nodes without links
  * out (is_sink) come last. segments (n + 3) receives where each segment starts, and n; kinds (n +
- * 2) its fml_segment_kind: a component, single nodes in a row, or the sinks. n is at most 2^31. */
+ * 2) its fml_segment_kind: a component, single nodes in a row, or the sinks, from which links count
+ * for nothing. n is at most 2^31. */
 fml_status fml_component_order(ptrdiff_t n, const int64_t *indptr, const uint32_t *indices,
                                const uint8_t *is_sink /* in, n */, uint32_t *order /* out, n */,
                                int64_t *segments /* out */, uint8_t *kinds /* out */,

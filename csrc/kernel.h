@@ -1,6 +1,6 @@
 /* What a numeric kernel sees. CMake compiles each file of kernels/ once per variant, with
  *   FML_REAL  the element type, double or float
- *   FML_TYPE  its short name, f64 or f32
+ *   FML_TYPE  its short name, f64 or f32, or f64x8 where nodes have eight columns (columns.h)
  *   FML_ISA   the CPU level, for example x86_v3
  * so that a kernel is plain C over `real`, and FML(name) is its name in this variant. */
 #ifndef FASTMML_KERNEL_H
@@ -20,6 +20,7 @@ typedef FML_REAL real;
 typedef real vec4 __attribute__((vector_size(4 * sizeof(real))));
 #define FML_MASK_f64 int64_t
 #define FML_MASK_f32 int32_t
+#define FML_MASK_f64x8 int64_t
 #define FML_MASK_(type) FML_MASK_##type
 #define FML_MASK(type) FML_MASK_(type)
 typedef FML_MASK(FML_TYPE) mask;

@@ -213,6 +213,9 @@ def test_networkx_labels_and_weights():
     shuffled = nx.DiGraph()
     shuffled.add_nodes_from([2, 0, 1])
     assert fm.Graph.from_networkx(shuffled).labels.tolist() == [2, 0, 1]
+    graph["y"]["x"]["weight"] = None
+    with pytest.raises(TypeError, match="edge attribute 'weight': expected real numbers"):
+        fm.Graph.from_networkx(graph)
     with pytest.raises(TypeError, match="NetworkX graph"):
         fm.Graph.from_networkx({0: [1]})
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import assert_same_for_all_threads, frozen, gamma, mapped
 
-from fastmml._kernels import F64, I64, U32, Kernels
+from fastmml._kernels import COLUMNS, F64, I64, U32, Kernels
 
 #: Links and rows of a block in both backends: enough of them must be in the large examples.
 WORK_PER_BLOCK = 1 << 16
@@ -132,6 +132,49 @@ def passes(draw: st.DrawFn) -> Pass:
 @settings(deadline=None, max_examples=100)
 def test_rank_pull_of_small_graphs(variant: Kernels, p: Pass) -> None:
     assert_is_pass(p, variant)
+
+
+def beside(vectors: list[F64]) -> F64:
+    """Columns side by side; a single number stays one for all nodes."""
+    return np.ascontiguousarray(np.array(vectors).T)
+
+
+def columns_of(p: Pass) -> list[Pass]:
+    """Passes over the links of p that differ in all that a column may differ in."""
+    random = np.random.default_rng(p.nodes)
+    columns = []
+    for i in range(COLUMNS):
+        x, teleport, jump = random.random((3, p.nodes))
+        contribution = x * p.inverse_strength
+        columns.append(
+            replace(
+                p, x=x, contribution=contribution, teleport=teleport, jump=jump, mass=i / COLUMNS
+            )
+        )
+    return columns
+
+
+@given(p=passes(), uniform=st.booleans())
+@settings(deadline=None, max_examples=50)
+def test_rank_pull_of_columns(variant: Kernels, p: Pass, uniform: bool) -> None:
+    columns = columns_of(p)
+    if uniform:
+        columns = [replace(c, teleport=c.teleport[:1], jump=c.jump[:1]) for c in columns]
+    y, following = np.full((2, p.nodes, COLUMNS), np.nan)
+    change, dangling = variant.rank_pull_columns(
+        p.indptr, p.indices, p.weights, p.inverse_strength,
+        beside([c.teleport for c in columns]), beside([c.jump for c in columns]), p.damping,
+        np.array([c.mass for c in columns]), beside([c.x for c in columns]),
+        beside([c.contribution for c in columns]), y, following, 2,
+    )  # fmt: skip
+    assert (following == y * p.inverse_strength[:, None]).all()
+    for i, column in enumerate(columns):
+        expected, error = column.expected()
+        assert (np.abs(y[:, i] - expected) <= 2 * error).all()
+        moved = math.fsum(np.abs(y[:, i] - column.x))
+        assert abs(change[i] - moved) <= gamma(p.nodes + 2) * moved
+        lost = math.fsum(y[p.inverse_strength == 0, i])
+        assert abs(dangling[i] - lost) <= gamma(p.nodes + 2) * lost
 
 
 @pytest.mark.parametrize("weighted", [False, True])

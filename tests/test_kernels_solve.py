@@ -10,7 +10,7 @@ from laws import assert_same_for_all_threads, frozen, gamma
 from test_kernels_order import component_order, graphs, make_plan
 
 import fastmml as fm
-from fastmml._kernels import CYCLIC, F64, Kernels, RankPlan
+from fastmml._kernels import COLUMNS, CYCLIC, F64, Kernels, RankPlan
 
 UNREACHED = 10**6
 
@@ -164,15 +164,60 @@ def test_nan_and_infinity_follow_links(
     np.testing.assert_array_equal(np.isfinite(y), ~reached)
 
 
-def test_same_bits_for_all_threads(variant: Kernels) -> None:
+def solve_columns(
+    kernels: Kernels,
+    plan: RankPlan,
+    inverse: F64,
+    base: F64,
+    damping: float = 0.85,
+    tolerance: float = 1e-13,
+    threads: int = 2,
+) -> tuple[F64, int]:
+    n = len(inverse)
+    y = np.full((n, COLUMNS), 0.5)
+    visits = kernels.rank_solve_columns(
+        plan, inverse, base, damping, tolerance, UNREACHED, y, np.full((2 * n, COLUMNS), np.nan),
+        threads,
+    )  # fmt: skip
+    return y, visits
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    g=graphs(),
+    blocks=st.sampled_from([1, 4, 8]),
+    damping=st.sampled_from([0.0, 0.5, 0.85, 0.99]),
+    uniform=st.booleans(),
+)
+def test_solves_columns(
+    variant: Kernels, g: fm.Graph, blocks: int, damping: float, uniform: bool
+) -> None:
+    n = g.num_nodes
+    plan, inverse, dense = plan_of(variant, g, blocks, max(1, blocks // 4))
+    base = np.random.default_rng(n).random((1 if uniform else n, COLUMNS))
+    base[:, 3] = 0  # nothing to solve in one column must not stop the others
+    y, _ = solve_columns(variant, plan, inverse, base, damping)
+    matrix = np.eye(n) - damping * (dense * inverse[:, None]).T
+    exact = np.linalg.solve(matrix, np.broadcast_to(base, y.shape))
+    error = np.abs(y - exact).sum(axis=0)
+    assert (error <= 1e-12 * (1 + np.abs(exact).sum(axis=0)) / (1 - damping)).all()
+
+
+@pytest.mark.parametrize("columns", [1, COLUMNS])
+def test_same_bits_for_all_threads(variant: Kernels, columns: int) -> None:
     g = fm.rmat(13, seed=4)
     order, starts, kinds = component_order(variant, g)
     plan = make_plan(variant, g, order, starts, kinds, 16, 4)
     strength = g.out_strength()[order]
     inverse = np.divide(1, strength, out=np.zeros(len(order)), where=strength > 0)
-    assert_same_for_all_threads(
-        lambda threads: solve(variant, plan, inverse, np.ones(1), 0.9, 1e-9, threads=threads)
-    )
+    base = np.random.default_rng(0).random((len(order), COLUMNS))
+
+    def run(threads: int) -> tuple[F64, int]:
+        if columns == 1:
+            return solve(variant, plan, inverse, np.ones(1), 0.9, 1e-9, threads=threads)
+        return solve_columns(variant, plan, inverse, base, 0.9, 1e-9, threads)
+
+    assert_same_for_all_threads(run)
 
 
 def test_takes_read_only_inputs(variant: Kernels) -> None:

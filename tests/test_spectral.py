@@ -100,3 +100,29 @@ def test_too_few_restarts():
 def test_bad_arguments(rank, arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         rank(fm.Graph([0], [1]), **arguments)
+
+
+@pytest.mark.parametrize("nodes", [10, 30])
+def test_hits_shares_ties_as_its_start_does(nodes):
+    sources = np.arange(0, nodes, 2)
+    graph = fm.Graph(sources, sources + 1)  # pairs that know nothing of each other
+    result = fm.hits(graph, x0=np.arange(1, nodes + 1))
+    expected = np.zeros(nodes)
+    expected[sources + 1] = sources + 2
+    assert np.allclose(result.authorities, expected / expected.sum())
+    assert np.allclose(result.hubs[sources], result.authorities[sources + 1])
+
+
+@pytest.mark.parametrize("nodes", [10, 30])
+def test_hits_tells_the_largest_singular_value(nodes):
+    graph = fm.Graph.from_networkx(random_graph(nodes, 7))
+    largest = np.linalg.svd(graph.to_scipy().toarray(), compute_uv=False)[0]
+    assert fm.hits(graph).singular_value == pytest.approx(largest)
+
+
+@pytest.mark.parametrize(
+    ("x0", "message"), [([1, 1], "shape"), ([1, 0, 1], "positive"), ([1, -1, 1], "at least 0")]
+)
+def test_hits_refuses_a_wrong_start(x0, message):
+    with pytest.raises(ValueError, match=f"x0: .*{message}"):
+        fm.hits(fm.Graph([0, 1], [1, 2]), x0=x0)

@@ -9,8 +9,6 @@
  */
 #include "../runtime.h"
 
-#include <string.h>
-
 enum { POLL_NODES = 1 << 12 };
 static const uint32_t PLACED = UINT32_MAX; /* the visit number of a node whose component is out */
 
@@ -29,10 +27,8 @@ typedef struct search {
     frame *path;
     uint32_t *waiting; /* ended nodes of components that are not out yet */
     ptrdiff_t depth, waiting_count;
-    /* Output: nodes that others depend on from the front, the others from the back. */
-    const uint8_t *is_sink;
-    uint32_t *order;
-    ptrdiff_t front, back;
+    uint32_t *order; /* output */
+    ptrdiff_t front;
     int64_t *segments;
     uint8_t *kinds;
     ptrdiff_t segment_count;
@@ -60,28 +56,13 @@ static void place(search *s, uint32_t node)
     s->order[s->front++] = node;
 }
 
-static void place_single(search *s, uint32_t node)
-{
-    if (s->is_sink[node]) {
-        s->visit[node] = PLACED;
-        s->order[--s->back] = node;
-        return;
-    }
-    open_segment(s, FML_ACYCLIC);
-    place(s, node);
-}
-
 /* The component of `root`: the waiting nodes that were found after it, and itself last. */
 static void place_component(search *s, uint32_t root)
 {
     ptrdiff_t first = s->waiting_count;
     while (first > 0 && s->visit[s->waiting[first - 1]] > s->visit[root])
         first--;
-    if (first == s->waiting_count) {
-        place_single(s, root);
-        return;
-    }
-    open_segment(s, FML_CYCLIC);
+    open_segment(s, first == s->waiting_count ? FML_ACYCLIC : FML_CYCLIC);
     for (ptrdiff_t i = first; i < s->waiting_count; i++)
         place(s, s->waiting[i]);
     place(s, root);
@@ -137,26 +118,28 @@ static void visit_all(search *s, ptrdiff_t n, fml_watch *watch)
     }
 }
 
-static void reverse(uint32_t *values, ptrdiff_t count)
+/* Nobody depends on sinks: the search, for which they count as placed, leaves them out. */
+static void leave_out_sinks(search *s, ptrdiff_t n, const uint8_t *is_sink)
 {
-    for (ptrdiff_t i = 0; i < count / 2; i++) {
-        uint32_t value = values[i];
-        values[i] = values[count - 1 - i];
-        values[count - 1 - i] = value;
-    }
+    for (ptrdiff_t i = 0; i < n; i++)
+        s->visit[i] = is_sink[i] ? PLACED : 0;
+}
+
+static void place_sinks(search *s, ptrdiff_t n, const uint8_t *is_sink)
+{
+    if (s->front < n)
+        open_segment(s, FML_INDEPENDENT);
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (is_sink[i])
+            place(s, (uint32_t)i);
 }
 
 fml_status fml_component_order(ptrdiff_t n, const int64_t *indptr, const uint32_t *indices,
                                const uint8_t *is_sink, uint32_t *order, int64_t *segments,
                                uint8_t *kinds, ptrdiff_t *count)
 {
-    search s = {.indptr = indptr,
-                .indices = indices,
-                .is_sink = is_sink,
-                .order = order,
-                .back = n,
-                .segments = segments,
-                .kinds = kinds};
+    search s = {
+        .indptr = indptr, .indices = indices, .order = order, .segments = segments, .kinds = kinds};
     s.visit = fml_alloc(n, sizeof *s.visit);
     s.path = fml_alloc(n, sizeof *s.path);
     s.waiting = fml_alloc(n, sizeof *s.waiting);
@@ -164,14 +147,12 @@ fml_status fml_component_order(ptrdiff_t n, const int64_t *indptr, const uint32_
     if (s.visit && s.path && s.waiting) {
         fml_watch watch;
         fml_watch_start(&watch);
-        memset(s.visit, 0, (size_t)n * sizeof *s.visit);
+        leave_out_sinks(&s, n, is_sink);
         visit_all(&s, n, &watch);
         status = fml_watch_status(&watch);
     }
-    if (status == FML_OK && s.back < n) {
-        reverse(order + s.back, n - s.back);
-        open_segment(&s, FML_INDEPENDENT);
-    }
+    if (status == FML_OK)
+        place_sinks(&s, n, is_sink);
     segments[s.segment_count] = n;
     *count = s.segment_count;
     fml_free(s.visit);

@@ -7,10 +7,12 @@
  * Large components are cut into blocks, which are swept in waves: values of the block itself and of
  * earlier waves are new, those of other blocks of the wave are from before the sweep, so that
  * threads do not change the result. Four waves and more converge like one block.
+ * Several columns are several systems, solved in one walk over the links; each has its own
+ * combinations, and a segment is swept until all of them are done.
  * Cost of a sweep: 4 bytes a link read (12 with weights) and one random read of a number; 40 bytes
- * a node.
+ * a node. Where there are several columns: 4 bytes a link, and 36 bytes a link and a node for each.
  */
-#include "../kernel.h"
+#include "../links.h"
 
 #include <math.h>
 
@@ -18,8 +20,10 @@ enum {
     WINDOW = 12, /* sweeps that are combined: 5 to 24 tried, docs/performance.md */
     PERIOD = 4,  /* sweeps between two combinations; divides WINDOW */
     JUMPS = WINDOW / PERIOD,
-    COLUMNS = 512, /* nodes whose part of the steps stays in the first-level cache */
-    LANES = 32     /* four registers of eight numbers */
+    GROUP = 8, /* values that are multiplied at once: of one column, or of all in a node */
+    GROUP_NODES = GROUP / FML_COLUMNS,
+    PART_NODES = 512 / FML_COLUMNS, /* whose part of the steps stays in the first-level cache */
+    TILE = PERIOD /* steps whose products are in registers at once; all that are new */
 };
 /* Relative weight of the diagonal that keeps the least-squares problem solvable. */
 static const double REGULARISATION = 1e-10;
@@ -30,6 +34,12 @@ static const int64_t COMBINATION_WORK = 4096;
 static const double LARGEST_COEFFICIENT = 1e8;
 /* A change this many times that of the sweep before shows that a combination has failed. */
 static const double FAILURE = 4;
+/* Links and rows between two looks at the clock, some 20 microseconds. */
+static const int64_t POLL_WORK = 1 << 13;
+
+typedef double group __attribute__((vector_size(GROUP * sizeof(double)), aligned(sizeof(double))));
+typedef float narrow_group
+    __attribute__((vector_size(GROUP * sizeof(float)), aligned(sizeof(float))));
 
 /* Blocks and nodes of a segment. */
 typedef struct segment {
@@ -38,34 +48,38 @@ typedef struct segment {
 
 typedef struct system {
     const fml_rank_plan *plan;
-    const double *inverse_strength, *base;
+    const double *inverse_strength;
+    const number *base;
     ptrdiff_t base_stride;
     double damping;
-    double *y, *c;
+    number *y, *c; /* c: what a node gives along each link, y times inverse_strength */
     int threads;
+    fml_watch watch;
+    int64_t unpolled; /* links and rows since the last look at the clock */
 } system;
 
 /* The last sweeps of a segment. Image k is where sweep k ended; steps and jumps lead from image to
  * image, and single precision is enough for them, since only the last image is kept in full. */
 typedef struct history {
     ptrdiff_t n;        /* columns of the rows below */
-    float *steps;       /* (WINDOW, n): the change that each sweep made */
-    float *jumps;       /* (JUMPS, n): how far each combination moved from the image before it */
-    double *base;       /* n: the base of the segment, what earlier segments contribute added */
-    double *parts;      /* partial sums of blocks and of columns */
+    narrow *steps;      /* (WINDOW, n): the change that each sweep made */
+    narrow *jumps;      /* (JUMPS, n): how far each combination moved from the image before it */
+    number *base;       /* n: the base of the segment, what earlier segments contribute added */
+    double *strength;   /* n: what leads from shares back to ranks */
+    number *parts;      /* partial sums of blocks and of parts */
     int64_t sweeps;     /* how many were made */
     int64_t combined;   /* how many had been made at the last combination */
-    int64_t first_jump; /* how many at the first, or INT64_MAX */
-    double gram[WINDOW][WINDOW]; /* inner products of steps */
+    int64_t first_jump; /* how many had been made at the first combination, or INT64_MAX */
+    number gram[WINDOW][WINDOW]; /* inner products of steps */
 } history;
 
-static float *step_row(const history *h, int64_t sweep)
+static narrow *step_row(const history *h, int64_t sweep)
 {
     return h->steps + sweep % WINDOW * h->n;
 }
 
 /* The jump between the images of two sweeps, the later of which is a multiple of PERIOD. */
-static float *jump_row(const history *h, int64_t sweep)
+static narrow *jump_row(const history *h, int64_t sweep)
 {
     return h->jumps + sweep / PERIOD % JUMPS * h->n;
 }
@@ -75,36 +89,31 @@ static ptrdiff_t kept_sweeps(const history *h)
     return h->sweeps < WINDOW ? (ptrdiff_t)h->sweeps : WINDOW;
 }
 
-static inline double link_value(const fml_rank_plan *plan, const double *weights, const double *c,
-                                int64_t k)
+/* Whether to stop, asked after so much work: small segments take less time than the clock. */
+static bool stopped_after(system *s, int64_t work)
 {
-    double value = c[plan->indices[k]];
-    return weights ? weights[k] * value : value;
+    s->unpolled += work;
+    if (s->unpolled < POLL_WORK)
+        return false;
+    s->unpolled = 0;
+    return fml_stopped(&s->watch);
 }
 
-/* Four sums run side by side, since one would wait for each addition; the last links are taken
- * without a branch, as in rank_pull.c. */
-static inline double sum_links(const fml_rank_plan *plan, const double *weights, const double *c,
-                               int64_t k, int64_t end)
+static int64_t segment_work(const system *s, segment in)
 {
-    double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    for (; k + 4 < end; k += 4) {
-        s0 += link_value(plan, weights, c, k);
-        s1 += link_value(plan, weights, c, k + 1);
-        s2 += link_value(plan, weights, c, k + 2);
-        s3 += link_value(plan, weights, c, k + 3);
-    }
-    vec4 last = {link_value(plan, weights, c, k), link_value(plan, weights, c, k + 1),
-                 link_value(plan, weights, c, k + 2), link_value(plan, weights, c, k + 3)};
-    last = fml_keep_first(last, end - k);
-    return ((s0 + s1) + (s2 + s3)) + ((last[0] + last[1]) + (last[2] + last[3]));
+    return s->plan->indptr[in.end] - s->plan->indptr[in.start] + in.end - in.start;
+}
+
+FML_INLINE links links_of(const system *s)
+{
+    return (links){s->plan->indices, s->plan->weights, s->c};
 }
 
 /* The part of a node's rank that comes back to it along its links to itself. */
-static double returning(const system *s, ptrdiff_t i, int64_t loops, int64_t end)
+FML_INLINE number returning(const system *s, ptrdiff_t i, int64_t loops, int64_t end)
 {
-    s->c[i] = s->inverse_strength[i];
-    return s->damping * sum_links(s->plan, s->plan->weights, s->c, loops, end);
+    s->c[i] = (number){0} + s->inverse_strength[i];
+    return s->damping * fml_sum_links(links_of(s), loops, end);
 }
 
 static void substitute(const system *s, ptrdiff_t start, ptrdiff_t end)
@@ -112,7 +121,7 @@ static void substitute(const system *s, ptrdiff_t start, ptrdiff_t end)
     const fml_rank_plan *plan = s->plan;
     for (ptrdiff_t i = start; i < end; i++) {
         int64_t first = plan->indptr[i], loops = first + plan->earlier[i];
-        double sum = sum_links(plan, plan->weights, s->c, first, loops);
+        number sum = fml_sum_links(links_of(s), first, loops);
         s->y[i] = s->damping * sum + s->base[i * s->base_stride];
         if (loops < plan->indptr[i + 1])
             s->y[i] /= 1 - returning(s, i, loops, plan->indptr[i + 1]);
@@ -121,54 +130,65 @@ static void substitute(const system *s, ptrdiff_t start, ptrdiff_t end)
 }
 
 /* What earlier segments and the base give to the rows of a block, and the first guess's shares. */
-static void start_block(const system *s, ptrdiff_t start, ptrdiff_t end, double *base)
+static void start_block(const system *s, ptrdiff_t start, ptrdiff_t end, number *base,
+                        double *strength)
 {
     const fml_rank_plan *plan = s->plan;
     for (ptrdiff_t i = start; i < end; i++) {
         s->c[i] = s->y[i] * s->inverse_strength[i];
         int64_t first = plan->indptr[i];
-        double sum = sum_links(plan, plan->weights, s->c, first, first + plan->earlier[i]);
+        number sum = fml_sum_links(links_of(s), first, first + plan->earlier[i]);
         base[i - start] = s->damping * sum + s->base[i * s->base_stride];
+        strength[i - start] = 1 / s->inverse_strength[i];
     }
 }
 
-static inline double sweep_rows(const system *s, const double *weights, ptrdiff_t start,
-                                ptrdiff_t end, const double *restrict base, float *restrict step)
+/* Sweeps in shares: a rank is needed only where it is compared, and follows from its share. Inlined
+ * with a constant for `weights` (NULL or not). */
+FML_INLINE number sweep_rows(const system *s, const double *weights, ptrdiff_t start, ptrdiff_t end,
+                             const number *restrict base, const double *restrict strength,
+                             narrow *restrict step)
 {
     const fml_rank_plan *plan = s->plan;
     const int64_t *indptr = plan->indptr;
     const double damping = s->damping;
-    double *y = s->y, *c = s->c;
-    double change = 0;
+    const links l = {plan->indices, weights, s->c};
+    number *c = s->c, change = {0};
     for (ptrdiff_t i = start; i < end; i++) {
-        double sum = sum_links(plan, weights, c, indptr[i] + plan->earlier[i], indptr[i + 1]);
-        double value = damping * sum + base[i - start];
-        double moved = value - y[i];
-        change += moved < 0 ? -moved : moved;
-        step[i - start] = (float)moved;
-        y[i] = value;
-        c[i] = value * s->inverse_strength[i];
+        number sum = fml_sum_links(l, indptr[i] + plan->earlier[i], indptr[i + 1]);
+        number share = (damping * sum + base[i - start]) * s->inverse_strength[i];
+        number moved = (share - c[i]) * strength[i - start];
+        change += fml_abs(moved);
+        step[i - start] = FML_CONVERT(moved, narrow);
+        c[i] = share;
     }
     return change;
 }
 
-static double sweep_block(const system *s, ptrdiff_t start, ptrdiff_t end, const double *base,
-                          float *step)
+/* Sweeps block b of a segment; `at` is its first node, counted from the segment's. */
+static void sweep_block(const system *s, ptrdiff_t b, const history *h, ptrdiff_t at,
+                        number *change)
 {
+    ptrdiff_t start = s->plan->blocks[b], end = s->plan->blocks[b + 1];
+    const number *base = h->base + at;
+    const double *strength = h->strength + at;
+    narrow *step = step_row(h, h->sweeps) + at;
     if (s->plan->weights)
-        return sweep_rows(s, s->plan->weights, start, end, base, step);
-    return sweep_rows(s, NULL, start, end, base, step);
+        *change = sweep_rows(s, s->plan->weights, start, end, base, strength, step);
+    else
+        *change = sweep_rows(s, NULL, start, end, base, strength, step);
 }
 
-/* One sweep over a segment, wave after wave; returns the 1-norm of the change (of no meaning when
- * it was stopped). */
-static double sweep(const system *s, segment in, history *h, fml_watch *watch)
+/* One sweep over a segment, wave after wave; `change` receives the 1-norm of what it changed (of no
+ * meaning when it was stopped). */
+static void sweep(system *s, segment in, history *h, number *change)
 {
     const int64_t *blocks = s->plan->blocks;
     const ptrdiff_t n = s->plan->n;
-    float *step = step_row(h, h->sweeps);
-    if (in.last - in.first == 1)
-        return sweep_block(s, in.start, in.end, h->base, step);
+    if (in.last - in.first == 1) {
+        sweep_block(s, in.first, h, 0, change);
+        return;
+    }
 #pragma omp parallel num_threads(fml_clamp_threads(s->threads, (in.last - in.first) / in.waves))
     {
 #pragma omp for schedule(static)
@@ -177,73 +197,74 @@ static double sweep(const system *s, segment in, history *h, fml_watch *watch)
                    (size_t)(blocks[b + 1] - blocks[b]) * sizeof *s->c);
         for (ptrdiff_t wave = 0; wave < in.waves; wave++) {
 #pragma omp for schedule(static) /* a block stays with its thread's cache */
-            for (ptrdiff_t b = in.first + wave; b < in.last; b += in.waves) {
-                if (fml_stopped(watch))
-                    continue;
-                ptrdiff_t at = blocks[b] - in.start;
-                h->parts[b - in.first] =
-                    sweep_block(s, blocks[b], blocks[b + 1], h->base + at, step + at);
-            }
+            for (ptrdiff_t b = in.first + wave; b < in.last; b += in.waves)
+                if (!fml_stopped(&s->watch))
+                    sweep_block(s, b, h, blocks[b] - in.start, &h->parts[b - in.first]);
         }
     }
-    return fml_sum_pairwise(h->parts, in.last - in.first);
+    fml_sum_columns(h->parts, in.last - in.first, change);
 }
 
-/* Many sums side by side, so that none waits for an addition; a fixed number, for equal bits. */
-static double inner_product(const float *a, const float *b, ptrdiff_t n)
+/* The sums of a group for each column. */
+FML_INLINE number sum_group(group v)
 {
-    double sums[LANES] = {0};
-    ptrdiff_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int lane = 0; lane < LANES; lane++)
-            sums[lane] += (double)a[i + lane] * (double)b[i + lane];
-    for (; i < n; i++)
-        sums[i % LANES] += (double)a[i] * (double)b[i];
-    return fml_sum_pairwise(sums, LANES);
+#if FML_COLUMNS == 1
+    return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
+#else
+    return v;
+#endif
 }
 
-/* Whether the step in this row is of a sweep since the last combination. */
-static bool is_new(const history *h, ptrdiff_t row)
+FML_INLINE group read_group(const narrow *at)
 {
-    return (h->sweeps - 1 - row) % WINDOW < h->sweeps - h->combined;
+    return __builtin_convertvector(*(const narrow_group *)at, group);
 }
 
-/* Inner products of the new steps with all, over some of the columns. */
-static void gram_part(const history *h, ptrdiff_t start, ptrdiff_t columns,
-                      double part[WINDOW][WINDOW])
+/* Inner products of TILE steps from i on with TILE from j on, over some of the nodes. */
+static void gram_tile(const history *h, ptrdiff_t i, ptrdiff_t j, ptrdiff_t start, ptrdiff_t nodes,
+                      number part[WINDOW][WINDOW])
 {
-    for (ptrdiff_t i = 0; i < kept_sweeps(h); i++)
-        for (ptrdiff_t j = 0; j <= i; j++)
-            if (is_new(h, i) || is_new(h, j))
-                part[i][j] = inner_product(h->steps + i * h->n + start, h->steps + j * h->n + start,
-                                           columns);
+    const narrow *a = h->steps + i * h->n + start, *b = h->steps + j * h->n + start;
+    group sums[TILE][TILE] = {0};
+    ptrdiff_t k = 0;
+    for (; k + GROUP_NODES <= nodes; k += GROUP_NODES)
+        for (int p = 0; p < TILE; p++)
+            for (int q = 0; q < TILE; q++)
+                sums[p][q] += read_group(a + p * h->n + k) * read_group(b + q * h->n + k);
+    for (int p = 0; p < TILE; p++)
+        for (int q = 0; q < TILE; q++) {
+            number sum = sum_group(sums[p][q]);
+            for (ptrdiff_t l = k; l < nodes; l++)
+                sum += FML_CONVERT(a[p * h->n + l], number) * FML_CONVERT(b[q * h->n + l], number);
+            part[i + p][j + q] = sum;
+        }
 }
 
 static ptrdiff_t count_parts(ptrdiff_t n)
 {
-    return n / COLUMNS + (n % COLUMNS != 0);
+    return n / PART_NODES + (n % PART_NODES != 0);
 }
 
-static ptrdiff_t part_columns(ptrdiff_t n, ptrdiff_t part)
+static ptrdiff_t part_nodes(ptrdiff_t n, ptrdiff_t part)
 {
-    return n - part * COLUMNS < COLUMNS ? n - part * COLUMNS : COLUMNS;
+    return n - part * PART_NODES < PART_NODES ? n - part * PART_NODES : PART_NODES;
 }
 
-static void update_gram(history *h, int threads)
+/* Inner products of TILE steps from row i on with all. */
+static void update_gram(history *h, ptrdiff_t i, int threads)
 {
-    ptrdiff_t parts = count_parts(h->n);
-    double (*part)[WINDOW][WINDOW] = (double (*)[WINDOW][WINDOW])h->parts;
+    ptrdiff_t parts = count_parts(h->n), count = kept_sweeps(h);
+    number(*part)[WINDOW][WINDOW] = (number(*)[WINDOW][WINDOW])h->parts;
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, parts / 8))
     for (ptrdiff_t p = 0; p < parts; p++)
-        gram_part(h, p * COLUMNS, part_columns(h->n, p), part[p]);
-    for (ptrdiff_t i = 0; i < kept_sweeps(h); i++)
-        for (ptrdiff_t j = 0; j <= i; j++) {
-            if (!is_new(h, i) && !is_new(h, j))
-                continue;
-            double sum = 0;
+        for (ptrdiff_t j = 0; j < count; j += TILE)
+            gram_tile(h, i, j, p * PART_NODES, part_nodes(h->n, p), part[p]);
+    for (ptrdiff_t row = i; row < i + TILE; row++)
+        for (ptrdiff_t j = 0; j < count; j++) {
+            number sum = {0};
             for (ptrdiff_t p = 0; p < parts; p++)
-                sum += part[p][i][j];
-            h->gram[i][j] = h->gram[j][i] = sum;
+                sum += part[p][row][j];
+            h->gram[row][j] = h->gram[j][row] = sum;
         }
 }
 
@@ -279,21 +300,23 @@ static void solve_factorised(ptrdiff_t count, double a[WINDOW][WINDOW], double *
     }
 }
 
-/* Coefficients of the kept rows that sum to 1 and make the combined step smallest; false when there
- * are none. */
-static bool find_coefficients(const history *h, double *coefficients)
+/* Coefficients of the kept rows that sum to 1 and make the combined step of a column smallest;
+ * false when there are none. */
+static bool find_coefficients(const history *h, int column, double *coefficients)
 {
     double a[WINDOW][WINDOW], scale[WINDOW], total = 0, largest = 0;
     ptrdiff_t count = kept_sweeps(h);
     for (ptrdiff_t i = 0; i < count; i++) {
-        if (!(h->gram[i][i] > 0))
+        double square = fml_column(&h->gram[i][i], column);
+        if (!(square > 0))
             return false;
-        scale[i] = 1 / sqrt(h->gram[i][i]);
+        scale[i] = 1 / sqrt(square);
         largest = scale[i] > largest ? scale[i] : largest;
     }
     for (ptrdiff_t i = 0; i < count; i++) {
         for (ptrdiff_t j = 0; j < count; j++)
-            a[i][j] = h->gram[i][j] * scale[i] * scale[j] + (i == j ? REGULARISATION : 0);
+            a[i][j] = fml_column(&h->gram[i][j], column) * scale[i] * scale[j] +
+                      (i == j ? REGULARISATION : 0);
         coefficients[i] = scale[i] / largest;
     }
     if (!factorise(count, a))
@@ -311,63 +334,64 @@ static bool find_coefficients(const history *h, double *coefficients)
 
 /* The way back from the last image to a combination of the last ones: rows and their weights. */
 typedef struct way {
-    const float *rows[WINDOW + JUMPS];
-    double weights[WINDOW + JUMPS];
+    const narrow *rows[WINDOW + JUMPS];
+    number weights[WINDOW + JUMPS];
     ptrdiff_t count;
 } way;
 
-static void add_to_way(way *w, const float *row, double weight)
+FML_INLINE void add_to_way(way *w, const narrow *row, number weight)
 {
     w->rows[w->count] = row;
     w->weights[w->count++] = weight;
 }
 
 /* Image k - 1 lies one step, and a jump if a combination was made there, before image k. */
-static way way_back(const history *h, const double *coefficients)
+static void find_way_back(const history *h, const number *coefficients, way *w)
 {
-    way w = {.count = 0};
-    double weight = 0;
+    number weight = {0};
+    w->count = 0;
     for (int64_t k = h->sweeps - kept_sweeps(h) + 1; k < h->sweeps; k++) {
         weight += coefficients[(k - 1) % WINDOW];
-        add_to_way(&w, step_row(h, k), -weight);
+        add_to_way(w, step_row(h, k), -weight);
         if (k % PERIOD == 0 && k >= h->first_jump)
-            add_to_way(&w, jump_row(h, k), -weight);
+            add_to_way(w, jump_row(h, k), -weight);
     }
-    return w;
 }
 
 static void jump_part(const system *s, const way *w, ptrdiff_t origin, ptrdiff_t start,
-                      ptrdiff_t columns, float *jump)
+                      ptrdiff_t nodes, narrow *jump)
 {
-    double sums[COLUMNS] = {0};
-    for (ptrdiff_t k = 0; k < w->count; k++)
-        for (ptrdiff_t i = 0; i < columns; i++)
-            sums[i] += w->weights[k] * (double)w->rows[k][start + i];
-    for (ptrdiff_t i = 0; i < columns; i++) {
-        ptrdiff_t node = origin + start + i;
-        jump[start + i] = (float)sums[i];
-        s->y[node] += sums[i];
-        s->c[node] = s->y[node] * s->inverse_strength[node];
+    for (ptrdiff_t i = start; i < start + nodes; i++) {
+        number sum = {0};
+        for (ptrdiff_t k = 0; k < w->count; k++)
+            sum += w->weights[k] * FML_CONVERT(w->rows[k][i], number);
+        jump[i] = FML_CONVERT(sum, narrow);
+        s->c[origin + i] += sum * s->inverse_strength[origin + i];
     }
 }
 
-/* Moves y to the best combination of the last images; stays where there is none. */
+/* Moves to the best combination of the last images; a column that has none stays. */
 static void combine(const system *s, history *h, ptrdiff_t start)
 {
-    double coefficients[WINDOW];
+    number coefficients[WINDOW] = {0};
     ptrdiff_t parts = count_parts(h->n);
-    update_gram(h, s->threads);
-    way w = {.count = 0};
-    if (find_coefficients(h, coefficients))
-        w = way_back(h, coefficients);
+    way w;
+    for (; h->combined < h->sweeps; h->combined += TILE)
+        update_gram(h, h->combined % WINDOW, s->threads);
+    for (int column = 0; column < FML_COLUMNS; column++) {
+        double found[WINDOW];
+        if (find_coefficients(h, column, found))
+            for (ptrdiff_t k = 0; k < kept_sweeps(h); k++)
+                fml_set_column(&coefficients[k], column, found[k]);
+    }
+    find_way_back(h, coefficients, &w);
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(s->threads, parts / 8))
     for (ptrdiff_t p = 0; p < parts; p++)
-        jump_part(s, &w, start, p * COLUMNS, part_columns(h->n, p), jump_row(h, h->sweeps));
+        jump_part(s, &w, start, p * PART_NODES, part_nodes(h->n, p), jump_row(h, h->sweeps));
     h->first_jump = h->sweeps < h->first_jump ? h->sweeps : h->first_jump;
-    h->combined = h->sweeps;
 }
 
-static void start_segment(const system *s, segment in, history *h, fml_watch *watch)
+static void start_segment(system *s, segment in, history *h)
 {
     const int64_t *blocks = s->plan->blocks;
     h->n = in.end - in.start;
@@ -375,30 +399,61 @@ static void start_segment(const system *s, segment in, history *h, fml_watch *wa
     h->first_jump = INT64_MAX;
 #pragma omp parallel for schedule(dynamic) \
     num_threads(fml_clamp_threads(s->threads, in.last - in.first))
-    for (ptrdiff_t b = in.first; b < in.last; b++)
-        if (!fml_stopped(watch))
-            start_block(s, blocks[b], blocks[b + 1], h->base + (blocks[b] - in.start));
+    for (ptrdiff_t b = in.first; b < in.last; b++) {
+        ptrdiff_t at = blocks[b] - in.start;
+        if (in.last - in.first == 1 || !fml_stopped(&s->watch))
+            start_block(s, blocks[b], blocks[b + 1], h->base + at, h->strength + at);
+    }
+}
+
+/* Ranks from shares. */
+static void end_segment(const system *s, segment in, const history *h)
+{
+    ptrdiff_t parts = count_parts(h->n);
+#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(s->threads, parts / 8))
+    for (ptrdiff_t p = 0; p < parts; p++)
+        for (ptrdiff_t i = p * PART_NODES; i < p * PART_NODES + part_nodes(h->n, p); i++)
+            s->y[in.start + i] = s->c[in.start + i] * h->strength[i];
+}
+
+/* What the changes of a sweep tell: whether all are small enough, and whether none has grown in a
+ * way that shows that a combination has failed. */
+static bool is_converged(const number *change, double tolerance)
+{
+    bool converged = true;
+    for (int column = 0; column < FML_COLUMNS; column++)
+        converged = converged && fml_column(change, column) <= tolerance;
+    return converged;
+}
+
+static bool has_failed(const number *change, const number *before, double tolerance)
+{
+    bool failed = false;
+    for (int column = 0; column < FML_COLUMNS; column++) {
+        double now = fml_column(change, column);
+        failed = failed || (now > tolerance && now > FAILURE * fml_column(before, column));
+    }
+    return failed;
 }
 
 /* Sweeps a cyclic segment until a sweep changes it by at most tolerance. */
-static void sweep_until(const system *s, segment in, double tolerance, int64_t max_sweeps,
-                        history *h, fml_watch *watch)
+static void sweep_until(system *s, segment in, double tolerance, int64_t max_sweeps, history *h)
 {
-    const int64_t *indptr = s->plan->indptr;
-    int64_t work = indptr[in.end] - indptr[in.start] + in.end - in.start;
-    double before = INFINITY;
+    int64_t work = segment_work(s, in);
+    number change, before = (number){0} + INFINITY;
     bool trusted = true;
-    start_segment(s, in, h, watch);
-    while (h->sweeps < max_sweeps && !fml_stopped(watch)) {
-        double change = sweep(s, in, h, watch);
+    start_segment(s, in, h);
+    while (h->sweeps < max_sweeps && !stopped_after(s, work)) {
+        sweep(s, in, h, &change);
         h->sweeps++;
-        if (change <= tolerance || fml_stopped(watch))
+        if (fml_watch_status(&s->watch) != FML_OK || is_converged(&change, tolerance))
             break;
-        trusted = trusted && change <= FAILURE * before;
+        trusted = trusted && !has_failed(&change, &before, tolerance);
         before = change;
         if (trusted && h->sweeps % PERIOD == 0 && h->sweeps * work >= COMBINATION_WORK)
             combine(s, h, in.start);
     }
+    end_segment(s, in, h);
 }
 
 static segment segment_at(const fml_rank_plan *plan, ptrdiff_t i)
@@ -428,6 +483,7 @@ static void history_free(history *h)
     fml_free(h->steps);
     fml_free(h->jumps);
     fml_free(h->base);
+    fml_free(h->strength);
     fml_free(h->parts);
 }
 
@@ -437,19 +493,42 @@ static bool history_make(history *h, ptrdiff_t nodes, ptrdiff_t blocks)
     h->steps = fml_alloc(nodes, WINDOW * sizeof *h->steps);
     h->jumps = fml_alloc(nodes, JUMPS * sizeof *h->jumps);
     h->base = fml_alloc(nodes, sizeof *h->base);
+    h->strength = fml_alloc(nodes, sizeof *h->strength);
     h->parts = fml_alloc(parts > blocks ? parts : blocks, sizeof *h->parts);
-    return h->steps && h->jumps && h->base && h->parts;
+    return h->steps && h->jumps && h->base && h->strength && h->parts;
 }
 
 /* Blocks of an independent segment at the same time, those of an acyclic one in a row. */
-static void substitute_blocks(const system *s, segment in, bool independent, fml_watch *watch)
+static void substitute_blocks(system *s, segment in, bool independent)
 {
     const int64_t *blocks = s->plan->blocks;
     int threads = independent ? fml_clamp_threads(s->threads, in.last - in.first) : 1;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (ptrdiff_t b = in.first; b < in.last; b++)
-        if (!fml_stopped(watch))
+        if (in.last - in.first == 1 || !fml_stopped(&s->watch))
             substitute(s, blocks[b], blocks[b + 1]);
+}
+
+static int64_t solve_segments(system *s, history *h, ptrdiff_t cyclic, double tolerance,
+                              int64_t max_sweeps)
+{
+    const fml_rank_plan *plan = s->plan;
+    int64_t visits = 0;
+    for (ptrdiff_t i = 0; i < plan->num_segments; i++) {
+        segment in = segment_at(plan, i);
+        int64_t sweeps = 1;
+        if (stopped_after(s, segment_work(s, in)))
+            break;
+        if (plan->kinds[i] != FML_CYCLIC)
+            substitute_blocks(s, in, plan->kinds[i] == FML_INDEPENDENT);
+        else {
+            double share = (double)(in.end - in.start) / (double)cyclic;
+            sweep_until(s, in, tolerance * share, max_sweeps, h);
+            sweeps = h->sweeps;
+        }
+        visits += sweeps * (plan->indptr[in.end] - plan->indptr[in.start]);
+    }
+    return visits;
 }
 
 fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_strength,
@@ -457,31 +536,25 @@ fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_stre
                            double tolerance, int64_t max_sweeps, double *y, double *c,
                            int64_t *visits, int threads)
 {
-    system s = {plan, inverse_strength, base, base_stride, damping, y, c, threads};
+    system s = {.plan = plan,
+                .inverse_strength = inverse_strength,
+                .base = (const number *)base,
+                .base_stride = base_stride,
+                .damping = damping,
+                .y = (number *)y,
+                .c = (number *)c,
+                .threads = threads};
     history h;
     ptrdiff_t largest, most_blocks, cyclic;
     measure(plan, &largest, &most_blocks, &cyclic);
-    if (!history_make(&h, largest, most_blocks)) {
-        history_free(&h);
-        return FML_NO_MEMORY;
-    }
-    memset(c, 0, (size_t)plan->n * 2 * sizeof *c); /* links without weight may read ahead */
-    fml_watch watch;
-    fml_watch_start(&watch);
-    *visits = 0;
-    for (ptrdiff_t i = 0; i < plan->num_segments && !fml_stopped(&watch); i++) {
-        segment in = segment_at(plan, i);
-        ptrdiff_t nodes = in.end - in.start;
-        int64_t sweeps = 1;
-        if (plan->kinds[i] != FML_CYCLIC)
-            substitute_blocks(&s, in, plan->kinds[i] == FML_INDEPENDENT, &watch);
-        else {
-            double share = (double)nodes / (double)cyclic;
-            sweep_until(&s, in, tolerance * share, max_sweeps, &h, &watch);
-            sweeps = h.sweeps;
-        }
-        *visits += sweeps * (plan->indptr[in.end] - plan->indptr[in.start]);
+    fml_status status = FML_NO_MEMORY;
+    if (history_make(&h, largest, most_blocks)) {
+        /* Links without weight may read ahead. */
+        memset(s.c, 0, (size_t)plan->n * 2 * sizeof *s.c);
+        fml_watch_start(&s.watch);
+        *visits = solve_segments(&s, &h, cyclic, tolerance, max_sweeps);
+        status = fml_watch_status(&s.watch);
     }
     history_free(&h);
-    return fml_watch_status(&watch);
+    return status;
 }

@@ -55,6 +55,8 @@ ACYCLIC, CYCLIC, INDEPENDENT = 0, 1, 2
 PLAN_PADDING = 4
 #: Most blocks in a wave.
 WAVE_BLOCKS = 4
+#: Columns that kernels for several of them take side by side.
+COLUMNS = 8
 
 
 class RankPlan(NamedTuple):
@@ -216,6 +218,47 @@ class Kernels(Protocol):
         1-norm of a sweep's change is at most ``tolerance`` times the segment's share of the nodes
         of cyclic segments, or ``max_sweeps`` are spent. ``base`` has length n, or 1 for a uniform
         one; c (2 n, out) is scratch.
+        """
+        ...
+
+    def rank_pull_columns(
+        self,
+        indptr: I64,
+        indices: U32,
+        weights: F64 | None,
+        inverse_strength: F64,
+        teleport: F64,
+        jump: F64,
+        damping: float,
+        mass: F64,
+        x: F64,
+        contribution: F64,
+        y: F64,
+        next_contribution: F64,
+        threads: int,
+    ) -> tuple[F64, F64]:
+        """`rank_pull` for each of `COLUMNS` columns, in one walk over the links.
+
+        All vectors but ``inverse_strength`` have `COLUMNS` columns; ``mass`` (COLUMNS,), as what is
+        returned.
+        """
+        ...
+
+    def rank_solve_columns(
+        self,
+        plan: RankPlan,
+        inverse_strength: F64,
+        base: F64,
+        damping: float,
+        tolerance: float,
+        max_sweeps: int,
+        y: F64,
+        c: F64,
+        threads: int,
+    ) -> int:
+        """`rank_solve` for each of `COLUMNS` columns, in one walk over the links.
+
+        ``base``, y and c have `COLUMNS` columns. A segment is swept until all of them are done.
         """
         ...
 

@@ -36,9 +36,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_rank_pull_f64_fn)(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
         const double *inverse_strength, const double *teleport, Py_ssize_t teleport_stride,
-        const double *jump, Py_ssize_t jump_stride, double damping, double mass, const double *x,
-        const double *contribution, double *y, double *next_contribution, double *change,
-        double *dangling_mass, int threads) noexcept
+        const double *jump, Py_ssize_t jump_stride, double damping, const double *mass,
+        const double *x, const double *contribution, double *y, double *next_contribution,
+        double *change, double *dangling_mass, int threads) noexcept
     ctypedef fml_status (*fml_rank_solve_f64_fn)(
         const fml_rank_plan *plan, const double *inverse_strength, const double *base,
         Py_ssize_t base_stride, double damping, double tolerance, int64_t max_sweeps, double *y,
@@ -51,9 +51,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_rank_pull_f32_fn)(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
         const float *inverse_strength, const float *teleport, Py_ssize_t teleport_stride,
-        const float *jump, Py_ssize_t jump_stride, double damping, double mass, const float *x,
-        const float *contribution, float *y, float *next_contribution, double *change,
-        double *dangling_mass, int threads) noexcept
+        const float *jump, Py_ssize_t jump_stride, double damping, const double *mass,
+        const float *x, const float *contribution, float *y, float *next_contribution,
+        double *change, double *dangling_mass, int threads) noexcept
     ctypedef fml_status (*fml_difference_gram_f32_fn)(
         Py_ssize_t count, Py_ssize_t n, const float *x, double *gram, int threads) noexcept
     ctypedef fml_status (*fml_combine_f32_fn)(
@@ -65,6 +65,8 @@ cdef extern from "fastmml.h" nogil:
         fml_rank_pull_f64_fn rank_pull_f64
         fml_rank_pull_f32_fn rank_pull_f32
         fml_rank_solve_f64_fn rank_solve_f64
+        fml_rank_pull_f64_fn rank_pull_f64x8
+        fml_rank_solve_f64_fn rank_solve_f64x8
         fml_difference_gram_f64_fn difference_gram_f64
         fml_difference_gram_f32_fn difference_gram_f32
         fml_combine_f64_fn combine_f64

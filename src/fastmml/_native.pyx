@@ -177,13 +177,13 @@ cdef class NativeKernels:
             if real is double:
                 status = self.table.rank_pull_f64(
                     n, &indptr[0], &indices[0], weight, &inverse_strength[0], &teleport[0],
-                    teleport_stride, &jump[0], jump_stride, damping, mass, &x[0],
+                    teleport_stride, &jump[0], jump_stride, damping, &mass, &x[0],
                     &contribution[0], &y[0], &next_contribution[0], &change, &dangling_mass,
                     threads)
             else:
                 status = self.table.rank_pull_f32(
                     n, &indptr[0], &indices[0], weight, &inverse_strength[0], &teleport[0],
-                    teleport_stride, &jump[0], jump_stride, damping, mass, &x[0],
+                    teleport_stride, &jump[0], jump_stride, damping, &mass, &x[0],
                     &contribution[0], &y[0], &next_contribution[0], &change, &dangling_mass,
                     threads)
         check(status)
@@ -200,6 +200,40 @@ cdef class NativeKernels:
             status = self.table.rank_solve_f64(
                 &unpacked, &inverse_strength[0], &base[0], base_stride, damping, tolerance,
                 max_sweeps, &y[0], &c[0], &visits, threads)
+        check(status)
+        return visits
+
+    def rank_pull_columns(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
+                          const double[::1] weights, const double[::1] inverse_strength,
+                          const double[:, ::1] teleport, const double[:, ::1] jump,
+                          double damping, const double[::1] mass, const double[:, ::1] x,
+                          const double[:, ::1] contribution, double[:, ::1] y,
+                          double[:, ::1] next_contribution, int threads):
+        cdef const double *weight = pointer_or_null(weights)
+        cdef Py_ssize_t teleport_stride = teleport.shape[0] > 1, jump_stride = jump.shape[0] > 1
+        cdef fml_status status
+        change, dangling_mass = np.empty(x.shape[1]), np.empty(x.shape[1])
+        cdef double[::1] changes = change, masses = dangling_mass
+        with nogil:
+            status = self.table.rank_pull_f64x8(
+                y.shape[0], &indptr[0], &indices[0], weight, &inverse_strength[0],
+                &teleport[0, 0], teleport_stride, &jump[0, 0], jump_stride, damping, &mass[0],
+                &x[0, 0], &contribution[0, 0], &y[0, 0], &next_contribution[0, 0], &changes[0],
+                &masses[0], threads)
+        check(status)
+        return change, dangling_mass
+
+    def rank_solve_columns(self, plan, const double[::1] inverse_strength,
+                           const double[:, ::1] base, double damping, double tolerance,
+                           int64_t max_sweeps, double[:, ::1] y, double[:, ::1] c, int threads):
+        cdef fml_rank_plan unpacked = unpack_plan(plan)
+        cdef Py_ssize_t base_stride = base.shape[0] > 1
+        cdef int64_t visits = 0
+        cdef fml_status status
+        with nogil:
+            status = self.table.rank_solve_f64x8(
+                &unpacked, &inverse_strength[0], &base[0, 0], base_stride, damping, tolerance,
+                max_sweeps, &y[0, 0], &c[0, 0], &visits, threads)
         check(status)
         return visits
 

@@ -25,6 +25,14 @@ fml_rank_plan rank_plan(rank_plan_scratch *scratch);
 /* Another number for each node. */
 extern uint32_t node_table[NODES];
 
+/* The scenario of every kernel: runs it and adds what it computed to a hash. */
+#define DECLARE(name, type) fml_status run_##name##_##type(int threads, uint64_t *digest);
+FML_KERNELS(DECLARE, f64)
+FML_KERNELS(DECLARE, f32)
+FML_KERNELS_F64(DECLARE)
+FML_KERNELS_F64X8(DECLARE)
+#undef DECLARE
+
 void fold(uint64_t *digest, const void *data, size_t size);
 #define FOLD_ARRAY(digest, array) fold(digest, array, sizeof(array))
 

@@ -1,5 +1,5 @@
 /* The scenarios of the numeric kernels; CMake compiles this file once per element type, as it does
- * the kernels, with FML_REAL and FML_TYPE. */
+ * the kernels, with FML_REAL, FML_TYPE and FML_COLUMNS. */
 #include "inputs.h"
 
 #define JOIN_(a, b) a##_##b
@@ -8,37 +8,44 @@
 
 typedef FML_REAL real;
 
-fml_status TYPED(run_rank_pull)(int threads, uint64_t *digest);
-fml_status TYPED(run_difference_gram)(int threads, uint64_t *digest);
-fml_status TYPED(run_combine)(int threads, uint64_t *digest);
-
-static const real *typed_vectors(void)
+/* `count` vectors, whose nodes have the same value in all columns. */
+static const real *typed_vectors(ptrdiff_t count)
 {
-    static real copies[(VECTORS + 1) * NODES];
-    for (ptrdiff_t i = 0; i < (VECTORS + 1) * NODES; i++)
-        copies[i] = (real)vectors[i];
+    static real copies[(VECTORS + 1) * NODES * FML_COLUMNS];
+    for (ptrdiff_t i = 0; i < count * NODES * FML_COLUMNS; i++)
+        copies[i] = (real)vectors[i / FML_COLUMNS];
     return copies;
 }
 
 fml_status TYPED(run_rank_pull)(int threads, uint64_t *digest)
 {
-    static real y[NODES], next_contribution[NODES];
-    static double results[2];
-    const real *x = typed_vectors(), one = (real)1 / NODES;
+    static real y[NODES * FML_COLUMNS], next_contribution[NODES * FML_COLUMNS],
+        uniform[FML_COLUMNS];
+    static real inverse_strength[NODES];
+    static double mass[FML_COLUMNS], change[FML_COLUMNS], dangling[FML_COLUMNS];
+    const real *x = typed_vectors(2);
+    for (ptrdiff_t i = 0; i < NODES; i++)
+        inverse_strength[i] = (real)vectors[i];
+    for (int column = 0; column < FML_COLUMNS; column++) {
+        uniform[column] = (real)1 / NODES;
+        mass[column] = 0.1;
+    }
     fml_status status = fml_variants()[0]->TYPED(rank_pull)(
-        NODES, indptr, sources, link_weights, x, &one, 0, &one, 0, 0.85, 0.1, x + NODES, x, y,
-        next_contribution, &results[0], &results[1], threads);
+        NODES, indptr, sources, link_weights, inverse_strength, uniform, 0, uniform, 0, 0.85, mass,
+        x + NODES * FML_COLUMNS, x, y, next_contribution, change, dangling, threads);
     FOLD_ARRAY(digest, y);
     FOLD_ARRAY(digest, next_contribution);
-    FOLD_ARRAY(digest, results);
+    FOLD_ARRAY(digest, change);
+    FOLD_ARRAY(digest, dangling);
     return status;
 }
 
+#if FML_COLUMNS == 1
 fml_status TYPED(run_difference_gram)(int threads, uint64_t *digest)
 {
     static double gram[VECTORS * VECTORS];
-    fml_status status =
-        fml_variants()[0]->TYPED(difference_gram)(VECTORS, NODES, typed_vectors(), gram, threads);
+    fml_status status = fml_variants()[0]->TYPED(difference_gram)(
+        VECTORS, NODES, typed_vectors(VECTORS + 1), gram, threads);
     FOLD_ARRAY(digest, gram);
     return status;
 }
@@ -48,33 +55,33 @@ fml_status TYPED(run_combine)(int threads, uint64_t *digest)
     static const double coefficients[VECTORS] = {1.5, -0.25, -0.5, 0.25};
     static real y[NODES];
     static double total;
-    fml_status status = fml_variants()[0]->TYPED(combine)(VECTORS, NODES, coefficients,
-                                                          typed_vectors(), y, &total, threads);
+    fml_status status = fml_variants()[0]->TYPED(combine)(
+        VECTORS, NODES, coefficients, typed_vectors(VECTORS), y, &total, threads);
     FOLD_ARRAY(digest, y);
     fold(digest, &total, sizeof total);
     return status;
 }
+#endif
 
-#define IS_f64 1
-#define IS_f32 0
-#define IS(type) JOIN(IS, type)
+#define IN_DOUBLE_f64 1
+#define IN_DOUBLE_f32 0
+#define IN_DOUBLE_f64x8 1
 
-#if IS(FML_TYPE)
-fml_status run_rank_solve_f64(int threads, uint64_t *digest);
-
-fml_status run_rank_solve_f64(int threads, uint64_t *digest)
+#if TYPED(IN_DOUBLE)
+fml_status TYPED(run_rank_solve)(int threads, uint64_t *digest)
 {
     static rank_plan_scratch scratch;
-    static double y[NODES], c[2 * NODES];
-    static const double base = 1;
+    static double y[NODES * FML_COLUMNS], c[2 * NODES * FML_COLUMNS], base[FML_COLUMNS];
     int64_t visits = 0;
     fml_rank_plan plan = rank_plan(&scratch);
     fml_status status = fml_permute_rows(indptr, sources, link_weights, node_table, &plan, 1);
-    for (int i = 0; i < NODES; i++)
+    for (int i = 0; i < NODES * FML_COLUMNS; i++)
         y[i] = 1;
+    for (int column = 0; column < FML_COLUMNS; column++)
+        base[column] = 1 + column;
     if (status == FML_OK) /* shares small enough to converge, and swept often enough to combine */
-        status = fml_variants()[0]->rank_solve_f64(&plan, vectors, &base, 0, 1e-4, 0, 14, y, c,
-                                                   &visits, threads);
+        status = fml_variants()[0]->TYPED(rank_solve)(&plan, vectors, base, 0, 1e-4, 0, 14, y, c,
+                                                      &visits, threads);
     FOLD_ARRAY(digest, y);
     fold(digest, &visits, sizeof visits);
     return status;

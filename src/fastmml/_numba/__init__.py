@@ -25,7 +25,9 @@ class NumbaKernels:
     set_num_threads = staticmethod(_blocks.set_num_threads)
 
     rank_pull = staticmethod(rank.rank_pull)
+    rank_pull_columns = staticmethod(rank.rank_pull_columns)
     rank_solve = staticmethod(solve.rank_solve)
+    rank_solve_columns = staticmethod(solve.rank_solve_columns)
     difference_gram = staticmethod(rank.difference_gram)
     combine = staticmethod(rank.combine)
 

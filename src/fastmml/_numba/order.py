@@ -33,7 +33,7 @@ _TILES_AT_ONCE = 64
 _DEGREES = 1 << 15
 
 # Slots of the search's counters.
-_ROOT, _VISITS, _DEPTH, _WAITING, _FRONT, _BACK, _SEGMENTS, _ENDED = range(8)
+_ROOT, _VISITS, _DEPTH, _WAITING, _FRONT, _SEGMENTS, _ENDED = range(7)
 
 
 @jit
@@ -47,29 +47,8 @@ def _open_segment(kind: int, counters: I64, segments: I64, kinds: U8) -> None:
 
 
 @jit
-def _place_single(
-    node: int,
-    is_sink: U8,
-    visit: U32,
-    counters: I64,
-    order: U32,
-    segments: I64,
-    kinds: U8,
-) -> None:
-    visit[node] = _PLACED
-    if is_sink[node]:
-        counters[_BACK] -= 1
-        order[counters[_BACK]] = node
-        return
-    _open_segment(ACYCLIC, counters, segments, kinds)
-    order[counters[_FRONT]] = node
-    counters[_FRONT] += 1
-
-
-@jit
 def _place_component(
     root: int,
-    is_sink: U8,
     visit: U32,
     waiting: U32,
     counters: I64,
@@ -80,10 +59,8 @@ def _place_component(
     first = counters[_WAITING]
     while first > 0 and visit[waiting[first - 1]] > visit[root]:
         first -= 1
-    if first == counters[_WAITING]:
-        _place_single(root, is_sink, visit, counters, order, segments, kinds)
-        return
-    _open_segment(CYCLIC, counters, segments, kinds)
+    kind = ACYCLIC if first == counters[_WAITING] else CYCLIC
+    _open_segment(kind, counters, segments, kinds)
     waiting[counters[_WAITING]] = root
     for i in range(first, counters[_WAITING] + 1):
         visit[waiting[i]] = _PLACED
@@ -97,7 +74,6 @@ def _search(
     ends: int,
     indptr: I64,
     indices: U32,
-    is_sink: U8,
     visit: U32,
     path: U32,
     low: U32,
@@ -142,7 +118,7 @@ def _search(
         counters[_DEPTH] = depth - 1
         counters[_ENDED] += 1
         if low[depth - 1] == visit[node]:
-            _place_component(node, is_sink, visit, waiting, counters, order, segments, kinds)
+            _place_component(node, visit, waiting, counters, order, segments, kinds)
             continue
         waiting[counters[_WAITING]] = node
         counters[_WAITING] += 1
@@ -155,21 +131,22 @@ def component_order(
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """See `fastmml._kernels.Kernels.component_order`."""
     n = len(order)
-    visit, path, low, waiting = (np.zeros(n + 1, np.uint32) for _ in range(4))
+    # Nobody depends on sinks: the search, for which they count as placed, leaves them out.
+    visit = np.where(is_sink, np.uint32(_PLACED), np.uint32(0))
+    path, low, waiting = (np.zeros(n + 1, np.uint32) for _ in range(3))
     link = np.empty(n + 1, np.int64)
     segments, kinds = np.empty(n + 3, np.int64), np.empty(n + 2, np.uint8)
-    counters = np.zeros(8, np.int64)
-    counters[_BACK] = n
-    rows, sources, sinks = readonly(indptr), readonly(indices), readonly(is_sink)
+    counters = np.zeros(7, np.int64)
+    rows, sources = readonly(indptr), readonly(indices)
     while _search(
-        _NODES_AT_ONCE, rows, sources, sinks, visit[:n], path, low, link, waiting, counters,
-        order, segments, kinds,
+        _NODES_AT_ONCE, rows, sources, visit, path, low, link, waiting, counters, order, segments,
+        kinds,
     ):  # fmt: skip
         pass
-    back, count = int(counters[_BACK]), int(counters[_SEGMENTS])
-    if back < n:
-        order[back:] = order[back:][::-1].copy()
-        segments[count], kinds[count] = back, INDEPENDENT
+    front, count = int(counters[_FRONT]), int(counters[_SEGMENTS])
+    if front < n:
+        order[front:] = np.flatnonzero(is_sink)
+        segments[count], kinds[count] = front, INDEPENDENT
         count += 1
     segments[count] = n
     return segments[: count + 1].copy(), kinds[:count].copy()

@@ -165,6 +165,33 @@ def rank_pull(
     return sum_pairwise(moved), sum_pairwise(dangling)
 
 
+def rank_pull_columns(
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    inverse_strength: F64,
+    teleport: F64,
+    jump: F64,
+    damping: float,
+    mass: F64,
+    x: F64,
+    contribution: F64,
+    y: F64,
+    next_contribution: F64,
+    threads: int,
+) -> tuple[F64, F64]:
+    """See `fastmml._kernels.Kernels.rank_pull_columns`: one by one, which is not slower here."""
+    change, dangling = np.empty(y.shape[1]), np.empty(y.shape[1])
+    image, shares = np.empty(len(y)), np.empty(len(y))
+    for i in range(y.shape[1]):
+        change[i], dangling[i] = rank_pull(
+            indptr, indices, weights, inverse_strength, teleport[:, i].copy(), jump[:, i].copy(),
+            damping, mass[i], x[:, i].copy(), contribution[:, i].copy(), image, shares, threads,
+        )  # fmt: skip
+        y[:, i], next_contribution[:, i] = image, shares
+    return change, dangling
+
+
 @jit
 def _subtract(a: Real, b: Real, out: F64) -> None:
     for i in range(len(a)):

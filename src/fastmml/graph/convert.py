@@ -89,6 +89,9 @@ def scipy_from_rows(rows: Rows) -> scipy.sparse.csr_array:
 
 # ---- NetworkX --------------------------------------------------------------------------------
 
+#: Stands for an attribute that an edge does not have; None is a value, and a wrong one.
+_MISSING = object()
+
 
 def is_networkx(value: Any) -> bool:
     """Whether a value is a NetworkX graph, without importing NetworkX."""
@@ -102,12 +105,12 @@ def edges_from_networkx(graph: networkx.Graph, weight: str | None) -> Edges:
         raise TypeError(f"graph: expected a NetworkX graph, got {type(graph).__name__}")
     nodes = list(graph)
     number = {node: i for i, node in enumerate(nodes)}
-    triples = list(graph.edges(data=weight or "", default=None))
+    triples = list(graph.edges(data="" if weight is None else weight, default=_MISSING))
     src = np.fromiter((number[u] for u, _, _ in triples), np.int64, len(triples))
     dst = np.fromiter((number[v] for _, v, _ in triples), np.int64, len(triples))
     weights = None
-    if weight is not None and any(w is not None for _, _, w in triples):
-        weights = np.array([1.0 if w is None else w for _, _, w in triples])
+    if weight is not None and any(w is not _MISSING for _, _, w in triples):
+        weights = np.array([1.0 if w is _MISSING else w for _, _, w in triples])
     if not graph.is_directed():
         back = src != dst
         src, dst = np.concatenate([src, dst[back]]), np.concatenate([dst, src[back]])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
@@ -18,8 +19,10 @@ from fastmml.errors import ConvergenceError
 from fastmml.graph.graph import Graph, as_graph
 from fastmml.graph.ranking import HasTop
 
-#: ARPACK needs more nodes than it keeps vectors; below this many dense matrices are quicker, too.
+#: Below this many nodes a dense matrix is quicker than ARPACK, and certain where eigenvalues tie.
 _DENSE_NODES = 64
+#: ARPACK needs more nodes than it keeps vectors, 20; with fewer its restarts cannot run out.
+_ARPACK_NODES = 21
 #: 2**60 steps: eigenvalues apart by a rounding error are told apart.
 _SQUARINGS = 60
 
@@ -54,11 +57,14 @@ class HitsResult(HasTop):
         Scores, each of sum 1; ``scores`` is another name of the authorities.
     residual : float
         Norm of ``A.T @ A @ a - s * a``, divided by the eigenvalue s, for authorities a of norm 1.
+    singular_value : float
+        The largest singular value of A, the root of s; 0 without links.
     """
 
     hubs: F64
     authorities: F64
     residual: float
+    singular_value: float
     _graph: Graph = field(repr=False)
 
     @property
@@ -119,12 +125,15 @@ def eigenvector_centrality(
         return EigenvectorResult(np.empty(0), 0.0, 0.0, g)
     if not _has_cycle(g):
         raise ValueError("graph: expected a cycle; without one there is no eigenvector centrality")
-    value, vector = _dominant(g, _pull(g), tolerance, limit, symmetric=False)
-    residual = float(np.linalg.norm(_pull(g)(vector) - value * vector)) / value
+    start, dense = np.ones(g.num_nodes), g.num_nodes < _DENSE_NODES
+    value, vector = _dominant(start, pull(g), tolerance, limit, dense=dense, symmetric=False)
+    residual = float(np.linalg.norm(pull(g)(vector) - value * vector)) / value
     return EigenvectorResult(vector, value, residual, g)
 
 
-def hits(graph: Any, tol: float = 1e-8, max_iter: int | None = None) -> HitsResult:
+def hits(
+    graph: Any, tol: float = 1e-8, max_iter: int | None = None, x0: ArrayLike | None = None
+) -> HitsResult:
     """Rank the nodes of a graph as hubs and as authorities.
 
     Good hubs link to good authorities: authorities are the dominant eigenvector of ``A.T @ A``,
@@ -137,7 +146,10 @@ def hits(graph: Any, tol: float = 1e-8, max_iter: int | None = None) -> HitsResu
     tol : float
         Tolerance on ``residual``.
     max_iter : int, optional
-        Most restarts of ARPACK; by default ten times the number of nodes.
+        Most restarts of ARPACK; by default ten times the number of nodes, and no ARPACK below 64
+        nodes.
+    x0 : array_like, shape (n,), optional
+        Positive authorities to start with; by default equal ones.
 
     Returns
     -------
@@ -154,8 +166,7 @@ def hits(graph: Any, tol: float = 1e-8, max_iter: int | None = None) -> HitsResu
 
     Notes
     -----
-    Implicitly restarted Lanczos, begun with equal scores; O(links) a pass. Agrees with
-    `networkx.hits`.
+    Implicitly restarted Lanczos; O(links) a pass. Agrees with `networkx.hits`.
 
     References
     ----------
@@ -171,21 +182,34 @@ def hits(graph: Any, tol: float = 1e-8, max_iter: int | None = None) -> HitsResu
     """
     g = as_graph(graph)
     tolerance, limit = _check.positive("tol", tol), _restarts(max_iter, g)
+    start = np.ones(g.num_nodes) if x0 is None else _positive_start(x0, g)
     if g.num_nodes == 0:
-        return HitsResult(np.empty(0), np.empty(0), 0.0, g)
+        return HitsResult(np.empty(0), np.empty(0), 0.0, 0.0, g)
     if not g.out_strength().any():
         equal = np.full(g.num_nodes, 1 / g.num_nodes)
-        return HitsResult(equal, equal.copy(), 0.0, g)
+        return HitsResult(equal, equal.copy(), 0.0, 0.0, g)
     targets = np.repeat(np.arange(g.num_nodes, dtype=np.uint32), np.diff(g.indptr))
-    forward, backward = _pull(g), _pull(Graph(targets, g.indices, g.weights, g.num_nodes))
+    forward, backward = pull(g), pull(Graph(targets, g.indices, g.weights, g.num_nodes))
 
     def both(x: F64) -> F64:
         return forward(backward(x))
 
-    value, vector = _dominant(g, both, tolerance, limit, symmetric=True)
+    dense = g.num_nodes < (_DENSE_NODES if max_iter is None else _ARPACK_NODES)
+    value, vector = _dominant(start, both, tolerance, limit, dense=dense, symmetric=True)
     residual = float(np.linalg.norm(both(vector) - value * vector)) / value
     hubs = backward(vector)
-    return HitsResult(hubs / hubs.sum(), vector / vector.sum(), residual, g)
+    return HitsResult(
+        hubs / hubs.sum(), vector / vector.sum(), residual, float(np.linalg.norm(hubs)), g
+    )
+
+
+def _positive_start(x0: ArrayLike, g: Graph) -> F64:
+    start = _check.nonnegative("x0", x0)
+    if start.shape != (g.num_nodes,):
+        raise ValueError(f"x0: expected shape ({g.num_nodes},), got {start.shape}")
+    if not start.all():
+        raise ValueError("x0: expected positive numbers, got 0")
+    return start
 
 
 def _has_cycle(g: Graph) -> bool:
@@ -206,7 +230,7 @@ def _restarts(max_iter: int | None, g: Graph) -> int:
     return 10 * g.num_nodes if max_iter is None else _check.positive_int("max_iter", max_iter)
 
 
-def _pull(g: Graph) -> Callable[[F64], F64]:
+def pull(g: Graph) -> Callable[[F64], F64]:
     """Return the product of the transposed matrix of links with a vector."""
     ones, nothing, threads = np.ones(g.num_nodes), np.zeros(1), get_num_threads()
 
@@ -222,39 +246,45 @@ def _pull(g: Graph) -> Callable[[F64], F64]:
 
 
 def _dominant(
-    g: Graph, product: Callable[[F64], F64], tol: float, max_iter: int, *, symmetric: bool
+    start: F64,
+    product: Callable[[F64], F64],
+    tol: float,
+    max_iter: int,
+    *,
+    dense: bool,
+    symmetric: bool,
 ) -> tuple[float, F64]:
     """Return the largest eigenvalue of a non-negative operator and its non-negative eigenvector."""
-    if g.num_nodes < _DENSE_NODES:
-        value, vector = _dominant_dense(product, g.num_nodes)
+    if dense:
+        value, vector = _dominant_dense(start, product)
     else:
-        value, vector = _dominant_sparse(g, product, tol, max_iter, symmetric)
+        value, vector = _dominant_sparse(start, product, tol, max_iter, symmetric)
     vector *= np.sign(vector.sum()) or 1.0
     vector = np.maximum(vector, 0)  # what is below is rounding, by Perron and Frobenius
     return value, vector / np.linalg.norm(vector)
 
 
-def _dominant_dense(product: Callable[[F64], F64], n: int) -> tuple[float, F64]:
-    """Go from equal scores to the limit of iteration, by squaring the matrix."""
+def _dominant_dense(start: F64, product: Callable[[F64], F64]) -> tuple[float, F64]:
+    """Go from the start to the limit of iteration, by squaring the matrix."""
+    n = len(start)
     matrix = np.stack([product(column) for column in np.eye(n)], axis=1)
     value = float(np.linalg.eigvals(matrix).real.max())
     if value <= 0:
-        return 0.0, np.ones(n)
+        return 0.0, start.copy()
     step = np.eye(n) + matrix / value  # with a half of it kept, periods do not matter
     for _ in range(_SQUARINGS):
         step = step @ step
         step /= step.max()
-    return value, step @ np.ones(n)
+    return value, step @ (start / start.max())
 
 
 def _dominant_sparse(
-    g: Graph, product: Callable[[F64], F64], tol: float, max_iter: int, symmetric: bool
+    start: F64, product: Callable[[F64], F64], tol: float, max_iter: int, symmetric: bool
 ) -> tuple[float, F64]:
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs, eigsh
 
-    shape = (g.num_nodes, g.num_nodes)
-    operator = LinearOperator(shape, matvec=product, dtype=np.float64)
-    options = {"k": 1, "v0": np.ones(g.num_nodes), "tol": tol, "maxiter": max_iter}
+    operator = LinearOperator((len(start), len(start)), matvec=product, dtype=np.float64)
+    options = {"k": 1, "v0": start, "tol": tol, "maxiter": max_iter}
     try:
         if symmetric:
             values, vectors = eigsh(operator, which="LA", **options)
