@@ -1,4 +1,4 @@
-/* Codes of any length, bit by bit group; bits.h has the short ones. */
+/* Codes of any length, read part by part; bits.h has the short ones. */
 #include "bits.h"
 
 enum { LONGEST_NUMBER = 62 /* bits; no node and no count needs more */ };

@@ -63,7 +63,7 @@ static inline uint64_t fml_take(fml_bits *bits, fml_code code)
     return code.value;
 }
 
-/* The bits of a window that is not 0 in front of its first 1. */
+/* The zeros in front of a window's first 1; 63 when there is none. */
 static inline int fml_leading_zeros(uint64_t window)
 {
     return __builtin_clzll(window | 1);

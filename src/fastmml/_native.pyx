@@ -381,11 +381,8 @@ cdef class NativeKernels:
     def bvgraph_offsets(self, const uint8_t[::1] stream, fml_coding coding, int64_t limit,
                         int64_t[::1] offsets):
         cdef fml_bvgraph_report report
-        cdef fml_status status
-        with nogil:
-            status = fml_bvgraph_offsets(&stream[0], stream.shape[0], coding,
-                                         offsets.shape[0] - 1, limit, &offsets[0], &report)
-        check(status)
+        check(fml_bvgraph_offsets(&stream[0], stream.shape[0], coding, offsets.shape[0] - 1, limit,
+                                  &offsets[0], &report))
         return RowReport(report.fault, report.node, report.bits)
 
     def bvgraph_rows(self, const uint8_t[::1] stream, format, const int64_t[::1] offsets,
