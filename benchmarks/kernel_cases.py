@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _backend
-from fastmml._kernels import TILE_EDGES, EdgeFormat, Kernels
+from fastmml._kernels import CODINGS, TILE_EDGES, BvgraphFormat, EdgeFormat, Kernels
 from fastmml.graph import Graph
 from fastmml.graph.plan import prepare
 
@@ -218,6 +218,46 @@ def interner(kernels: Kernels) -> Call:
     return call
 
 
+def row_codes() -> list[list[int]]:
+    """Numbers of each row of a BVGraph; two of three rows copy the one before, one adds a link."""
+    draws = scrambled(4 * NODES, 4).reshape(NODES, 4) % np.uint64(40)
+    rows = []
+    for node, (first, *gaps) in enumerate(draws.tolist()):
+        near_the_end = node > NODES - 200
+        fresh = [4, 0, 2 * (first + 2), *gaps]
+        rows.append([0] if near_the_end else [fresh, [3, 1, 1, 3], [4, 1, 0, 1]][node % 3])
+    return rows
+
+
+def as_gamma(numbers: list[int]) -> str:
+    """Binary digits of the numbers in Elias' gamma code."""
+    return "".join(f"{n + 1:0{2 * (n + 1).bit_length() - 1}b}" for n in numbers)
+
+
+def as_stream(codes: list[str]) -> NDArray[np.uint8]:
+    """Bytes of strings of binary digits."""
+    return np.packbits(np.frombuffer("".join(codes).encode(), np.uint8) == ord("1"))
+
+
+def bvgraph_rows(kernels: Kernels, by_offsets: bool = False) -> Call:
+    """Decode rows."""
+    codes = [as_gamma(row) for row in row_codes()]
+    gamma = CODINGS["GAMMA"]
+    form = BvgraphFormat(gamma, gamma, gamma, gamma, gamma, zeta_k=1, window=1, min_interval=0)
+    starts = offsets(np.array([len(code) for code in codes])) if by_offsets else None
+    indptr, indices = np.empty(NODES + 1, np.int64), np.empty(4 * NODES, np.uint32)
+    stream = as_stream(codes)
+    return lambda: kernels.bvgraph_rows(stream, form, starts, indptr, indices, THREADS)
+
+
+def bvgraph_offsets(kernels: Kernels) -> Call:
+    """Decode where rows start."""
+    stream = as_stream([as_gamma([0, *(len(as_gamma(row)) for row in row_codes())])])
+    starts = np.empty(NODES + 1, np.int64)
+    limit = 2**40
+    return lambda: kernels.bvgraph_offsets(stream, CODINGS["GAMMA"], limit, starts)
+
+
 #: Makers of calls. The first word of a name is the method of `Kernels` that is called.
 CASES: dict[str, Callable[[Kernels], Call]] = {
     "rank_pull": rank_pull,
@@ -242,6 +282,9 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "parse_edges weighted": lambda kernels: parse_edges(kernels, weighted=True),
     "parse_edges spans": lambda kernels: parse_edges(kernels, spans=True),
     "interner": interner,
+    "bvgraph_rows": bvgraph_rows,
+    "bvgraph_rows offsets": lambda kernels: bvgraph_rows(kernels, by_offsets=True),
+    "bvgraph_offsets": bvgraph_offsets,
 }
 #: Methods of `Kernels` that compute nothing.
 NOT_COUNTED = {"name", "isa", "get_num_threads", "set_num_threads"}

@@ -19,6 +19,7 @@ typedef enum fml_status {
     FML_INTERRUPTED = 2, /* the poll function asked to stop */
     FML_CAPACITY = 3,    /* an output array is too small; the call reports what it needs */
     FML_BAD_LINE = 4,    /* malformed text; the call reports where and why */
+    FML_BAD_STREAM = 5,  /* malformed bits; the call reports where and why */
 } fml_status;
 
 /* ---- runtime.c -------------------------------------------------------------------------- */
@@ -255,5 +256,57 @@ int64_t fml_interner_bytes(const fml_interner *interner);
 /* offsets (size + 1) and the strings end to end; the caller's arrays are of those sizes. */
 void fml_interner_labels(const fml_interner *interner, int64_t *offsets /* out */,
                          char *bytes /* out */);
+
+/* ---- io/: bits to rows of out-links ---------------------------------------------------------- */
+
+/* How numbers are coded. */
+typedef enum fml_coding {
+    FML_GAMMA = 0,
+    FML_DELTA = 1,
+    FML_UNARY = 2,
+    FML_ZETA = 3,
+    FML_NIBBLE = 4,
+} fml_coding;
+
+/* Why a row was refused. Append only. */
+typedef enum fml_row_fault {
+    FML_ROW_SOUND = 0,
+    FML_ROW_END = 1,       /* the stream ends within it, or a number has more than 62 bits */
+    FML_ROW_DEGREE = 2,    /* more links than nodes, or than are left */
+    FML_ROW_REFERENCE = 3, /* beyond the window or the first row */
+    FML_ROW_BLOCKS = 4,    /* beyond the row that they copy, or more than the degree */
+    FML_ROW_INTERVALS = 5, /* beyond the nodes, or more than the degree */
+    FML_ROW_RESIDUALS = 6, /* beyond the nodes */
+    FML_ROW_TWICE = 7,     /* a link twice */
+    FML_ROW_OFFSET = 8,    /* not where the offsets say */
+} fml_row_fault;
+
+typedef struct fml_bvgraph_format {
+    fml_coding degrees, references, block_counts, blocks, residuals;
+    int zeta_k;           /* 1 to 31 */
+    int64_t window;       /* how far back a row refers, at least 0; 0: no row refers to another */
+    int64_t min_interval; /* at least 0; 0: no intervals */
+} fml_bvgraph_format;
+
+typedef struct fml_bvgraph_report {
+    fml_row_fault fault;
+    int64_t node; /* of the first row refused */
+    int64_t bits; /* where the last row ends, in bits, when none was */
+} fml_bvgraph_report;
+
+/* Decodes the rows of a BVGraph of at most 2^32 nodes. Every row is checked, and the first one
+ * refused reported with FML_BAD_STREAM; links is the length of indices, and indptr[nodes] may be
+ * less. With offsets (nodes + 1, ascending, within the stream: where each row starts in bits, and
+ * where the last ends) rows are decoded on several threads. */
+fml_status fml_bvgraph_rows(const uint8_t *stream /* in */, ptrdiff_t size,
+                            const fml_bvgraph_format *format, ptrdiff_t nodes, int64_t links,
+                            const int64_t *offsets /* in or NULL */,
+                            int64_t *indptr /* out, nodes + 1 */, uint32_t *indices /* out */,
+                            fml_bvgraph_report *report /* out */, int threads);
+/* Decodes a stream of nodes + 1 differences to offsets of at most limit. */
+fml_status fml_bvgraph_offsets(const uint8_t *stream /* in */, ptrdiff_t size, fml_coding coding,
+                               ptrdiff_t nodes, int64_t limit,
+                               int64_t *offsets /* out, nodes + 1 */,
+                               fml_bvgraph_report *report /* out */);
 
 #endif

@@ -534,6 +534,15 @@ def test_convert_there_and_back(invoke: Invoke, graph: Path, tmp_path: Path, suf
     assert parse(ranks) == pytest.approx(parse(invoke("pagerank", graph).stdout), abs=1e-8)
 
 
+def test_graphs_of_webgraph(invoke: Invoke, data_folder: Path, tmp_path: Path) -> None:
+    folder, saved = data_folder / "cnr-2000", tmp_path / "cnr.fastmml"
+    assert invoke("convert", folder / "cnr-2000.graph", saved).exit_code == 0
+    assert fm.read_graph(saved).num_edges == 3_216_152
+    ranks = [invoke("pagerank", folder / f"cnr-2000.{kind}") for kind in ("graph", "npz")]
+    assert ranks[0].exit_code == 0
+    assert ranks[0].stdout == ranks[1].stdout
+
+
 def test_convert_refuses_what_a_format_cannot_hold(
     invoke: Invoke, graph: Path, tmp_path: Path
 ) -> None:

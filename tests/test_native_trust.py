@@ -83,7 +83,7 @@ def test_every_allocation_may_fail_and_every_poll_may_stop(tmp_path: Path) -> No
 
 
 def test_parsers_survive_fuzzing(tmp_path: Path) -> None:
-    tests = ["fuzz_edge_list", "fuzz_number"]
+    tests = ["fuzz_bvgraph", "fuzz_edge_list", "fuzz_number"]
     build_and_test(tmp_path, CLANG_NAMES, "fuzzer,address,undefined", tests)
 
 

@@ -90,6 +90,43 @@ LINE_FAULTS = {
     5: "a quoted field does not close, or holds a quote",
 }
 
+#: How the numbers of a BVGraph are coded (fml_coding in csrc/fastmml.h).
+CODINGS = {"GAMMA": 0, "DELTA": 1, "UNARY": 2, "ZETA": 3, "NIBBLE": 4}
+
+
+class BvgraphFormat(NamedTuple):
+    """How the rows of a BVGraph are coded: values of `CODINGS`, and its parameters."""
+
+    degrees: int
+    references: int
+    block_counts: int
+    blocks: int
+    residuals: int
+    zeta_k: int  #: 1 to 31
+    window: int  #: how far back a row refers, at least 0; 0: no row refers to another
+    min_interval: int  #: at least 0; 0: no intervals
+
+
+class RowReport(NamedTuple):
+    """What `Kernels.bvgraph_rows` and `Kernels.bvgraph_offsets` found."""
+
+    fault: int  #: 0, or a key of `ROW_FAULTS`
+    node: int  #: of the first row refused
+    bits: int  #: where the last one ends, in bits, when none was
+
+
+#: Why a row was refused (fml_row_fault in csrc/fastmml.h).
+ROW_FAULTS = {
+    1: "the stream ends within it, or a number in it has more than 62 bits",
+    2: "it has more links than there are nodes, or than the header leaves for it",
+    3: "it refers to a row beyond the window or before the first",
+    4: "it copies more links than the row that it refers to has, or than it has itself",
+    5: "its intervals go beyond the nodes, or hold more links than it has",
+    6: "it links beyond the nodes",
+    7: "it has a link twice",
+    8: "it is not where the offsets say",
+}
+
 
 class Interner(Protocol):
     """A table that numbers distinct byte strings in the order in which they first appear."""
@@ -366,4 +403,31 @@ class Kernels(Protocol):
 
     def interner(self) -> Interner:
         """An empty `Interner`."""
+        ...
+
+    # ---- reading bits ----
+
+    def bvgraph_offsets(self, stream: U8, coding: int, limit: int, offsets: I64) -> RowReport:
+        """Decode a stream of differences to ``offsets`` (out), which ascend to at most ``limit``.
+
+        A malformed stream is reported by ``fault``.
+        """
+        ...
+
+    def bvgraph_rows(
+        self,
+        stream: U8,
+        format: BvgraphFormat,
+        offsets: I64 | None,
+        indptr: I64,
+        indices: U32,
+        threads: int,
+    ) -> RowReport:
+        """Decode the rows of a BVGraph: the links out of each of its nodes, ascending.
+
+        Out: ``indptr`` (nodes + 1) and ``indices``, which may be longer than the rows. With
+        ``offsets`` (nodes + 1, ascending, within the stream: where each row starts in bits, and
+        where the last ends) rows are decoded on several threads, else on one. Every row is checked;
+        the first that is refused is reported by ``fault``, and the outputs are of no meaning then.
+        """
         ...

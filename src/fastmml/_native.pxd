@@ -11,6 +11,7 @@ cdef extern from "fastmml.h" nogil:
         FML_INTERRUPTED
         FML_CAPACITY
         FML_BAD_LINE
+        FML_BAD_STREAM
 
     ctypedef int (*fml_poll_function)() noexcept nogil
     void fml_set_poll(fml_poll_function poll)
@@ -138,3 +139,29 @@ cdef extern from "fastmml.h" nogil:
     int64_t fml_interner_size(const fml_interner *interner)
     int64_t fml_interner_bytes(const fml_interner *interner)
     void fml_interner_labels(const fml_interner *interner, int64_t *offsets, char *bytes)
+
+    ctypedef enum fml_coding:
+        FML_GAMMA
+
+    ctypedef struct fml_bvgraph_format:
+        fml_coding degrees
+        fml_coding references
+        fml_coding block_counts
+        fml_coding blocks
+        fml_coding residuals
+        int zeta_k
+        int64_t window
+        int64_t min_interval
+
+    ctypedef struct fml_bvgraph_report:
+        int fault
+        int64_t node
+        int64_t bits
+
+    fml_status fml_bvgraph_rows(
+        const uint8_t *stream, Py_ssize_t size, const fml_bvgraph_format *format,
+        Py_ssize_t nodes, int64_t links, const int64_t *offsets, int64_t *indptr,
+        uint32_t *indices, fml_bvgraph_report *report, int threads)
+    fml_status fml_bvgraph_offsets(
+        const uint8_t *stream, Py_ssize_t size, fml_coding coding, Py_ssize_t nodes,
+        int64_t limit, int64_t *offsets, fml_bvgraph_report *report)

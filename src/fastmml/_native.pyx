@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 import numpy as np
 
-from fastmml._kernels import EdgeReport
+from fastmml._kernels import EdgeReport, RowReport
 from fastmml._threads import is_stopped
 
 
@@ -387,3 +387,23 @@ cdef class NativeKernels:
 
     def interner(self):
         return Interner()
+
+    def bvgraph_offsets(self, const uint8_t[::1] stream, fml_coding coding, int64_t limit,
+                        int64_t[::1] offsets):
+        cdef fml_bvgraph_report report
+        check(fml_bvgraph_offsets(&stream[0], stream.shape[0], coding, offsets.shape[0] - 1, limit,
+                                  &offsets[0], &report))
+        return RowReport(report.fault, report.node, report.bits)
+
+    def bvgraph_rows(self, const uint8_t[::1] stream, format, const int64_t[::1] offsets,
+                     int64_t[::1] indptr, uint32_t[::1] indices, int threads):
+        cdef fml_bvgraph_format layout = format._asdict()
+        cdef fml_bvgraph_report report
+        cdef fml_status status
+        cdef const int64_t *offset = NULL if offsets is None else &offsets[0]
+        with nogil:
+            status = fml_bvgraph_rows(&stream[0], stream.shape[0], &layout, indptr.shape[0] - 1,
+                                      indices.shape[0], offset, &indptr[0], &indices[0], &report,
+                                      threads)
+        check(status)
+        return RowReport(report.fault, report.node, report.bits)

@@ -17,6 +17,8 @@ enum {
     SCALE = 10,
     LINES = 5000, /* more strings and bytes than an interner starts with room for */
     LINE_BYTES = 48,
+    ROW_LINKS = 3,
+    ROW_BYTES = 16, /* more than a row's codes take */
 };
 
 static uint32_t targets[LINKS];
@@ -27,6 +29,8 @@ static double bucket_weights[LINKS];
 static char integer_text[LINES * LINE_BYTES], string_text[LINES * LINE_BYTES];
 static ptrdiff_t integer_size, string_size;
 static int64_t span_first[LINES], span_second[LINES]; /* the strings of string_text */
+static uint8_t row_stream[NODES * ROW_BYTES], offset_stream[NODES * ROW_BYTES];
+static int64_t row_offsets[NODES + 1];
 
 static uint32_t draw(uint32_t below)
 {
@@ -112,11 +116,45 @@ static void prepare_text(void)
     parse_strings(span_first, span_second, &report, 1);
 }
 
+static void put_gamma(uint8_t *stream, int64_t *at, uint32_t value)
+{
+    int width = 0;
+    while ((value + 1) >> (width + 1))
+        width++;
+    *at += width; /* zeros */
+    for (int bit = width; bit >= 0; bit--, ++*at)
+        stream[*at / 8] |= (uint8_t)(((value + 1) >> bit & 1) << (7 - *at % 8));
+}
+
+static const fml_bvgraph_format row_format = {.references = FML_GAMMA, .zeta_k = 1, .window = 1};
+
+/* Two rows out of three copy the one before, over the borders of blocks too. */
+static void prepare_rows(void)
+{
+    int64_t at = 0, offset_at = 0;
+    put_gamma(offset_stream, &offset_at, 0);
+    for (int i = 0; i < NODES; i++) {
+        bool copies = i % 3 > 0;
+        put_gamma(row_stream, &at, ROW_LINKS);
+        put_gamma(row_stream, &at, copies);
+        int distance = (int)draw(NODES - ROW_LINKS) - i; /* of the first link */
+        if (copies)
+            put_gamma(row_stream, &at, 0); /* all in one block */
+        else
+            put_gamma(row_stream, &at, (uint32_t)(distance < 0 ? -2 * distance - 1 : 2 * distance));
+        for (int link = 1; link < ROW_LINKS && !copies; link++)
+            put_gamma(row_stream, &at, 0);
+        put_gamma(offset_stream, &offset_at, (uint32_t)(at - row_offsets[i]));
+        row_offsets[i + 1] = at;
+    }
+}
+
 void scenarios_prepare(void)
 {
     prepare_graph();
     prepare_buckets();
     prepare_text();
+    prepare_rows();
 }
 
 /* ---- building a graph ----------------------------------------------------------------------- */
@@ -300,6 +338,42 @@ static fml_status run_interner(int threads, uint64_t *digest)
     return status;
 }
 
+/* ---- reading bits --------------------------------------------------------------------------- */
+
+static fml_status run_bvgraph_offsets(int threads, uint64_t *digest)
+{
+    (void)threads;
+    static int64_t offsets[NODES + 1];
+    fml_bvgraph_report report;
+    fml_status status = fml_bvgraph_offsets(offset_stream, sizeof offset_stream, FML_GAMMA, NODES,
+                                            8 * sizeof row_stream, offsets, &report);
+    FOLD_ARRAY(digest, offsets);
+    return status;
+}
+
+static fml_status read_rows(const int64_t *offsets, int threads, uint64_t *digest)
+{
+    static int64_t starts[NODES + 1];
+    static uint32_t links[NODES * ROW_LINKS];
+    fml_bvgraph_report report;
+    fml_status status =
+        fml_bvgraph_rows(row_stream, sizeof row_stream, &row_format, NODES, NODES * ROW_LINKS,
+                         offsets, starts, links, &report, threads);
+    FOLD_ARRAY(digest, starts);
+    FOLD_ARRAY(digest, links);
+    return status;
+}
+
+static fml_status run_bvgraph_rows(int threads, uint64_t *digest)
+{
+    return read_rows(NULL, threads, digest);
+}
+
+static fml_status run_bvgraph_rows_by_offsets(int threads, uint64_t *digest)
+{
+    return read_rows(row_offsets, threads, digest);
+}
+
 /* A kernel without its scenario does not link; tests/test_native_trust.py asks the same of the
  * other functions. */
 #define ENTRY(name, type) {#name " " #type, run_##name##_##type},
@@ -316,6 +390,9 @@ const scenario SCENARIOS[] = {{"bucket_count", run_bucket_count},
                               {"parse_edges, integers", run_parse_integers},
                               {"parse_edges, strings", run_parse_spans},
                               {"interner", run_interner},
+                              {"bvgraph_offsets", run_bvgraph_offsets},
+                              {"bvgraph_rows", run_bvgraph_rows},
+                              {"bvgraph_rows, offsets", run_bvgraph_rows_by_offsets},
                               FML_KERNELS(ENTRY, f64) FML_KERNELS(ENTRY, f32) //
                               FML_KERNELS_F64(ENTRY) FML_KERNELS_F64X8(ENTRY)};
 const int SCENARIO_COUNT = sizeof SCENARIOS / sizeof *SCENARIOS;

@@ -10,7 +10,7 @@ import os
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
-from fastmml._numba import _blocks, build, order, rank, rmat, solve, text
+from fastmml._numba import _blocks, build, bvgraph, order, rank, rmat, solve, text
 from fastmml._numba.intern import NumbaInterner
 
 __all__ = ["NumbaInterner", "NumbaKernels"]
@@ -43,6 +43,9 @@ class NumbaKernels:
     rmat_edges = staticmethod(rmat.rmat_edges)
 
     parse_edges = staticmethod(text.parse_edges)
+
+    bvgraph_offsets = staticmethod(bvgraph.bvgraph_offsets)
+    bvgraph_rows = staticmethod(bvgraph.bvgraph_rows)
 
     @property
     def isa(self) -> str:

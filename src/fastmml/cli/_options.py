@@ -36,6 +36,7 @@ class Format(StrEnum):
     npy = "npy"
     mtx = "mtx"
     gap = "gap"
+    bvgraph = "bvgraph"
 
 
 _DELIMITERS = {"\\t": "\t", "tab": "\t", "space": " "}

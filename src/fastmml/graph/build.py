@@ -60,6 +60,25 @@ def chunks_from_arrays(
     ]
 
 
+def chunks_from_rows(indptr: I64, indices: U32) -> list[EdgeChunk]:
+    """Cut rows of out-links into chunks of edges; the targets are not copied."""
+    return [
+        EdgeChunk(
+            _sources(indptr, start, min(start + _CHUNK_EDGES, len(indices))),
+            indices[start : start + _CHUNK_EDGES],
+        )
+        for start in range(0, len(indices), _CHUNK_EDGES)
+    ]
+
+
+def _sources(indptr: I64, start: int, end: int) -> U32:
+    """Row of each of the links from start to before end."""
+    first = int(np.searchsorted(indptr, start, side="right")) - 1
+    last = int(np.searchsorted(indptr, end, side="left"))
+    lengths = np.diff(indptr[first : last + 1].clip(start, end))
+    return np.repeat(np.arange(first, last, dtype=np.uint32), lengths)
+
+
 def build_rows(num_nodes: int, chunks: list[EdgeChunk], threads: int) -> Rows:
     """Sort edges into rows; ``chunks`` is emptied on the way."""
     edges = sum(len(chunk.src) for chunk in chunks)

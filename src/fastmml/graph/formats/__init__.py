@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from fastmml import _check
 from fastmml.errors import GraphFormatError
-from fastmml.graph.formats import edge_list, gap, matrix_market, numpy_files, saved
+from fastmml.graph.formats import bvgraph, edge_list, gap, matrix_market, numpy_files, saved
 from fastmml.graph.graph import Graph
 
 #: Called as progress(bytes done, bytes in all or None).
@@ -24,6 +24,7 @@ SUFFIXES = {
     ".mtx": "mtx",
     ".sg": "gap",
     ".wsg": "gap",
+    ".graph": "bvgraph",
     ".txt": "edges",
     ".tsv": "edges",
     ".csv": "edges",
@@ -54,12 +55,13 @@ def read_graph(
     ----------
     path : path, "-" or binary file object
         ``"-"`` is standard input.
-    format : {"edges", "fastmml", "npz", "npy", "mtx", "gap"}, optional
+    format : {"edges", "fastmml", "npz", "npy", "mtx", "gap", "bvgraph"}, optional
         By default by the suffix of the path: edge lists (``.txt .tsv .csv .el .wel .edges``, plain
         or with ``.gz`` or ``.zst``), fastmml's own form (``.fastmml``), SciPy sparse matrices or
         row starts and indices (``.npz``), arrays of shape (edges, 2) (``.npy``), Matrix Market
-        (``.mtx``), serialized graphs of the GAP benchmark suite (``.sg``, weighted ``.wsg``). File
-        objects and standard input are edge lists.
+        (``.mtx``), serialized graphs of the GAP benchmark suite (``.sg``, weighted ``.wsg``),
+        graphs of the WebGraph framework (``.graph``, with its ``.properties`` and, if there is one,
+        its ``.offsets`` beside it). File objects and standard input are edge lists.
     delimiter : str, optional
         Of edge lists: one character, or ``" "`` for any run of spaces and tabs. By default found
         from the first line. With another delimiter than a space, fields may be in double quotes.
@@ -118,6 +120,7 @@ def read_graph(
         "npz": numpy_files.read_npz,
         "npy": numpy_files.read_npy,
         "gap": gap.read,
+        "bvgraph": bvgraph.read,
     }
     return readers[kind](path)
 
@@ -132,8 +135,8 @@ def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     file appears under its name only when it is complete.
     """
     kind = _format_of(path, None)
-    if kind == "npy":
-        raise ValueError("path: a graph is not written to .npy; use .npz")
+    if kind in ("npy", "bvgraph"):
+        raise ValueError(f"path: a graph is not written to {Path(path).suffix}; use .npz")
     if kind in ("npz", "mtx", "gap") and graph.labels is not None:
         raise ValueError(f"path: {Path(path).suffix} keeps no labels; use .fastmml or .tsv")
     writers: dict[str, Callable[[Graph, Any], None]] = {
