@@ -49,10 +49,11 @@ typedef enum fml_segment_kind {
  * start with earlier[i] links from earlier segments (in an acyclic segment: from earlier nodes, and
  * the others are from i itself); source + n stands for a link from another block
  * of the same wave, which reads the value from before the sweep. FML_PLAN_PADDING links to node 0
- * follow the last row, so that a row's end can be read four links at a time. */
+ * follow the last row, so that a row's end can be read four links at a time. Segments of a level do
+ * not depend on each other. */
 enum { FML_PLAN_PADDING = 4, FML_WAVE_BLOCKS = 4 /* at most, in a wave */ };
 typedef struct fml_rank_plan {
-    ptrdiff_t n; /* at most 2^31 */
+    ptrdiff_t n; /* below 2^31 */
     const int64_t *indptr;
     uint32_t *indices;
     double *weights; /* or NULL */
@@ -62,6 +63,8 @@ typedef struct fml_rank_plan {
     const int64_t *segments; /* num_segments + 1: the first block of each */
     const uint8_t *kinds;
     const uint8_t *waves; /* of each segment, at least 1 */
+    ptrdiff_t num_levels;
+    const int64_t *levels; /* num_levels + 1: the first segment of each */
 } fml_rank_plan;
 
 /* ---- kernels: one variant per element type and CPU level (kernels/) ------------------------ */
@@ -165,13 +168,14 @@ fml_status fml_bucket_sort(ptrdiff_t n, int shift, ptrdiff_t buckets,
                            int64_t *indptr /* out, n + 1 */, int threads);
 
 /* Orders the nodes so that a strong component comes after all that link to it; nodes without links
- * out (is_sink) come last. segments (n + 3) receives where each segment starts, and n; kinds (n +
- * 2) its fml_segment_kind: a component, single nodes in a row, or the sinks, from which links count
- * for nothing. n is at most 2^31. */
+ * out (is_sink), from which links count for nothing, come last. segments (n + 3) receives where
+ * each segment starts, and n; kinds (n + 2) its fml_segment_kind: a component, or single nodes;
+ * levels (n + 3) the first segment of each level, and their number. n is below 2^31. */
 fml_status fml_component_order(ptrdiff_t n, const int64_t *indptr, const uint32_t *indices,
                                const uint8_t *is_sink /* in, n */, uint32_t *order /* out, n */,
                                int64_t *segments /* out */, uint8_t *kinds /* out */,
-                               ptrdiff_t *count /* out: of segments */);
+                               int64_t *levels /* out */, ptrdiff_t *segment_count /* out */,
+                               ptrdiff_t *level_count /* out */);
 /* Orders the nodes by falling out-degree (the number of links), but those without links in first
  * and those without links out (is_sink) last; bounds: where the first kind ends and the last
  * begins. */

@@ -113,12 +113,12 @@ static int64_t now_ns(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-static bool is_calling_thread(void)
+int fml_thread_number(void)
 {
 #ifdef _OPENMP
-    return omp_get_thread_num() == 0;
+    return omp_get_thread_num();
 #else
-    return true;
+    return 0;
 #endif
 }
 
@@ -132,7 +132,7 @@ bool fml_stopped(fml_watch *watch)
 {
     if (atomic_load_explicit(&watch->stop, memory_order_relaxed))
         return true;
-    if (!is_calling_thread() || now_ns() < watch->next_poll)
+    if (fml_thread_number() != 0 || now_ns() < watch->next_poll)
         return false;
     fml_poll_function poll = atomic_load(&poll_function);
     watch->next_poll = now_ns() + POLL_INTERVAL_NS;

@@ -12,6 +12,8 @@ void fml_free(void *scratch);
 
 /* How many threads a job cut into `blocks` blocks should start: never more than blocks. */
 int fml_clamp_threads(int threads, ptrdiff_t blocks);
+/* Which of a job's threads this is: 0 for the one that called. */
+int fml_thread_number(void);
 
 /* One per call of a long kernel; every block asks fml_stopped before it starts. */
 typedef struct fml_watch {

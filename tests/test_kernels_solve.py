@@ -19,11 +19,12 @@ def plan_of(
     kernels: Kernels, g: fm.Graph, blocks: int = 1, waves: int = 1
 ) -> tuple[RankPlan, F64, F64]:
     """Return a plan, shares per unit of strength and the dense matrix of links, in plan order."""
-    order, starts, kinds = component_order(kernels, g)
+    found = component_order(kernels, g)
+    order = found[0]
     strength = g.out_strength()[order]
     inverse = np.divide(1, strength, out=np.zeros(len(order)), where=strength > 0)
     dense = g.to_scipy().toarray()[np.ix_(order, order)]
-    return make_plan(kernels, g, order, starts, kinds, blocks, waves), inverse, dense
+    return make_plan(kernels, g, *found, blocks, waves), inverse, dense
 
 
 def solve(
@@ -152,7 +153,7 @@ def test_loops_are_solved_without_sweeps(variant: Kernels) -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_and_infinity_reach_only_what_depends_on_them(variant: Kernels, bad: float) -> None:
     g = fm.Graph([0, 1, 1, 2, 3, 4], [1, 0, 2, 3, 2, 3])
-    order, _, _ = component_order(variant, g)
+    order = component_order(variant, g)[0]
     plan, inverse, _ = plan_of(variant, g)
     base = np.ones(5)
     base[order == 2] = bad
@@ -220,8 +221,8 @@ def test_solves_columns(
 @pytest.mark.parametrize("columns", [1, COLUMNS])
 def test_same_bits_for_all_threads(variant: Kernels, columns: int) -> None:
     g = fm.rmat(13, seed=4)
-    order, starts, kinds = component_order(variant, g)
-    plan = make_plan(variant, g, order, starts, kinds, 16, 4)
+    found = component_order(variant, g)
+    order, plan = found[0], make_plan(variant, g, *found, 16, 4)
     strength = g.out_strength()[order]
     inverse = np.divide(1, strength, out=np.zeros(len(order)), where=strength > 0)
     base = np.random.default_rng(0).random((len(order), COLUMNS))

@@ -1,6 +1,6 @@
 /* PageRank as a linear system, y = damping P'y + base, solved component by component.
  *
- * Segments depend on earlier ones only (Langville & Meyer, SIAM J. Matrix Analysis 27, 2006, and
+ * Segments depend on earlier levels only (Langville & Meyer, SIAM J. Matrix Analysis 27, 2006, and
  * PRPACK's reordering do likewise), so each is solved once and for all: a run of single nodes by
  * substitution, a strong component by sweeps of Gauss-Seidel whose iterates Anderson's mixing
  * combines every few sweeps (Pratapa, Suryanarayana, Pask, J. Computational Physics 306, 2016).
@@ -36,6 +36,8 @@ static const double LARGEST_COEFFICIENT = 1e8;
 static const double FAILURE = 4;
 /* Links and rows between two looks at the clock, some 20 microseconds. */
 static const int64_t POLL_WORK = 1 << 13;
+/* Links and rows of a level that are worth the start of threads, 5 microseconds. */
+static const int64_t SHARED_WORK = 1 << 13;
 
 typedef double group __attribute__((vector_size(GROUP * sizeof(double)), aligned(sizeof(double))));
 typedef float narrow_group
@@ -52,10 +54,10 @@ typedef struct system {
     const number *base;
     ptrdiff_t base_stride;
     double damping;
-    number *y, *c; /* c: what a node gives along each link, y times inverse_strength */
-    int threads;
-    fml_watch watch;
-    int64_t unpolled; /* links and rows since the last look at the clock */
+    number *y, *c;    /* c: what a node gives along each link, y times inverse_strength */
+    double tolerance; /* on the change of a sweep, per node */
+    int64_t max_sweeps;
+    fml_watch *watch;
 } system;
 
 /* The last sweeps of a segment. Image k is where sweep k ended; steps and jumps lead from image to
@@ -72,6 +74,15 @@ typedef struct history {
     int64_t first_jump; /* how many had been made at the first combination, or INT64_MAX */
     number gram[WINDOW][WINDOW]; /* inner products of steps */
 } history;
+
+/* Who solves segments: all threads together, or one of them. */
+typedef struct worker {
+    const system *s;
+    history h;
+    int threads;
+    int64_t unpolled; /* links and rows since the last look at the clock */
+    int64_t visits;   /* links read */
+} worker;
 
 static narrow *step_row(const history *h, int64_t sweep)
 {
@@ -90,13 +101,13 @@ static ptrdiff_t kept_sweeps(const history *h)
 }
 
 /* Whether to stop, asked after so much work: small segments take less time than the clock. */
-static bool stopped_after(system *s, int64_t work)
+static bool stopped_after(worker *w, int64_t work)
 {
-    s->unpolled += work;
-    if (s->unpolled < POLL_WORK)
+    w->unpolled += work;
+    if (w->unpolled < POLL_WORK)
         return false;
-    s->unpolled = 0;
-    return fml_stopped(&s->watch);
+    w->unpolled = 0;
+    return fml_stopped(w->s->watch);
 }
 
 static int64_t segment_work(const system *s, segment in)
@@ -181,15 +192,17 @@ static void sweep_block(const system *s, ptrdiff_t b, const history *h, ptrdiff_
 
 /* One sweep over a segment, wave after wave; `change` receives the 1-norm of what it changed (of no
  * meaning when it was stopped). */
-static void sweep(system *s, segment in, history *h, number *change)
+static void sweep(worker *w, segment in, number *change)
 {
+    const system *s = w->s;
+    history *h = &w->h;
     const int64_t *blocks = s->plan->blocks;
     const ptrdiff_t n = s->plan->n;
     if (in.last - in.first == 1) {
         sweep_block(s, in.first, h, 0, change);
         return;
     }
-#pragma omp parallel num_threads(fml_clamp_threads(s->threads, (in.last - in.first) / in.waves))
+#pragma omp parallel num_threads(fml_clamp_threads(w->threads, (in.last - in.first) / in.waves))
     {
 #pragma omp for schedule(static)
         for (ptrdiff_t b = in.first; b < in.last; b++)
@@ -198,7 +211,7 @@ static void sweep(system *s, segment in, history *h, number *change)
         for (ptrdiff_t wave = 0; wave < in.waves; wave++) {
 #pragma omp for schedule(static) /* a block stays with its thread's cache */
             for (ptrdiff_t b = in.first + wave; b < in.last; b += in.waves)
-                if (!fml_stopped(&s->watch))
+                if (!fml_stopped(s->watch))
                     sweep_block(s, b, h, blocks[b] - in.start, &h->parts[b - in.first]);
         }
     }
@@ -371,46 +384,51 @@ static void jump_part(const system *s, const way *w, ptrdiff_t origin, ptrdiff_t
 }
 
 /* Moves to the best combination of the last images; a column that has none stays. */
-static void combine(const system *s, history *h, ptrdiff_t start)
+static void combine(worker *w, ptrdiff_t start)
 {
+    history *h = &w->h;
     number coefficients[WINDOW] = {0};
     ptrdiff_t parts = count_parts(h->n);
-    way w;
+    way back;
     for (; h->combined < h->sweeps; h->combined += TILE)
-        update_gram(h, h->combined % WINDOW, s->threads);
+        update_gram(h, h->combined % WINDOW, w->threads);
     for (int column = 0; column < FML_COLUMNS; column++) {
         double found[WINDOW];
         if (find_coefficients(h, column, found))
             for (ptrdiff_t k = 0; k < kept_sweeps(h); k++)
                 fml_set_column(&coefficients[k], column, found[k]);
     }
-    find_way_back(h, coefficients, &w);
-#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(s->threads, parts / 8))
+    find_way_back(h, coefficients, &back);
+#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(w->threads, parts / 8))
     for (ptrdiff_t p = 0; p < parts; p++)
-        jump_part(s, &w, start, p * PART_NODES, part_nodes(h->n, p), jump_row(h, h->sweeps));
+        jump_part(w->s, &back, start, p * PART_NODES, part_nodes(h->n, p), jump_row(h, h->sweeps));
     h->first_jump = h->sweeps < h->first_jump ? h->sweeps : h->first_jump;
 }
 
-static void start_segment(system *s, segment in, history *h)
+static void start_segment(worker *w, segment in)
 {
+    const system *s = w->s;
+    history *h = &w->h;
     const int64_t *blocks = s->plan->blocks;
     h->n = in.end - in.start;
     h->sweeps = h->combined = 0;
     h->first_jump = INT64_MAX;
 #pragma omp parallel for schedule(dynamic) \
-    num_threads(fml_clamp_threads(s->threads, in.last - in.first))
+    num_threads(fml_clamp_threads(w->threads, in.last - in.first))
     for (ptrdiff_t b = in.first; b < in.last; b++) {
         ptrdiff_t at = blocks[b] - in.start;
-        if (in.last - in.first == 1 || !fml_stopped(&s->watch))
+        if (in.last - in.first == 1 || !fml_stopped(s->watch))
             start_block(s, blocks[b], blocks[b + 1], h->base + at, h->strength + at);
     }
 }
 
 /* Ranks from shares. */
-static void end_segment(const system *s, segment in, const history *h)
+static void end_segment(const worker *w, segment in)
 {
+    const system *s = w->s;
+    const history *h = &w->h;
     ptrdiff_t parts = count_parts(h->n);
-#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(s->threads, parts / 8))
+#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(w->threads, parts / 8))
     for (ptrdiff_t p = 0; p < parts; p++)
         for (ptrdiff_t i = p * PART_NODES; i < p * PART_NODES + part_nodes(h->n, p); i++)
             s->y[in.start + i] = s->c[in.start + i] * h->strength[i];
@@ -436,24 +454,26 @@ static bool has_failed(const number *change, const number *before, double tolera
     return failed;
 }
 
-/* Sweeps a cyclic segment until a sweep changes it by at most tolerance. */
-static void sweep_until(system *s, segment in, double tolerance, int64_t max_sweeps, history *h)
+/* Sweeps a cyclic segment until a sweep changes it by at most its share of the tolerance. */
+static void sweep_until(worker *w, segment in)
 {
-    int64_t work = segment_work(s, in);
+    history *h = &w->h;
+    int64_t work = segment_work(w->s, in);
+    double tolerance = w->s->tolerance * (double)(in.end - in.start);
     number change, before = (number){0} + INFINITY;
     bool trusted = true;
-    start_segment(s, in, h);
-    while (h->sweeps < max_sweeps && !stopped_after(s, work)) {
-        sweep(s, in, h, &change);
+    start_segment(w, in);
+    while (h->sweeps < w->s->max_sweeps && !stopped_after(w, work)) {
+        sweep(w, in, &change);
         h->sweeps++;
-        if (fml_watch_status(&s->watch) != FML_OK || is_converged(&change, tolerance))
+        if (fml_watch_status(w->s->watch) != FML_OK || is_converged(&change, tolerance))
             break;
         trusted = trusted && !has_failed(&change, &before, tolerance);
         before = change;
         if (trusted && h->sweeps % PERIOD == 0 && h->sweeps * work >= COMBINATION_WORK)
-            combine(s, h, in.start);
+            combine(w, in.start);
     }
-    end_segment(s, in, h);
+    end_segment(w, in);
 }
 
 static segment segment_at(const fml_rank_plan *plan, ptrdiff_t i)
@@ -462,20 +482,19 @@ static segment segment_at(const fml_rank_plan *plan, ptrdiff_t i)
     return (segment){first, last, plan->waves[i], plan->blocks[first], plan->blocks[last]};
 }
 
-/* Nodes and blocks of the largest cyclic segment, and nodes of all of them. */
-static void measure(const fml_rank_plan *plan, ptrdiff_t *largest, ptrdiff_t *blocks,
-                    ptrdiff_t *cyclic)
+static int64_t count_cyclic(const fml_rank_plan *plan)
 {
-    *largest = *blocks = *cyclic = 0;
+    int64_t nodes = 0;
     for (ptrdiff_t i = 0; i < plan->num_segments; i++) {
-        if (plan->kinds[i] != FML_CYCLIC)
-            continue;
         segment in = segment_at(plan, i);
-        ptrdiff_t nodes = in.end - in.start, count = in.last - in.first;
-        *largest = nodes > *largest ? nodes : *largest;
-        *blocks = count > *blocks ? count : *blocks;
-        *cyclic += nodes;
+        nodes += plan->kinds[i] == FML_CYCLIC ? in.end - in.start : 0;
     }
+    return nodes;
+}
+
+static bool is_shared(segment in)
+{
+    return in.last - in.first > 1;
 }
 
 static void history_free(history *h)
@@ -487,8 +506,17 @@ static void history_free(history *h)
     fml_free(h->parts);
 }
 
-static bool history_make(history *h, ptrdiff_t nodes, ptrdiff_t blocks)
+/* Room for the largest of the cyclic segments that all threads share, or of the others. */
+static bool history_make(history *h, const fml_rank_plan *plan, bool shared)
 {
+    ptrdiff_t nodes = 0, blocks = 0;
+    for (ptrdiff_t i = 0; i < plan->num_segments; i++) {
+        segment in = segment_at(plan, i);
+        if (plan->kinds[i] != FML_CYCLIC || is_shared(in) != shared)
+            continue;
+        nodes = in.end - in.start > nodes ? in.end - in.start : nodes;
+        blocks = in.last - in.first > blocks ? in.last - in.first : blocks;
+    }
     ptrdiff_t parts = count_parts(nodes) * WINDOW * WINDOW;
     h->steps = fml_alloc(nodes, WINDOW * sizeof *h->steps);
     h->jumps = fml_alloc(nodes, JUMPS * sizeof *h->jumps);
@@ -499,43 +527,67 @@ static bool history_make(history *h, ptrdiff_t nodes, ptrdiff_t blocks)
 }
 
 /* Blocks of an independent segment at the same time, those of an acyclic one in a row. */
-static void substitute_blocks(system *s, segment in, bool independent)
+static void substitute_blocks(worker *w, segment in, bool independent)
 {
+    const system *s = w->s;
     const int64_t *blocks = s->plan->blocks;
-    int threads = independent ? fml_clamp_threads(s->threads, in.last - in.first) : 1;
+    int threads = independent ? fml_clamp_threads(w->threads, in.last - in.first) : 1;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (ptrdiff_t b = in.first; b < in.last; b++)
-        if (in.last - in.first == 1 || !fml_stopped(&s->watch))
+        if (in.last - in.first == 1 || !fml_stopped(s->watch))
             substitute(s, blocks[b], blocks[b + 1]);
 }
 
-static int64_t solve_segments(system *s, history *h, ptrdiff_t cyclic, double tolerance,
-                              int64_t max_sweeps)
+static void solve_segment(worker *w, ptrdiff_t i)
 {
-    const fml_rank_plan *plan = s->plan;
-    int64_t visits = 0;
-    for (ptrdiff_t i = 0; i < plan->num_segments; i++) {
-        segment in = segment_at(plan, i);
-        int64_t sweeps = 1;
-        if (stopped_after(s, segment_work(s, in)))
-            break;
-        if (plan->kinds[i] != FML_CYCLIC)
-            substitute_blocks(s, in, plan->kinds[i] == FML_INDEPENDENT);
-        else {
-            double share = (double)(in.end - in.start) / (double)cyclic;
-            sweep_until(s, in, tolerance * share, max_sweeps, h);
-            sweeps = h->sweeps;
-        }
-        visits += sweeps * (plan->indptr[in.end] - plan->indptr[in.start]);
+    const fml_rank_plan *plan = w->s->plan;
+    segment in = segment_at(plan, i);
+    int64_t sweeps = 1;
+    if (stopped_after(w, segment_work(w->s, in)))
+        return;
+    if (plan->kinds[i] != FML_CYCLIC)
+        substitute_blocks(w, in, plan->kinds[i] == FML_INDEPENDENT);
+    else {
+        sweep_until(w, in);
+        sweeps = w->h.sweeps;
     }
-    return visits;
+    w->visits += sweeps * (plan->indptr[in.end] - plan->indptr[in.start]);
+}
+
+/* Segments of a level that are one block, each by one of the threads. */
+static void solve_apart(worker *workers, int threads, ptrdiff_t first, ptrdiff_t last)
+{
+    const fml_rank_plan *plan = workers->s->plan;
+    int64_t start = plan->blocks[plan->segments[first]], end = plan->blocks[plan->segments[last]];
+    if (plan->indptr[end] - plan->indptr[start] + end - start < SHARED_WORK)
+        threads = 1;
+#pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, last - first))
+    for (ptrdiff_t i = first; i < last; i++)
+        if (!is_shared(segment_at(plan, i)))
+            solve_segment(&workers[fml_thread_number()], i);
+}
+
+/* Level after level: segments of a level do not depend on each other. workers[threads] stands for
+ * all threads together. */
+static void solve_levels(worker *workers, int threads)
+{
+    const fml_rank_plan *plan = workers->s->plan;
+    for (ptrdiff_t level = 0; level < plan->num_levels; level++) {
+        ptrdiff_t first = plan->levels[level], last = plan->levels[level + 1];
+        if (stopped_after(&workers[threads], last - first))
+            return;
+        for (ptrdiff_t i = first; i < last; i++)
+            if (is_shared(segment_at(plan, i)))
+                solve_segment(&workers[threads], i);
+        solve_apart(workers, threads, first, last);
+    }
 }
 
 /* Shares twice, as links of a wave read them; sums of all ranks and of those of dangling nodes. */
-static void add_up(const system *s, number *sums, number *total, number *dangling_mass)
+static void add_up(const system *s, int threads, number *sums, number *total, number *dangling_mass)
 {
     const ptrdiff_t n = s->plan->n, parts = count_parts(n);
-#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(s->threads, parts / 64))
+#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, parts / 64))
     for (ptrdiff_t p = 0; p < parts; p++) {
         ptrdiff_t start = p * PART_NODES, nodes = part_nodes(n, p);
         number sum = {0}, dangling = {0};
@@ -551,33 +603,59 @@ static void add_up(const system *s, number *sums, number *total, number *danglin
     fml_sum_columns(sums + parts, parts, dangling_mass);
 }
 
+static void free_workers(worker *workers, int threads)
+{
+    for (int i = 0; workers && i <= threads; i++)
+        history_free(&workers[i].h);
+    fml_free(workers);
+}
+
+/* A worker for each thread and one for all together; NULL when there is no memory. */
+static worker *make_workers(const system *s, int threads)
+{
+    worker *workers = fml_alloc(threads + 1, sizeof *workers);
+    bool made = workers != NULL;
+    for (int i = 0; workers && i <= threads; i++) {
+        workers[i] = (worker){.s = s, .threads = i < threads ? 1 : threads};
+        made = history_make(&workers[i].h, s->plan, i == threads) && made;
+    }
+    if (!made)
+        free_workers(workers, threads);
+    return made ? workers : NULL;
+}
+
 fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_strength,
                            const double *base, ptrdiff_t base_stride, double damping,
                            double tolerance, int64_t max_sweeps, double *y, double *c,
                            double *total, double *dangling_mass, int64_t *visits, int threads)
 {
-    system s = {.plan = plan,
-                .inverse_strength = inverse_strength,
-                .base = (const number *)base,
-                .base_stride = base_stride,
-                .damping = damping,
-                .y = (number *)y,
-                .c = (number *)c,
-                .threads = threads};
-    history h;
-    ptrdiff_t largest, most_blocks, cyclic;
-    measure(plan, &largest, &most_blocks, &cyclic);
+    fml_watch watch;
+    const system s = {.plan = plan,
+                      .inverse_strength = inverse_strength,
+                      .base = (const number *)base,
+                      .base_stride = base_stride,
+                      .damping = damping,
+                      .y = (number *)y,
+                      .c = (number *)c,
+                      .tolerance = tolerance / (double)count_cyclic(plan),
+                      .max_sweeps = max_sweeps,
+                      .watch = &watch};
+    threads = fml_clamp_threads(threads, plan->num_blocks);
+    worker *workers = make_workers(&s, threads);
     number *sums = fml_alloc(count_parts(plan->n), 2 * sizeof *sums);
     fml_status status = FML_NO_MEMORY;
-    if (history_make(&h, largest, most_blocks) && sums) {
+    if (workers && sums) {
         /* Links without weight may read ahead. */
         memset(s.c, 0, (size_t)plan->n * 2 * sizeof *s.c);
-        fml_watch_start(&s.watch);
-        *visits = solve_segments(&s, &h, cyclic, tolerance, max_sweeps);
-        status = fml_watch_status(&s.watch);
-        add_up(&s, sums, (number *)total, (number *)dangling_mass);
+        fml_watch_start(&watch);
+        solve_levels(workers, threads);
+        add_up(&s, threads, sums, (number *)total, (number *)dangling_mass);
+        *visits = 0;
+        for (int i = 0; i <= threads; i++)
+            *visits += workers[i].visits;
+        status = fml_watch_status(&watch);
     }
+    free_workers(workers, threads);
     fml_free(sums);
-    history_free(&h);
     return status;
 }

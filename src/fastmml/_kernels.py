@@ -62,7 +62,8 @@ COLUMNS = 8
 class RankPlan(NamedTuple):
     """A graph in the order in which its ranks are solved.
 
-    Nodes are renumbered and lie in segments that depend on earlier segments only. A segment is cut
+    Nodes are renumbered and lie in segments that depend on earlier segments only; those of a level
+    do not depend on each other. A segment is cut
     into blocks; block b of a cyclic one is swept in wave b modulo its number of waves, at the same
     time as the others of that wave. A row starts with its links from earlier segments;
     ``source + n`` stands for a link from another block of the same wave, which reads the value from
@@ -79,6 +80,7 @@ class RankPlan(NamedTuple):
     segments: I64  #: the first block of each segment, and the number of blocks
     kinds: U8  #: of each segment
     waves: U8  #: of each segment, at least 1
+    levels: I64  #: the first segment of each level, and the number of segments
 
 
 #: Why a line was refused (fml_line_fault in csrc/fastmml.h).
@@ -328,11 +330,15 @@ class Kernels(Protocol):
         """
         ...
 
-    def component_order(self, indptr: I64, indices: U32, is_sink: U8, order: U32) -> tuple[I64, U8]:
+    def component_order(
+        self, indptr: I64, indices: U32, is_sink: U8, order: U32
+    ) -> tuple[I64, U8, I64]:
         """Order nodes (``order``, out) so that a strong component follows all that link to it.
 
-        Nodes without links out (``is_sink``) come last. Returns where segments start, and n; and
-        the kind of each: a strong component, single nodes in a row, or the sinks.
+        Nodes without links out (``is_sink``), from which links count for nothing, come last.
+        Returns where segments start, and n; the kind of each: a strong component, or single nodes;
+        and the first segment of each level, and their number. Segments of a level do not depend on
+        each other.
         """
         ...
 

@@ -32,6 +32,8 @@ cdef extern from "fastmml.h" nogil:
         const int64_t *segments
         const uint8_t *kinds
         const uint8_t *waves
+        Py_ssize_t num_levels
+        const int64_t *levels
 
     ctypedef fml_status (*fml_rank_pull_f64_fn)(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
@@ -88,7 +90,8 @@ cdef extern from "fastmml.h" nogil:
         uint32_t *src, double *weights, int64_t *indptr, int threads)
     fml_status fml_component_order(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const uint8_t *is_sink,
-        uint32_t *order, int64_t *segments, uint8_t *kinds, Py_ssize_t *count)
+        uint32_t *order, int64_t *segments, uint8_t *kinds, int64_t *levels,
+        Py_ssize_t *segment_count, Py_ssize_t *level_count)
     fml_status fml_degree_order(
         Py_ssize_t n, const int64_t *indptr, const double *out_degree, const uint8_t *is_sink,
         uint32_t *order, int64_t *bounds)

@@ -101,6 +101,7 @@ cdef fml_rank_plan unpack_plan(plan):
     """The plan as C sees it; valid as long as the tuple lives."""
     cdef fml_rank_plan out
     cdef const int64_t[::1] indptr = plan.indptr, blocks = plan.blocks, segments = plan.segments
+    cdef const int64_t[::1] levels = plan.levels
     cdef const uint32_t[::1] indices = plan.indices, earlier = plan.earlier
     cdef const uint8_t[::1] kinds = plan.kinds, waves = plan.waves
     out.n = indptr.shape[0] - 1
@@ -111,6 +112,7 @@ cdef fml_rank_plan unpack_plan(plan):
     out.num_blocks, out.num_segments = blocks.shape[0] - 1, segments.shape[0] - 1
     out.blocks, out.segments = &blocks[0], &segments[0]
     out.kinds, out.waves = &kinds[0], &waves[0]
+    out.num_levels, out.levels = levels.shape[0] - 1, &levels[0]
     return out
 
 
@@ -308,16 +310,18 @@ cdef class NativeKernels:
 
     def component_order(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
                         const uint8_t[::1] is_sink, uint32_t[::1] order):
-        cdef Py_ssize_t n = order.shape[0], count = 0
+        cdef Py_ssize_t n = order.shape[0], segments = 0, count = 0
         cdef fml_status status
-        starts, kinds = np.empty(n + 3, np.int64), np.empty(n + 2, np.uint8)
-        cdef int64_t[::1] starts_view = starts
+        starts, levels = np.empty(n + 3, np.int64), np.empty(n + 3, np.int64)
+        kinds = np.empty(n + 2, np.uint8)
+        cdef int64_t[::1] starts_view = starts, levels_view = levels
         cdef uint8_t[::1] kinds_view = kinds
         with nogil:
-            status = fml_component_order(n, &indptr[0], &indices[0], &is_sink[0], &order[0],
-                                         &starts_view[0], &kinds_view[0], &count)
+            status = fml_component_order(
+                n, &indptr[0], &indices[0], &is_sink[0], &order[0], &starts_view[0],
+                &kinds_view[0], &levels_view[0], &segments, &count)
         check(status)
-        return starts[:count + 1].copy(), kinds[:count].copy()
+        return starts[:segments + 1].copy(), kinds[:segments].copy(), levels[:count + 1].copy()
 
     def degree_order(self, const int64_t[::1] indptr, const double[::1] out_degree,
                      const uint8_t[::1] is_sink, uint32_t[::1] order):

@@ -65,7 +65,7 @@ fml_rank_plan rank_plan(rank_plan_scratch *scratch)
 {
     /* An acyclic start, a component of four blocks in two waves, and an end of one block. */
     static const int64_t blocks[] = {0, 100, 800, 1500, 2200, 2900, NODES},
-                         segments[] = {0, 1, 5, 6};
+                         segments[] = {0, 1, 5, 6}, levels[] = {0, 1, 2, 3};
     static const uint8_t kinds[] = {FML_ACYCLIC, FML_CYCLIC, FML_INDEPENDENT}, waves[] = {1, 2, 1};
     return (fml_rank_plan){.n = NODES,
                            .indptr = indptr,
@@ -77,7 +77,9 @@ fml_rank_plan rank_plan(rank_plan_scratch *scratch)
                            .blocks = blocks,
                            .segments = segments,
                            .kinds = kinds,
-                           .waves = waves};
+                           .waves = waves,
+                           .num_levels = 3,
+                           .levels = levels};
 }
 
 /* Where each tile starts to write in each bucket: bucket by bucket, tile by tile. */
@@ -218,14 +220,15 @@ static fml_status run_component_order(int threads, uint64_t *digest)
     (void)threads;
     static uint8_t is_sink[NODES], kinds[NODES + 2];
     static uint32_t order[NODES];
-    static int64_t segments[NODES + 3];
-    ptrdiff_t count = 0;
+    static int64_t segments[NODES + 3], levels[NODES + 3];
+    ptrdiff_t count = 0, level_count = 0;
     mark_sinks(is_sink);
-    fml_status status =
-        fml_component_order(NODES, indptr, sources, is_sink, order, segments, kinds, &count);
+    fml_status status = fml_component_order(NODES, indptr, sources, is_sink, order, segments, kinds,
+                                            levels, &count, &level_count);
     FOLD_ARRAY(digest, order);
     fold(digest, segments, (size_t)(count + 1) * sizeof *segments);
     fold(digest, kinds, (size_t)count);
+    fold(digest, levels, (size_t)(level_count + 1) * sizeof *levels);
     return status;
 }
 

@@ -22,8 +22,12 @@ from fastmml._kernels import (
 from fastmml._numba._jit import jit, readonly, readonly_or_none, signed
 from fastmml._threads import run_blocks
 
-#: Visit number of a node whose component is out.
-_PLACED = 2**32 - 1
+#: The visit number of a node whose component is out has this bit, and its level.
+_PLACED = 1 << 31
+#: The visit number of a sink: placed, and of the level before the first.
+_SINK = 2**32 - 1
+#: Nodes of a level that are not worth a turn of their own.
+_THIN = 64
 #: Nodes that the search for components ends before it lets Ctrl-C through: some 10 milliseconds.
 _NODES_AT_ONCE = 1 << 16
 #: Rows of a tile, and tiles in one call: at most about 20 milliseconds.
@@ -32,39 +36,27 @@ _TILES_AT_ONCE = 64
 #: Higher degrees share a key.
 _DEGREES = 1 << 15
 
-# Slots of the search's counters.
-_ROOT, _VISITS, _DEPTH, _WAITING, _FRONT, _SEGMENTS, _ENDED = range(7)
-
-
-@jit
-def _open_segment(kind: int, counters: I64, segments: I64, kinds: U8) -> None:
-    last = counters[_SEGMENTS] - 1
-    if kind == ACYCLIC and last >= 0 and kinds[last] == ACYCLIC:
-        return
-    segments[last + 1] = counters[_FRONT]
-    kinds[last + 1] = kind
-    counters[_SEGMENTS] += 1
+# Slots of the search's counters, and columns of its components.
+_ROOT, _VISITS, _DEPTH, _WAITING, _FRONT, _COMPONENTS, _ENDED = range(7)
+_LEVEL, _START, _SIZE = range(3)
 
 
 @jit
 def _place_component(
-    root: int,
-    visit: U32,
-    waiting: U32,
-    counters: I64,
-    order: U32,
-    segments: I64,
-    kinds: U8,
+    root: int, level: int, visit: U32, waiting: U32, counters: I64, placed: U32, components: I64
 ) -> None:
     first = counters[_WAITING]
     while first > 0 and visit[waiting[first - 1]] > visit[root]:
         first -= 1
-    kind = ACYCLIC if first == counters[_WAITING] else CYCLIC
-    _open_segment(kind, counters, segments, kinds)
+    size = counters[_WAITING] - first + 1
+    if size > 1:
+        found = components[counters[_COMPONENTS]]
+        found[_LEVEL], found[_START], found[_SIZE] = level, counters[_FRONT], size
+        counters[_COMPONENTS] += 1
     waiting[counters[_WAITING]] = root
-    for i in range(first, counters[_WAITING] + 1):
-        visit[waiting[i]] = _PLACED
-        order[counters[_FRONT]] = waiting[i]
+    for i in range(first, first + size):
+        visit[waiting[i]] = _PLACED + level
+        placed[counters[_FRONT]] = waiting[i]
         counters[_FRONT] += 1
     counters[_WAITING] = first
 
@@ -77,12 +69,12 @@ def _search(
     visit: U32,
     path: U32,
     low: U32,
+    level: I64,
     link: I64,
     waiting: U32,
     counters: I64,
-    order: U32,
-    segments: I64,
-    kinds: U8,
+    placed: U32,
+    components: I64,
 ) -> bool:
     """Go on until so many nodes were ended; returns whether there are more."""
     until = counters[_ENDED] + ends
@@ -107,49 +99,117 @@ def _search(
                     found = source
                 elif visit[source] < low[depth - 1]:
                     low[depth - 1] = visit[source]
+                if visit[source] >= _PLACED:
+                    after = (signed(visit[source]) + 1) & (_PLACED - 1)
+                    level[depth - 1] = max(level[depth - 1], after)
             link[depth - 1] = k
         if found >= 0:
             counters[_VISITS] += 1
             visit[found] = low[depth] = counters[_VISITS]
             path[depth] = found
             link[depth] = indptr[found]
+            level[depth] = 0
             counters[_DEPTH] += 1
             continue
         counters[_DEPTH] = depth - 1
         counters[_ENDED] += 1
+        needed = level[depth - 1]
         if low[depth - 1] == visit[node]:
-            _place_component(node, visit, waiting, counters, order, segments, kinds)
-            continue
-        waiting[counters[_WAITING]] = node
-        counters[_WAITING] += 1
-        low[depth - 2] = min(low[depth - 2], low[depth - 1])
+            _place_component(node, needed, visit, waiting, counters, placed, components)
+            needed += 1
+        else:
+            waiting[counters[_WAITING]] = node
+            counters[_WAITING] += 1
+            low[depth - 2] = min(low[depth - 2], low[depth - 1])
+        if depth > 1:
+            level[depth - 2] = max(level[depth - 2], needed)
     return True
+
+
+@jit
+def _put_levels(
+    single: U32,
+    ends: I64,
+    components: I64,
+    placed: U32,
+    order: U32,
+    segments: I64,
+    kinds: U8,
+    levels: I64,
+) -> tuple[int, int]:
+    """Put single nodes, which are sorted by level, and components; returns segments and levels.
+
+    Single nodes of a level end at ``ends``. Thin levels in a row are one.
+    """
+    at = count = level_count = following = used = 0
+    for level in range(len(ends)):
+        last = following
+        while last < len(components) and components[last, _LEVEL] == level:
+            last += 1
+        singles = ends[level] - used
+        thin = last == following and singles < _THIN
+        if not (thin and count > 0 and kinds[count - 1] == ACYCLIC):
+            levels[level_count] = count
+            level_count += 1
+            if singles > 0:
+                segments[count], kinds[count] = at, ACYCLIC if thin else INDEPENDENT
+                count += 1
+        order[at : at + singles] = single[used : ends[level]]
+        at, used = at + singles, ends[level]
+        for i in range(following, last):
+            segments[count], kinds[count] = at, CYCLIC
+            count += 1
+            start, size = components[i, _START], components[i, _SIZE]
+            order[at : at + size] = placed[start : start + size]
+            at += size
+        following = last
+    return count, level_count
 
 
 def component_order(
     indptr: I64, indices: U32, is_sink: U8, order: U32
-) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]:
     """See `fastmml._kernels.Kernels.component_order`."""
     n = len(order)
     # Nobody depends on sinks: the search, for which they count as placed, leaves them out.
-    visit = np.where(is_sink, np.uint32(_PLACED), np.uint32(0))
-    path, low, waiting = (np.zeros(n + 1, np.uint32) for _ in range(3))
-    link = np.empty(n + 1, np.int64)
-    segments, kinds = np.empty(n + 3, np.int64), np.empty(n + 2, np.uint8)
-    counters = np.zeros(7, np.int64)
+    visit = np.where(is_sink, np.uint32(_SINK), np.uint32(0))
+    path, low, waiting, placed = (np.zeros(n + 1, np.uint32) for _ in range(4))
+    level, link = np.empty(n + 1, np.int64), np.empty(n + 1, np.int64)
+    components, counters = np.empty((n // 2 + 1, 3), np.int64), np.zeros(7, np.int64)
     rows, sources = readonly(indptr), readonly(indices)
     while _search(
-        _NODES_AT_ONCE, rows, sources, visit, path, low, link, waiting, counters, order, segments,
-        kinds,
+        _NODES_AT_ONCE, rows, sources, visit, path, low, level, link, waiting, counters, placed,
+        components,
     ):  # fmt: skip
         pass
-    front, count = int(counters[_FRONT]), int(counters[_SEGMENTS])
-    if front < n:
-        order[front:] = np.flatnonzero(is_sink)
-        segments[count], kinds[count] = front, INDEPENDENT
-        count += 1
-    segments[count] = n
-    return segments[: count + 1].copy(), kinds[:count].copy()
+    placed, components = placed[: counters[_FRONT]], components[: counters[_COMPONENTS]]
+    return _assemble(n, visit, placed, components, is_sink, order)
+
+
+def _assemble(
+    n: int, visit: U32, placed: U32, components: I64, is_sink: U8, order: U32
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]:
+    """Sort what the search has found by level, the largest components of a level first."""
+    change = np.zeros(len(placed) + 1, np.int64)
+    change[components[:, _START]] = 1
+    change[components[:, _START] + components[:, _SIZE]] -= 1
+    single = placed[np.cumsum(change[:-1]) == 0]
+    level_of = (visit & np.uint32(_PLACED - 1)).astype(np.int64)
+    single = single[np.argsort(level_of[single], kind="stable")]
+    count = int(level_of[placed].max(initial=-1)) + 1
+    ends = np.cumsum(np.bincount(level_of[single], minlength=count))
+    by_level = np.lexsort((components[:, _START], -components[:, _SIZE], components[:, _LEVEL]))
+    segments, levels = np.empty(n + 3, np.int64), np.empty(n + 3, np.int64)
+    kinds = np.empty(n + 2, np.uint8)
+    count, level_count = _put_levels(
+        single, ends, components[by_level], placed, order, segments, kinds, levels
+    )
+    if len(placed) < n:
+        order[len(placed) :] = np.flatnonzero(is_sink)
+        levels[level_count], segments[count], kinds[count] = count, len(placed), INDEPENDENT
+        count, level_count = count + 1, level_count + 1
+    segments[count], levels[level_count] = n, count
+    return segments[: count + 1].copy(), kinds[:count].copy(), levels[: level_count + 1].copy()
 
 
 @jit

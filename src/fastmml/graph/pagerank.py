@@ -197,7 +197,7 @@ def _solver(g: Graph, method: str, task: Task) -> GaussSeidel | PowerIteration:
     """Make the solver of this name, or the one that the graph asks for."""
     fits = g.num_nodes <= MAX_NODES
     if method == "gauss-seidel" and not fits:
-        raise ValueError(f"method: gauss-seidel takes at most 2**31 nodes, got {g.num_nodes}")
+        raise ValueError(f"method: gauss-seidel takes fewer than 2**31 nodes, got {g.num_nodes}")
     if method == "auto":
         copy = g.indices.nbytes + (0 if g.weights is None else g.weights.nbytes)
         needed = copy + _BYTES_PER_NODE * g.num_nodes

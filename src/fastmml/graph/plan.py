@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastmml.graph.graph import Graph
 
 #: Links of other blocks are marked by adding the number of nodes to a 32-bit source.
-MAX_NODES = 2**31
+MAX_NODES = 2**31 - 1
 #: Up to this many nodes the search for components stays in cache whatever the order.
 _SMALL_NODES = 1 << 17
 #: Links looked at to see whether the given order keeps neighbours together, and how near (as a
@@ -90,10 +90,10 @@ def prepare(g: Graph) -> Prepared:
     is_sink = (strength == 0).view(np.uint8)
     order = np.empty(g.num_nodes, np.uint32)
     if by == "components":
-        starts, kinds = kernels().component_order(g.indptr, g.indices, is_sink, order)
+        starts, kinds, levels = kernels().component_order(g.indptr, g.indices, is_sink, order)
     else:
-        starts, kinds = _order_by_degree(g, strength, is_sink, order)
-    plan = _permute(g, order, starts, kinds)
+        starts, kinds, levels = _order_by_degree(g, strength, is_sink, order)
+    plan = _permute(g, order, starts, kinds, levels)
     linked = strength > 0
     np.divide(1, strength, out=strength, where=linked)
     return Prepared(plan, order, strength[order], by)
@@ -109,7 +109,7 @@ def _components_pay(g: Graph) -> bool:
     return bool(np.mean(distances) < _NEAR * g.num_nodes)
 
 
-def _order_by_degree(g: Graph, strength: F64, is_sink: U8, order: U32) -> tuple[I64, U8]:
+def _order_by_degree(g: Graph, strength: F64, is_sink: U8, order: U32) -> tuple[I64, U8, I64]:
     """Segments: sources, all that may lie on a cycle, sinks."""
     degree = strength
     if g.weights is not None:
@@ -119,10 +119,11 @@ def _order_by_degree(g: Graph, strength: F64, is_sink: U8, order: U32) -> tuple[
     starts = np.array([0, sources, sinks, g.num_nodes])
     kinds = np.array([INDEPENDENT, CYCLIC, INDEPENDENT], np.uint8)
     filled = np.diff(starts) > 0
-    return np.append(starts[:-1][filled], g.num_nodes), kinds[filled]
+    kinds = kinds[filled]
+    return np.append(starts[:-1][filled], g.num_nodes), kinds, np.arange(len(kinds) + 1)
 
 
-def _permute(g: Graph, order: U32, starts: I64, kinds: U8) -> RankPlan:
+def _permute(g: Graph, order: U32, starts: I64, kinds: U8, levels: I64) -> RankPlan:
     n, threads = g.num_nodes, get_num_threads()
     position = np.empty(n, np.uint32)
     position[order] = np.arange(n, dtype=np.uint32)
@@ -140,6 +141,7 @@ def _permute(g: Graph, order: U32, starts: I64, kinds: U8) -> RankPlan:
         segments,
         kinds,
         waves,
+        levels,
     )
     kernels().permute_rows(g.indptr, g.indices, g.weights, position, plan, threads)
     return plan

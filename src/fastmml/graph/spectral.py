@@ -220,7 +220,7 @@ def _has_cycle(g: Graph) -> bool:
         g = Graph(g.indices[kept], rows[kept], num_nodes=g.num_nodes)
         rows = rows[kept]
     order = np.empty(g.num_nodes, np.uint32)
-    _, kinds = kernels().component_order(
+    _, kinds, _ = kernels().component_order(
         g.indptr, g.indices, np.zeros(g.num_nodes, np.uint8), order
     )
     return bool((kinds == CYCLIC).any() or (g.indices == rows).any())
