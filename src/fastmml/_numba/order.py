@@ -62,6 +62,22 @@ def _place_component(
 
 
 @jit
+def _descend(
+    depth: int, end: int, indices: U32, visit: U32, low: U32, level: I64, link: I64
+) -> int:
+    """Follow the links of the node at this depth up to a new node; -1 when there is none left."""
+    while link[depth] < end:
+        source = signed(indices[link[depth]])
+        link[depth] += 1
+        if visit[source] == 0:
+            return source
+        low[depth] = min(low[depth], visit[source])
+        if visit[source] >= _PLACED:
+            level[depth] = max(level[depth], (signed(visit[source]) + 1) & (_PLACED - 1))
+    return -1
+
+
+@jit
 def _search(
     ends: int,
     indptr: I64,
@@ -90,19 +106,7 @@ def _search(
             found = root
         else:
             node = signed(path[depth - 1])
-            found = -1
-            k = link[depth - 1]
-            while k < indptr[node + 1] and found < 0:
-                source = signed(indices[k])
-                k += 1
-                if visit[source] == 0:
-                    found = source
-                elif visit[source] < low[depth - 1]:
-                    low[depth - 1] = visit[source]
-                if visit[source] >= _PLACED:
-                    after = (signed(visit[source]) + 1) & (_PLACED - 1)
-                    level[depth - 1] = max(level[depth - 1], after)
-            link[depth - 1] = k
+            found = _descend(depth - 1, indptr[node + 1], indices, visit, low, level, link)
         if found >= 0:
             counters[_VISITS] += 1
             visit[found] = low[depth] = counters[_VISITS]
