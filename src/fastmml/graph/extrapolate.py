@@ -16,6 +16,9 @@ from fastmml._kernels import F64, Real
 
 #: Iterates kept: 10 was best of 5 to 13 on web graphs (see docs/performance.md).
 WINDOW = 10
+#: Bytes that they may take; with less room than for so many, none are kept.
+_BYTES = 1 << 30
+_LEAST = 6
 #: Relative weight of the diagonal that keeps the least-squares problem solvable.
 _REGULARISATION = 1e-13
 
@@ -27,10 +30,13 @@ class Extrapolation:
     then asks `advance` for the iterate to go on from: the image itself or, when the window is
     full, the extrapolated one. An extrapolated iterate that moves more than the one before it did
     is dropped again, so that convergence is never worse than without (but for the pass spent).
+    Where iterates are too large to keep, it only takes turns between two rows.
     """
 
     def __init__(self, n: int, dtype: type[np.floating[Any]], threads: int) -> None:
-        self._window = np.empty((WINDOW, n), dtype)
+        rows = min(WINDOW, _BYTES // (max(n, 1) * np.dtype(dtype).itemsize))
+        self._extrapolates = rows >= _LEAST
+        self._window = np.empty((rows if self._extrapolates else 2, n), dtype)
         self._rows: list[Real] = list(self._window)
         self._change = np.inf  #: of the last step before the trial
         self._is_trial = False
@@ -49,12 +55,15 @@ class Extrapolation:
 
     def advance(self, change: float) -> Real:
         """Return the iterate to go on from; ``change`` is the 1-norm of the last step."""
+        if not self._extrapolates:
+            self._rows.reverse()
+            return self._rows[0]
         rejected = self._is_trial and not change <= self._change
         self._is_trial = False
         if rejected:
             return self._go_back()
         self._last += 1
-        if self._last == WINDOW - 1:
+        if self._last == len(self._rows) - 1:
             return self._extrapolate(change)
         return self._rows[self._last]
 

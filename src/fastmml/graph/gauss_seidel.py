@@ -24,7 +24,7 @@ from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import COLUMNS, F64
 from fastmml.graph.graph import Graph
 from fastmml.graph.plan import arrange, prepare, scatter
-from fastmml.graph.solution import Info, Solution, Task, column_sums, prove, roundings
+from fastmml.graph.solution import Info, Solution, Task, column_sums, prove
 
 #: The last change of every segment overstates the error that is left, on web graphs and random ones
 #: some ten times: the first tolerance is so many times what the theory asks for.
@@ -116,7 +116,7 @@ class GaussSeidel:
             change, y = self._map(x, v, w)
             iterations += 1
             with self.info.timing("prove"):
-                bound = prove(task, change, y, roundings(self._prepared.plan.indptr))
+                bound = prove(task, change, y, self._prepared.plan.indptr)
             if task.callback is not None:
                 task.callback(iterations, float(np.max(bound)))
             exhausted = iterations >= task.max_iter or unknowns.tolerance <= _LOWEST

@@ -11,7 +11,7 @@ from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import F64, Real
 from fastmml.graph.extrapolate import Extrapolation
 from fastmml.graph.graph import Graph
-from fastmml.graph.solution import Info, Solution, Task, prove, roundings
+from fastmml.graph.solution import Info, Solution, Task, blocks_of, prove
 
 #: Passes in single precision pay from a step (1-norm) above this one on ...
 _FAR = 1e-4
@@ -44,13 +44,13 @@ class PowerIteration:
 
     def _prepare(self, g: Graph) -> None:
         self._inverse_strength = g.out_strength()
-        self._roundings = roundings(g.indptr)
         linked = self._inverse_strength > 0
         np.divide(1, self._inverse_strength, out=self._inverse_strength, where=linked)
-        self._dangling = np.flatnonzero(~linked)
-        shares = self._inverse_strength[linked]
         low, high = _SINGLE_RANGE
-        self._fits_single = len(shares) == 0 or bool(low < shares.min() and shares.max() < high)
+        self._fits_single = bool(
+            np.min(self._inverse_strength, where=linked, initial=1) > low
+            and np.max(self._inverse_strength, initial=1) < high
+        )
 
     def parts(self, columns: int) -> tuple[list[slice], int]:
         """Columns are solved one by one."""
@@ -122,10 +122,14 @@ class PowerIteration:
 
     def _mass(self, x: Real) -> float:
         """Sum of x over dangling nodes."""
-        return float(x[self._dangling].sum(dtype=np.float64))
+        parts = [
+            x[rows][self._inverse_strength[rows] == 0].sum(dtype=np.float64)
+            for rows in blocks_of(len(x))
+        ]
+        return float(np.sum(parts))
 
     def _bound(self, change: float, y: Real) -> float:
         """Bound the error of y, for which only double precision proves rounding errors too."""
         if y.dtype == np.float64:
-            return float(prove(self._task, change, y, self._roundings))
+            return float(prove(self._task, change, y, self._graph.indptr))
         return self._task.damping * change / (1 - self._task.damping)

@@ -16,7 +16,9 @@ from fastmml._kernels import F64, I64
 _UNIT_ROUNDOFF = 2.0**-53
 #: Roundings of a component of the map beside those of its sum over links.
 _ROUNDINGS = 64
+#: Rows that `column_sums` adds up one after another, and rows of a block.
 _SUMMED_AT_ONCE = 8
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,22 @@ def column_sums(values: F64) -> Any:
     return values.sum(axis=0)
 
 
-def roundings(indptr: I64) -> F64:
-    """How often each component of the PageRank map is rounded, slack included."""
-    return np.diff(indptr) + float(_ROUNDINGS)
+def blocks_of(n: int) -> Iterator[slice]:
+    """Cut n rows, so that what is computed on the way to a sum stays small."""
+    return (slice(start, start + _BLOCK) for start in range(0, max(n, 1), _BLOCK))
 
 
-def prove(task: Task, change: Any, y: F64, roundings: F64) -> Any:
+def _rounded(indptr: I64, y: F64) -> Any:
+    """Sums of the components of y, each as often as it is rounded, slack included."""
+    total: Any = 0.0
+    for rows in blocks_of(len(y)):
+        links = np.diff(indptr[rows.start : rows.stop + 1])
+        # einsum, since a matrix product would start the threads of the BLAS.
+        total = total + np.einsum("i,i...->...", links + float(_ROUNDINGS), y[rows])
+    return total
+
+
+def prove(task: Task, change: Any, y: F64, indptr: I64) -> Any:
     """Bound the 1-norm of ``y - solution`` for the image y of an iterate ``change`` away from it.
 
     The map contracts by ``damping``; each component of y, which is not negative, carries gamma_k
@@ -106,6 +118,4 @@ def prove(task: Task, change: Any, y: F64, roundings: F64) -> Any:
     truncation = task.damping * change / (1 - task.damping)
     if np.all(truncation > task.tol):
         return truncation
-    # einsum, since a matrix product would start the threads of the BLAS.
-    rounding = _UNIT_ROUNDOFF * 1.01 * np.einsum("i,i...->...", roundings, y)
-    return truncation + rounding / (1 - task.damping)
+    return truncation + _UNIT_ROUNDOFF * 1.01 * _rounded(indptr, y) / (1 - task.damping)
