@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import fastmml as fm
 from fastmml import _backend, _memory
+from fastmml.graph import extrapolate
 
 
 def dense_pagerank(g, damping=0.85, v=None, w=None):
@@ -164,6 +165,27 @@ def test_columns_have_the_same_bits_for_all_threads(columns):
     for other in results[1:]:
         assert np.array_equal(results[0].scores, other.scores)
         assert np.array_equal(results[0].error_bound, other.error_bound)
+
+
+@pytest.mark.parametrize("columns", [1, 5, 20])
+def test_columns_are_ranked_one_by_one_without_room_for_more(columns, monkeypatch):
+    g = fm.rmat(9, seed=2).prepare()
+    v = np.random.default_rng(2).random((512, columns))
+    roomy = fm.pagerank(g, personalization=v)
+    monkeypatch.setattr(_memory, "available", lambda: 0)
+    tight = fm.pagerank(g, personalization=v)
+    apart = np.abs(tight.scores - roomy.scores).sum(axis=0)
+    assert (apart <= tight.error_bound + roomy.error_bound).all()
+
+
+@pytest.mark.parametrize("rows", [1, 6, 7])
+@pytest.mark.parametrize("damping", [0.85, 0.99])
+def test_power_iteration_keeps_as_many_iterates_as_there_is_room_for(rows, damping, monkeypatch):
+    monkeypatch.setattr(extrapolate, "_BYTES", rows * 512 * 8)
+    g = fm.rmat(9, seed=2)
+    assert_within_bound(
+        fm.pagerank(g, damping, tol=1e-11, method="power"), dense_pagerank(g, damping)
+    )
 
 
 def test_too_few_passes_for_columns_carry_all_of_them():
