@@ -17,8 +17,8 @@
 #include <math.h>
 
 enum {
-    WINDOW = 12, /* sweeps that are combined: 5 to 24 tried, docs/performance.md */
-    PERIOD = 4,  /* sweeps between two combinations; divides WINDOW */
+    WINDOW = 9, /* sweeps that are combined: 5 to 24 tried, docs/performance.md */
+    PERIOD = 3, /* sweeps between two combinations; divides WINDOW */
     JUMPS = WINDOW / PERIOD,
     GROUP = 8, /* values that are multiplied at once: of one column, or of all in a node */
     GROUP_NODES = GROUP / FML_COLUMNS,

@@ -17,8 +17,8 @@ from fastmml._numba._jit import jit, jit_reordered, readonly, readonly_or_none
 from fastmml._numba.rank import sum_links
 from fastmml._threads import is_stopped, run_blocks
 
-WINDOW = 12  #: sweeps that are combined
-PERIOD = 4  #: sweeps between two combinations
+WINDOW = 9  #: sweeps that are combined
+PERIOD = 3  #: sweeps between two combinations
 REGULARISATION = 1e-10  #: relative weight of the diagonal of the least-squares problem
 LARGEST_COEFFICIENT = 1e8  #: larger ones come of steps that are all rounding errors
 COMBINATION_WORK = 4096  #: links and rows that can be swept in the time of a combination

@@ -120,7 +120,7 @@ def pagerank(
     Notes
     -----
     Gauss-Seidel: nodes are ordered by strong components, or by degree where the given order is
-    random; each component is swept, and every fourth sweep the last twelve are combined [3]_.
+    random; each component is swept, and every third sweep the last nine are combined [3]_.
     Without jumps from dangling nodes ranks solve a linear system, in which components depend on
     earlier ones only; the jumps change its scale, or add a second solution [4]_.
 
