@@ -12,7 +12,7 @@ from fastmml._kernels import F64, I64, U32
 from fastmml._numba._jit import jit, readonly, readonly_or_none, signed
 
 #: Of the mean rest per link, what a push must be worth.
-_WORTH = 0.5
+_WORTH = 0.75
 #: Nodes and links swept in one call: a few milliseconds.
 _WORK_AT_ONCE = 1 << 20
 
