@@ -212,6 +212,14 @@ def test_links_by_source_are_kept_but_not_pickled() -> None:
     assert pickle.loads(pickle.dumps(g))._out_links is None
 
 
+def test_rounding_errors_are_made_room_for(variant: Kernels, web: fm.Graph) -> None:
+    """They take a third of this tolerance, more than the first search leaves to them."""
+    with _backend.use_kernels(variant):
+        result = fm.local_pagerank(web, 1, tol=1e-12)
+    assert result.converged
+    assert result.error_bound <= 1e-12
+
+
 def test_a_tolerance_beyond_float64_is_not_claimed(variant: Kernels) -> None:
     g = fm.Graph([0, 1, 2, 0], [1, 2, 0, 2])
     with (
