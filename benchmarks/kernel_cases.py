@@ -125,7 +125,10 @@ def rank_solve(kernels: Kernels) -> Call:
 def rank_push(kernels: Kernels, weighted: bool = False) -> Call:
     """Push from two seeds until most nodes are found."""
     indptr, indices = in_rows()
-    weights, strength = (reals((EDGES,), 3), np.full(NODES, 9.0)) if weighted else (None, None)
+    weights = strength = None
+    if weighted:
+        weights, rows = reals((EDGES,), 3), np.repeat(np.arange(NODES), np.diff(indptr))
+        strength = np.bincount(rows, weights, NODES)
     seeds, base = np.array([3, 70], np.uint32), np.full(2, 0.075)
     nodes, ranks, images = np.empty(NODES, np.uint32), np.empty(NODES), np.empty(NODES)
     return lambda: kernels.rank_push(

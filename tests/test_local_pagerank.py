@@ -10,14 +10,17 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.sparse.linalg import spsolve
 from test_kernels_order import graphs
 
 import fastmml as fm
 from fastmml import _backend
 from fastmml._kernels import Kernels
+from fastmml.graph.out_links import collect_out_links
 
 #: Rounding errors of the sums that the tests make themselves.
 ROUNDING = 1e-12
@@ -98,6 +101,26 @@ def test_every_variant_is_within_its_bound(variant: Kernels, web: fm.Graph, tol:
             result = fm.local_pagerank(web, seeds, tol=tol)
         assert result.error_bound <= tol
         assert_within_bound(result, web, seeds, 0.85)
+
+
+def test_images_are_the_map_of_the_ranks(variant: Kernels, web: fm.Graph) -> None:
+    """And the ranks are below the solution, by what the stopping rule allows."""
+    links, n = collect_out_links(web), web.num_nodes
+    seeds, base = np.array([1, 40], np.uint32), np.array([0.1, 0.05])
+    nodes, ranks, images = np.empty(n, np.uint32), np.empty(n), np.empty(n)
+    count, _ = variant.rank_push(*links, seeds, base, 0.85, 1e-5, 2**62, nodes, ranks, images)
+    assert nodes[:2].tolist() == [1, 40]
+    strength = web.out_strength()
+    inverse = np.divide(1, strength, where=strength > 0, out=strength)
+    transition = 0.85 * web.to_scipy().T.multiply(inverse)
+    found, image, start = np.zeros((3, n))
+    found[nodes[:count]], image[nodes[:count]] = ranks[:count], images[:count]
+    start[seeds] = base
+    np.testing.assert_allclose(image, transition @ found + start, rtol=1e-13)
+    solution = spsolve(sp.eye_array(n, format="csc") - transition.tocsc(), start)
+    assert (found <= solution + ROUNDING).all()
+    rests = (image - found).sum()
+    assert 0.85 * rests <= 1e-5 * (0.15 * found.sum() + rests) + ROUNDING
 
 
 def test_variants_find_the_same(variant: Kernels, web: fm.Graph) -> None:
