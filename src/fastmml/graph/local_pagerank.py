@@ -165,14 +165,15 @@ def local_pagerank(
 
 
 def _base(g: Graph, seeds: Any, damping: float) -> tuple[U32, F64]:
-    """Ids of the seeds with weight, and ``(1 - damping) * v`` on them."""
-    ids, weights = _seeds(g, seeds)
-    if len(np.unique(ids)) < len(ids):
+    """Ids of the seeds with weight, ascending, and ``(1 - damping) * v`` on them."""
+    given, weights = _seeds(g, seeds)
+    ids, places = np.unique(given, return_index=True)
+    if len(ids) < len(given):
         raise ValueError("seeds: expected distinct labels, got repeated ones")
     largest_weight = weights.max(initial=0)
     if largest_weight == 0:
         raise ValueError("seeds: expected a positive sum of weights, got 0")
-    scaled = weights / largest_weight  # so that the sum stays finite
+    scaled = weights[places] / largest_weight  # so that the sum stays finite
     chosen = scaled > 0
     return ids[chosen].astype(np.uint32), (1 - damping) * scaled[chosen] / scaled.sum()
 
