@@ -122,6 +122,20 @@ def rank_solve(kernels: Kernels) -> Call:
     )
 
 
+def rank_push(kernels: Kernels, weighted: bool = False) -> Call:
+    """Push from two seeds until most nodes are found."""
+    indptr, indices = in_rows()
+    weights = strength = None
+    if weighted:
+        weights, rows = reals((EDGES,), 3), np.repeat(np.arange(NODES), np.diff(indptr))
+        strength = np.bincount(rows, weights, NODES)
+    seeds, base = np.array([3, 70], np.uint32), np.full(2, 0.075)
+    nodes, ranks, images = np.empty(NODES, np.uint32), np.empty(NODES), np.empty(NODES)
+    return lambda: kernels.rank_push(
+        indptr, indices, weights, strength, seeds, base, 0.85, 1e-3, 1 << 40, nodes, ranks, images
+    )
+
+
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
     """What the kernel of almost this name computes."""
     tiles = np.arange(EDGES) // TILE_EDGES
@@ -262,6 +276,8 @@ def bvgraph_offsets(kernels: Kernels) -> Call:
 CASES: dict[str, Callable[[Kernels], Call]] = {
     "rank_pull": rank_pull,
     "rank_solve": rank_solve,
+    "rank_push": rank_push,
+    "rank_push weighted": lambda kernels: rank_push(kernels, weighted=True),
     "component_order": component_order,
     "degree_order": degree_order,
     "permute_rows": permute_rows,

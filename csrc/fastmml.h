@@ -193,6 +193,26 @@ fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, cons
 fml_status fml_out_strength(ptrdiff_t n, ptrdiff_t edges, const uint32_t *indices /* in */,
                             const double *weights /* in or NULL */, double *strength /* out, n */);
 
+/* Rows of out-links. */
+typedef struct fml_out_links {
+    const int64_t *indptr;
+    const uint32_t *indices;
+    const double *weights;  /* or NULL */
+    const double *strength; /* of each node; NULL where weights are */
+} fml_out_links;
+
+/* Approximates y = damping P'y + base, for a base that is 0 but on distinct seeds, from the links
+ * of nodes near them. Sets, for the count nodes found, seeds first: nodes; ranks, from below;
+ * images, the map of the ranks. Goes on until damping |images - ranks| is at most tolerance times
+ * (1 - damping) |ranks| + |images - ranks| (1-norms), or the next step would make links, those
+ * read, exceed max_links. The three arrays have room for all nodes of the graph, at most 2^31. */
+fml_status fml_rank_push(const fml_out_links *graph, ptrdiff_t seed_count,
+                         const uint32_t *seeds /* in */, const double *base /* in */,
+                         double damping, double tolerance, int64_t max_links,
+                         uint32_t *nodes /* out */, double *ranks /* out */,
+                         double *images /* out */, ptrdiff_t *count /* out */,
+                         int64_t *links /* out */);
+
 /* present[id] = 1 for every id; ids are below the length of present, which starts as zeros. */
 fml_status fml_mark_ids(ptrdiff_t count, const uint32_t *ids /* in */, uint8_t *present /* out */,
                         int threads);

@@ -89,6 +89,7 @@ def test_rmat_edges_stops_in_the_middle(threads: int) -> None:
 LONG_CALLS = {
     "pagerank": "fm.pagerank(chain, damping=1 - 1e-12, tol=1e-6, max_iter=10**9)",
     "power": "fm.pagerank(graph, damping=1 - 1e-12, tol=1e-300, max_iter=10**9, method='power')",
+    "local": "fm.local_pagerank(chain, 0, damping=1 - 1e-12, tol=1e-6)",
     "rmat": "fm.rmat(24)",
 }
 
@@ -101,6 +102,7 @@ ends = list(range(2**17 - 1)), list(range(1, 2**17))
 chain = fm.Graph(ends[0] + ends[1], ends[1] + ends[0])  # both ways: ranks spread slowly
 with fm.use_backend(sys.argv[1]):
     fm.pagerank(graph, tol=1e-2)  # what is compiled at the first call, is now
+    fm.local_pagerank(graph, 0)
     try:
         print("ready", flush=True)
         {call}

@@ -271,6 +271,34 @@ class Kernels(Protocol):
         """
         ...
 
+    def rank_push(
+        self,
+        indptr: I64,
+        indices: U32,
+        weights: F64 | None,
+        strength: F64 | None,
+        seeds: U32,
+        base: F64,
+        damping: float,
+        tolerance: float,
+        max_links: int,
+        nodes: U32,
+        ranks: F64,
+        images: F64,
+    ) -> tuple[int, int]:
+        """Approximate ``y = damping Pᵀy + base`` from the links of nodes near the seeds alone.
+
+        Row i of ``(indptr, indices, weights)`` lists the links out of node i, ``strength`` (None
+        without weights) the sums of the rows. ``base`` belongs to the distinct ``seeds`` and is 0
+        elsewhere. Out: ``nodes`` that were found, seeds first; their ``ranks``, from below; the
+        ``images`` of the ranks under the map, all with room for every node (at most 2**31).
+
+        Goes on until ``damping |images - ranks|`` is at most ``tolerance`` times ``(1 - damping)
+        |ranks| + |images - ranks|`` (1-norms), or the next step would read more than ``max_links``
+        links. Returns how many nodes were found and how many links read.
+        """
+        ...
+
     def difference_gram(self, x: Real, threads: int) -> F64:
         """Gram matrix of the differences ``x[i + 1] - x[i]`` of consecutive rows.
 

@@ -101,6 +101,16 @@ cdef extern from "fastmml.h" nogil:
     fml_status fml_out_strength(
         Py_ssize_t n, Py_ssize_t edges, const uint32_t *indices, const double *weights,
         double *strength)
+    ctypedef struct fml_out_links:
+        const int64_t *indptr
+        const uint32_t *indices
+        const double *weights
+        const double *strength
+
+    fml_status fml_rank_push(
+        const fml_out_links *graph, Py_ssize_t seed_count, const uint32_t *seeds,
+        const double *base, double damping, double tolerance, int64_t max_links, uint32_t *nodes,
+        double *ranks, double *images, Py_ssize_t *count, int64_t *links)
     fml_status fml_mark_ids(
         Py_ssize_t count, const uint32_t *ids, uint8_t *present, int threads)
     fml_status fml_relabel(Py_ssize_t count, const uint32_t *table, uint32_t *ids, int threads)

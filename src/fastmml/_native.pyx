@@ -349,6 +349,24 @@ cdef class NativeKernels:
                                       &strength[0])
         check(status)
 
+    def rank_push(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
+                  const double[::1] weights, const double[::1] strength,
+                  const uint32_t[::1] seeds, const double[::1] base, double damping,
+                  double tolerance, int64_t max_links, uint32_t[::1] nodes, double[::1] ranks,
+                  double[::1] images):
+        cdef fml_out_links graph
+        cdef Py_ssize_t count = 0
+        cdef int64_t links = 0
+        cdef fml_status status
+        graph.indptr, graph.indices = &indptr[0], &indices[0]
+        graph.weights, graph.strength = pointer_or_null(weights), pointer_or_null(strength)
+        with nogil:
+            status = fml_rank_push(&graph, seeds.shape[0], &seeds[0], &base[0], damping,
+                                   tolerance, max_links, &nodes[0], &ranks[0], &images[0], &count,
+                                   &links)
+        check(status)
+        return count, links
+
     def mark_ids(self, const uint32_t[::1] ids, uint8_t[::1] present, int threads):
         cdef fml_status status
         with nogil:

@@ -256,6 +256,28 @@ static fml_status run_permute_rows(int threads, uint64_t *digest)
     return status;
 }
 
+/* Rows of the graph read as out-links; nodes of strength 0 are dangling. */
+static fml_status run_rank_push(int threads, uint64_t *digest)
+{
+    (void)threads;
+    static const uint32_t seeds[] = {7, 2999};
+    static const double base[] = {0.1, 0.05};
+    static double strength[NODES], ranks[NODES], images[NODES];
+    static uint32_t nodes[NODES];
+    for (int i = 0; i < NODES; i++)
+        strength[i] = i % 10 == 0 ? 0 : DEGREE * 60.0;
+    const fml_out_links graph = {indptr, sources, link_weights, strength};
+    ptrdiff_t count = 0;
+    int64_t links = 0;
+    fml_status status = fml_rank_push(&graph, 2, seeds, base, 0.85, 1e-6, INT64_MAX, nodes, ranks,
+                                      images, &count, &links);
+    fold(digest, nodes, (size_t)count * sizeof *nodes);
+    fold(digest, ranks, (size_t)count * sizeof *ranks);
+    fold(digest, images, (size_t)count * sizeof *images);
+    fold(digest, &links, sizeof links);
+    return status;
+}
+
 static fml_status run_mark_ids(int threads, uint64_t *digest)
 {
     static uint8_t present[NODES];
@@ -387,6 +409,7 @@ const scenario SCENARIOS[] = {{"bucket_count", run_bucket_count},
                               {"component_order", run_component_order},
                               {"degree_order", run_degree_order},
                               {"permute_rows", run_permute_rows},
+                              {"rank_push", run_rank_push},
                               {"mark_ids", run_mark_ids},
                               {"relabel", run_relabel},
                               {"rmat_edges", run_rmat_edges},

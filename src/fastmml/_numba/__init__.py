@@ -10,7 +10,7 @@ import os
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
-from fastmml._numba import _blocks, build, bvgraph, order, rank, rmat, solve, text
+from fastmml._numba import _blocks, build, bvgraph, order, push, rank, rmat, solve, text
 from fastmml._numba.intern import NumbaInterner
 
 __all__ = ["NumbaInterner", "NumbaKernels"]
@@ -28,6 +28,7 @@ class NumbaKernels:
     rank_pull_columns = staticmethod(rank.rank_pull_columns)
     rank_solve = staticmethod(solve.rank_solve)
     rank_solve_columns = staticmethod(solve.rank_solve_columns)
+    rank_push = staticmethod(push.rank_push)
     difference_gram = staticmethod(rank.difference_gram)
     combine = staticmethod(rank.combine)
 

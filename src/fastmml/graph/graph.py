@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import networkx
     import scipy.sparse
 
+    from fastmml.graph.out_links import OutLinks
     from fastmml.graph.plan import Prepared
 
 
@@ -60,12 +61,13 @@ class Graph:
     Graph(num_nodes=3, num_edges=3, labels=str)
     """
 
-    __slots__ = ("_indices", "_indptr", "_labels", "_prepared", "_weights")
+    __slots__ = ("_indices", "_indptr", "_labels", "_out_links", "_prepared", "_weights")
 
     _indptr: I64
     _indices: U32
     _weights: F64 | None
     _labels: Labels
+    _out_links: OutLinks | None
     _prepared: Prepared | None
 
     def __init__(
@@ -99,6 +101,7 @@ class Graph:
                 array.flags.writeable = False
         self._indptr, self._indices, self._weights = rows
         self._labels = Labels(labels, len(rows.indptr) - 1)
+        self._out_links = None
         self._prepared = None
 
     @classmethod

@@ -26,11 +26,11 @@ class HasTop:
     def top(self: _Ranking, k: int = 10, column: int = 0) -> list[tuple[Any, float]]:
         """Return the k best nodes as (label, score), best first; equal scores by node id."""
         scores = self.scores if self.scores.ndim == 1 else self.scores[:, column]
-        best = _largest(scores, min(_check.positive_int("k", k), len(scores)))
+        best = largest(scores, min(_check.positive_int("k", k), len(scores)))
         return list(zip(self._graph._labels.at(best), scores[best].tolist(), strict=True))
 
 
-def _largest(values: F64, k: int) -> NDArray[np.int64]:
+def largest(values: F64, k: int) -> NDArray[np.int64]:
     """Indices of the k largest values, falling; equal ones by index."""
     if k == 0:
         return np.empty(0, np.int64)
