@@ -170,7 +170,9 @@ def bucket_sort(kernels: Kernels, weighted: bool = False) -> Call:
     local = (dst[order] & ((1 << SHIFT) - 1)).astype(np.uint16)
     weights = reals((EDGES,), 3) if weighted else None
     sources, indptr = src[order], np.empty(NODES + 1, np.int64)
-    return lambda: kernels.bucket_sort(SHIFT, bounds, local, sources, weights, indptr, THREADS)
+    return lambda: kernels.bucket_sort(
+        NODES, SHIFT, bounds, local, sources, weights, indptr, THREADS
+    )
 
 
 def out_strength(kernels: Kernels, weighted: bool = False) -> Call:

@@ -161,8 +161,9 @@ fml_status fml_bucket_scatter(ptrdiff_t edges, const uint32_t *src /* in */,
                               int64_t *positions /* inout, tiles * buckets */,
                               uint32_t *out_src /* out */, uint16_t *out_local /* out */,
                               double *out_weights /* out or NULL */, int threads);
-/* Sorts every bucket by (target, source), stably, in place, and fills indptr. */
-fml_status fml_bucket_sort(ptrdiff_t n, int shift, ptrdiff_t buckets,
+/* Sorts every bucket by (target, source), stably, in place, and fills indptr. Sources are below
+ * `sources`, which is at most 2^32. */
+fml_status fml_bucket_sort(ptrdiff_t n, int64_t sources, int shift, ptrdiff_t buckets,
                            const int64_t *bounds /* in, buckets + 1 */, uint16_t *local /* in */,
                            uint32_t *src /* inout */, double *weights /* inout or NULL */,
                            int64_t *indptr /* out, n + 1 */, int threads);

@@ -52,6 +52,10 @@ class Edges:
         )  # fmt: skip
         return out_src, out_local, out_weights
 
+    @property
+    def sources(self) -> int:
+        return max(self.nodes, int(self.src.max(initial=0)) + 1)
+
     def rows(self, kernels: Kernels, threads: int = 2) -> tuple[I64, U32, F64]:
         """Build compressed rows with the three bucket kernels, as a graph is built."""
         counts = self.counts(kernels, threads)
@@ -59,7 +63,7 @@ class Edges:
         positions = bounds[:-1] + np.cumsum(counts, axis=0) - counts
         src, local, weights = self.scatter(kernels, positions, threads)
         indptr = np.full(self.nodes + 1, -1, np.int64)
-        kernels.bucket_sort(self.shift, bounds, local, src, weights, indptr, threads)
+        kernels.bucket_sort(self.sources, self.shift, bounds, local, src, weights, indptr, threads)
         return indptr, src, np.empty(0) if weights is None else weights
 
     def expected_rows(self) -> tuple[I64, U32, F64]:
@@ -136,6 +140,14 @@ def test_bucket_sort_with_ids_of_one_two_and_three_digits(
     assert_sorted_into_rows(variant, Edges(nodes, 16, src, dst, weights))
 
 
+def test_bucket_sort_with_more_sources_than_targets(variant: Kernels) -> None:
+    """Some rows of a graph are sorted apart, out of core."""
+    random = np.random.default_rng(0)
+    src = random.integers(0, 2**32, 3000).astype(np.uint32)
+    dst = random.integers(0, 5, 3000).astype(np.uint32)
+    assert_sorted_into_rows(variant, Edges(5, 2, src, dst, None))
+
+
 @pytest.mark.parametrize("count", [TILE_EDGES - 1, TILE_EDGES, TILE_EDGES + 1])
 def test_bucket_count_counts_tiles_apart(variant: Kernels, count: int) -> None:
     edges = random_edges(1000, count, 6)
@@ -177,7 +189,8 @@ def test_bucket_kernels_without_edges(variant: Kernels, nodes: int) -> None:
 def test_bucket_sort_without_nodes(variant: Kernels) -> None:
     indptr = np.full(1, -1, np.int64)
     none = np.empty(0, np.uint32)
-    variant.bucket_sort(4, np.zeros(1, np.int64), np.empty(0, np.uint16), none, None, indptr, 2)
+    local = np.empty(0, np.uint16)
+    variant.bucket_sort(9, 4, np.zeros(1, np.int64), local, none, None, indptr, 2)
     assert indptr.tolist() == [0]
 
 

@@ -187,14 +187,14 @@ static void sort_bucket(ptrdiff_t count, ptrdiff_t rows, int source_bits, column
         memcpy(bucket.weights, to.weights, (size_t)count * sizeof *to.weights);
 }
 
-fml_status fml_bucket_sort(ptrdiff_t n, int shift, ptrdiff_t buckets, const int64_t *bounds,
-                           uint16_t *local, uint32_t *src, double *weights, int64_t *indptr,
-                           int threads)
+fml_status fml_bucket_sort(ptrdiff_t n, int64_t sources, int shift, ptrdiff_t buckets,
+                           const int64_t *bounds, uint16_t *local, uint32_t *src, double *weights,
+                           int64_t *indptr, int threads)
 {
     ptrdiff_t rows_per_bucket = (ptrdiff_t)1 << shift;
     ptrdiff_t largest = largest_bucket(buckets, bounds);
     int source_bits = 1;
-    while (source_bits < 32 && (int64_t)1 << source_bits < n)
+    while (source_bits < 32 && (int64_t)1 << source_bits < sources)
         source_bits++;
     indptr[0] = 0;
     fml_watch watch;

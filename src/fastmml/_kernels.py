@@ -343,6 +343,7 @@ class Kernels(Protocol):
 
     def bucket_sort(
         self,
+        sources: int,
         shift: int,
         bounds: I64,
         local: U16,
@@ -353,8 +354,8 @@ class Kernels(Protocol):
     ) -> None:
         """Sort every bucket by target, then source, stably.
 
-        Bucket b is ``bounds[b]:bounds[b + 1]`` of ``local`` (targets), ``src`` and ``weights``
-        (both sorted in place). Out: ``indptr`` (n + 1).
+        Bucket b is ``bounds[b]:bounds[b + 1]`` of ``local`` (targets), ``src`` (all below
+        ``sources``) and ``weights`` (both sorted in place). Out: ``indptr`` (n + 1).
         """
         ...
 

@@ -86,8 +86,8 @@ cdef extern from "fastmml.h" nogil:
         int shift, Py_ssize_t buckets, int64_t *positions, uint32_t *out_src,
         uint16_t *out_local, double *out_weights, int threads)
     fml_status fml_bucket_sort(
-        Py_ssize_t n, int shift, Py_ssize_t buckets, const int64_t *bounds, uint16_t *local,
-        uint32_t *src, double *weights, int64_t *indptr, int threads)
+        Py_ssize_t n, int64_t sources, int shift, Py_ssize_t buckets, const int64_t *bounds,
+        uint16_t *local, uint32_t *src, double *weights, int64_t *indptr, int threads)
     fml_status fml_component_order(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const uint8_t *is_sink,
         uint32_t *order, int64_t *segments, uint8_t *kinds, int64_t *levels,

@@ -298,14 +298,15 @@ cdef class NativeKernels:
                 &positions[0, 0], &out_src[0], &out_local[0], out_weight, threads)
         check(status)
 
-    def bucket_sort(self, int shift, const int64_t[::1] bounds, uint16_t[::1] local,
-                    uint32_t[::1] src, double[::1] weights, int64_t[::1] indptr, int threads):
+    def bucket_sort(self, int64_t sources, int shift, const int64_t[::1] bounds,
+                    uint16_t[::1] local, uint32_t[::1] src, double[::1] weights,
+                    int64_t[::1] indptr, int threads):
         cdef fml_status status
         cdef Py_ssize_t n = indptr.shape[0] - 1
         cdef double *weight = <double *>pointer_or_null(weights)
         with nogil:
-            status = fml_bucket_sort(n, shift, bounds.shape[0] - 1, &bounds[0], &local[0],
-                                     &src[0], weight, &indptr[0], threads)
+            status = fml_bucket_sort(n, sources, shift, bounds.shape[0] - 1, &bounds[0],
+                                     &local[0], &src[0], weight, &indptr[0], threads)
         check(status)
 
     def component_order(self, const int64_t[::1] indptr, const uint32_t[::1] indices,

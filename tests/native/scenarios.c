@@ -191,8 +191,8 @@ static fml_status run_bucket_sort(int threads, uint64_t *digest)
     static int64_t rows[NODES + 1];
     fml_status status = scatter(threads);
     if (status == FML_OK)
-        status = fml_bucket_sort(NODES, SHIFT, BUCKETS, bounds, bucket_targets, bucket_sources,
-                                 bucket_weights, rows, threads);
+        status = fml_bucket_sort(NODES, NODES, SHIFT, BUCKETS, bounds, bucket_targets,
+                                 bucket_sources, bucket_weights, rows, threads);
     FOLD_ARRAY(digest, rows);
     FOLD_ARRAY(digest, bucket_sources);
     FOLD_ARRAY(digest, bucket_weights);

@@ -190,6 +190,7 @@ def _sort_bucket(source_bits: int, local: U16, src: U32, weights: F64 | None, pl
 def _sort_buckets(
     first: int,
     last: int,
+    sources: int,
     shift: int,
     bounds: I64,
     local: U16,
@@ -199,7 +200,7 @@ def _sort_buckets(
 ) -> None:
     n = len(indptr) - 1
     source_bits = 1
-    while source_bits < 32 and (1 << source_bits) < n:
+    while source_bits < 32 and (1 << source_bits) < sources:
         source_bits += 1
     for bucket in range(first, last):
         start, end = bounds[bucket], bounds[bucket + 1]
@@ -210,6 +211,7 @@ def _sort_buckets(
 
 
 def bucket_sort(
+    sources: int,
     shift: int,
     bounds: I64,
     local: U16,
@@ -223,7 +225,7 @@ def bucket_sort(
     indptr[0] = 0
     run_blocks(
         lambda first, last: _sort_buckets(
-            first, last, shift, limits, targets, src, weights, indptr
+            first, last, sources, shift, limits, targets, src, weights, indptr
         ),
         len(bounds) - 1,
         threads,

@@ -33,6 +33,11 @@ class EdgeChunk(NamedTuple):
     dst: NDArray[Any]
     weights: F64 | None = None
 
+    @property
+    def edge_bytes(self) -> int:
+        """Bytes that an edge takes."""
+        return sum(array.itemsize for array in self if array is not None)
+
 
 class Rows(NamedTuple):
     """Compressed rows of in-links: row i lists the sources of the links into node i."""
@@ -43,17 +48,14 @@ class Rows(NamedTuple):
 
 
 def chunks_from_arrays(
-    src: NDArray[Any],
-    dst: NDArray[Any],
-    weights: F64 | None,
-    dtype: type[np.generic] = np.uint32,
+    src: NDArray[Any], dst: NDArray[Any], weights: F64 | None
 ) -> list[EdgeChunk]:
-    """Cut whole (validated) arrays into chunks of this dtype, without a copy where they are."""
+    """Cut whole (validated) arrays into chunks, without a copy where they are of 32 bits."""
     cuts = [slice(i, i + _CHUNK_EDGES) for i in range(0, len(src), _CHUNK_EDGES)]
     return [
         EdgeChunk(
-            np.ascontiguousarray(src[cut], dtype),
-            np.ascontiguousarray(dst[cut], dtype),
+            np.ascontiguousarray(src[cut], np.uint32),
+            np.ascontiguousarray(dst[cut], np.uint32),
             None if weights is None else weights[cut],
         )
         for cut in cuts
@@ -79,12 +81,17 @@ def _sources(indptr: I64, start: int, end: int) -> U32:
     return np.repeat(np.arange(first, last, dtype=np.uint32), lengths)
 
 
-def build_rows(num_nodes: int, chunks: list[EdgeChunk], threads: int) -> Rows:
-    """Sort edges into rows; ``chunks`` is emptied on the way."""
+def build_rows(
+    num_nodes: int, chunks: list[EdgeChunk], threads: int, num_sources: int | None = None
+) -> Rows:
+    """Sort edges into rows; ``chunks`` is emptied on the way.
+
+    There are num_nodes targets and, where these are a part of the nodes, more sources.
+    """
     edges = sum(len(chunk.src) for chunk in chunks)
     weighted = bool(chunks) and chunks[0].weights is not None
-    shift = _bucket_shift(num_nodes, edges)
-    positions, bounds = _place_tiles(num_nodes, chunks, shift, threads)
+    shift = bucket_shift(num_nodes, edges)
+    positions, bounds = place_tiles(num_nodes, chunks, shift, threads)
     indices = _memory.empty(edges, np.uint32)
     local = _memory.empty(edges, np.uint16)
     weights = _memory.empty(edges, np.float64) if weighted else None
@@ -99,11 +106,12 @@ def build_rows(num_nodes: int, chunks: list[EdgeChunk], threads: int) -> Rows:
         tile += tiles
         del chunk  # its memory goes before the next one fills more of the result
     indptr = np.empty(num_nodes + 1, np.int64)
-    kernels().bucket_sort(shift, bounds, local, indices, weights, indptr, threads)
+    sources = num_nodes if num_sources is None else num_sources
+    kernels().bucket_sort(sources, shift, bounds, local, indices, weights, indptr, threads)
     return Rows(indptr, indices, weights)
 
 
-def _bucket_shift(num_nodes: int, edges: int) -> int:
+def bucket_shift(num_nodes: int, edges: int) -> int:
     """Choose how many bits of a target stay within its bucket."""
     buckets = min(max(edges // _BUCKET_EDGES, 1), _MAX_BUCKETS)
     node_bits = max(num_nodes - 1, 0).bit_length()
@@ -114,7 +122,7 @@ def _tile_count(chunk: EdgeChunk) -> int:
     return -(-len(chunk.src) // TILE_EDGES)
 
 
-def _place_tiles(
+def place_tiles(
     num_nodes: int, chunks: list[EdgeChunk], shift: int, threads: int
 ) -> tuple[I64, I64]:
     """Say where each tile writes in each bucket, and where each bucket begins."""

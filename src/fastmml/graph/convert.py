@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
-from fastmml._kernels import F64
+from fastmml._kernels import F64, I64, U8
 from fastmml.errors import GraphFormatError
-from fastmml.graph.build import EdgeChunk, Rows, chunks_from_arrays
-from fastmml.graph.collect import IntegerIds, rows_from_numbers
-from fastmml.graph.labels import STRING
+from fastmml.graph.build import EdgeChunk, Rows
+from fastmml.graph.collect import IntegerIds, TextIds
+from fastmml.graph.spill import Chunks
 
 if TYPE_CHECKING:
     import networkx
     import scipy.sparse
+
+#: Rows of a table that are taken at once.
+_BATCH_ROWS = 1 << 20
+#: A place in a text, and a length, take 31 bits.
+_MOST_TEXT = 2**31 - 1
 
 
 class Edges(NamedTuple):
@@ -29,6 +34,38 @@ class Edges(NamedTuple):
     weights: F64 | None
     num_nodes: int
     labels: list[Hashable] | None = None
+
+
+# ---- chunks ----------------------------------------------------------------------------------
+
+
+def rows_from_chunks(
+    chunks: Iterable[Sequence[ArrayLike]], num_nodes: int | None, max_memory: int
+) -> Rows:
+    """Rows of a graph whose edges come as (src, dst) or (src, dst, weights), again and again."""
+    kept, largest, columns = Chunks(max_memory), -1, 0
+    for arrays in chunks:
+        if len(arrays) not in (2, 3) or columns not in (0, len(arrays)):
+            raise ValueError(f"chunks: expected 2 arrays each, or 3 each, got {len(arrays)}")
+        columns = len(arrays)
+        chunk = _checked_copy(*arrays, num_nodes=num_nodes)
+        if len(chunk.src):
+            kept.add(chunk)
+            largest = max(largest, int(chunk.src.max()), int(chunk.dst.max()))
+    return kept.rows(largest + 1 if num_nodes is None else num_nodes)
+
+
+def _checked_copy(
+    src: ArrayLike, dst: ArrayLike, weights: ArrayLike | None = None, *, num_nodes: int | None
+) -> EdgeChunk:
+    sources = _check.node_ids("src", src, num_nodes).astype(np.uint32)
+    targets = _check.node_ids("dst", dst, num_nodes).astype(np.uint32)
+    _check.same_length("dst", targets, "src", len(sources))
+    if weights is None:
+        return EdgeChunk(sources, targets)
+    values = _check.nonnegative("weights", weights).copy()
+    _check.same_length("weights", values, "src", len(sources))
+    return EdgeChunk(sources, targets, values)
 
 
 # ---- SciPy -----------------------------------------------------------------------------------
@@ -125,69 +162,91 @@ def edges_from_networkx(graph: networkx.Graph, weight: str | None) -> Edges:
 
 
 def rows_from_arrow(
-    table: Any, src: str, dst: str, weights: str | None
+    table: Any,
+    src: str,
+    dst: str,
+    weights: str | None,
+    num_nodes: int | None,
+    max_memory: int,
 ) -> tuple[Rows, NDArray[Any] | None]:
-    """Rows and labels of a graph whose edges are rows of a table."""
+    """Rows and labels of a graph whose edges are rows of a table, taken batch by batch."""
     pa = import_pyarrow("reading Arrow tables")
+    names = [name for name in (src, dst, weights) if name is not None]
+    reader = _open_stream(pa, table, names)
+    integers = all(pa.types.is_integer(reader.schema.field(name).type) for name in (src, dst))
+    numbers, texts = IntegerIds(num_nodes, max_memory), TextIds(max_memory)
+    for batch in reader:
+        for start in range(0, len(batch), _BATCH_ROWS):
+            columns = [_column(batch, name).slice(start, _BATCH_ROWS) for name in names]
+            values = None if weights is None else _weights(weights, columns[2])
+            if integers:
+                numbers.add(_signed(columns[0]), _signed(columns[1]), values)
+            else:
+                texts.add(*_spans(pa, columns[0], columns[1]), values)
+    return numbers.finish() if integers else texts.finish(num_nodes)
+
+
+def _open_stream(pa: Any, table: Any, names: list[str]) -> Any:
+    """Batches of a table, a reader of batches or a data set, whose columns are checked."""
+    if hasattr(table, "scanner"):  # a data set, of which only these columns are read
+        _check_columns(pa, table.schema, names)
+        table = table.scanner(columns=names).to_reader()
     if not hasattr(table, "__arrow_c_stream__"):
         raise TypeError(f"table: expected __arrow_c_stream__, got {type(table).__name__}")
-    names = [name for name in (src, dst, weights) if name is not None]
-    data = pa.table(table)
+    reader = pa.RecordBatchReader.from_stream(table)
+    _check_columns(pa, reader.schema, names)
+    return reader
+
+
+def _check_columns(pa: Any, schema: Any, names: list[str]) -> None:
     for name in names:
-        if data.column_names.count(name) != 1:
-            raise ValueError(f"table: expected one column {name!r}, got {data.column_names}")
-        if data[name].null_count:
-            raise GraphFormatError(f"table: column {name!r} has {data[name].null_count} nulls")
-    values = None
-    if weights is not None:
-        values = _check.nonnegative(f"column {weights!r}", data[weights].to_numpy())
-    return _rows_from_columns(pa, data[src], data[dst], values)
+        if schema.names.count(name) != 1:
+            raise ValueError(f"table: expected one column {name!r}, got {schema.names}")
+    kinds = [_value_type(pa, schema.field(name).type) for name in names[:2]]
+    if all(pa.types.is_integer(kind) for kind in kinds):
+        return
+    for kind in kinds:
+        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        if not (is_text or kind == pa.string_view()):
+            raise GraphFormatError(f"table: expected columns of integers or of text, got {kind}")
 
 
-def _rows_from_columns(
-    pa: Any, src: Any, dst: Any, weights: F64 | None
-) -> tuple[Rows, NDArray[Any] | None]:
-    if pa.types.is_integer(src.type) and pa.types.is_integer(dst.type):
-        ids = IntegerIds(None)
-        for chunk in chunks_from_arrays(_signed(src), _signed(dst), weights, np.int64):
-            ids.add(*chunk)
-        return ids.finish()
-    text = pa.chunked_array([*_text_chunks(pa, src), *_text_chunks(pa, dst)], pa.large_string())
-    encoded = text.combine_chunks().dictionary_encode()
-    numbers = encoded.indices.to_numpy()
-    order, table = _first_appearance(numbers, len(src), len(encoded.dictionary))
-    chunk = EdgeChunk(table[numbers[: len(src)]], table[numbers[len(src) :]], weights)
-    names = np.array(encoded.dictionary.take(pa.array(order)).to_pylist(), STRING)
-    return rows_from_numbers([chunk], len(names)), names
+def _value_type(pa: Any, kind: Any) -> Any:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _column(batch: Any, name: str) -> Any:
+    column = batch.column(name)
+    if column.null_count:
+        raise GraphFormatError(f"table: column {name!r} has {column.null_count} nulls")
+    return column
+
+
+def _weights(name: str, column: Any) -> F64:
+    return _check.nonnegative(f"column {name!r}", column.to_numpy(zero_copy_only=False))
 
 
 def _signed(column: Any) -> NDArray[np.int64]:
-    values = column.to_numpy()
+    values = column.to_numpy(zero_copy_only=False)
     if values.dtype == np.uint64 and len(values) and values.max() > np.iinfo(np.int64).max:
         raise GraphFormatError(f"table: id {values.max()} is beyond signed 64-bit integers")
     return np.asarray(values, np.int64)
 
 
-def _text_chunks(pa: Any, column: Any) -> list[Any]:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if not (is_text or kind == pa.string_view()):
-        raise GraphFormatError(f"table: expected columns of integers or of text, got {kind}")
-    chunks: list[Any] = column.cast(pa.large_string()).chunks
-    return chunks
-
-
-def _first_appearance(
-    numbers: NDArray[Any], edges: int, distinct: int
-) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-    """Order distinct values by their place in src[0], dst[0], src[1], ..., as NetworkX does."""
-    places = np.full(distinct, len(numbers), np.int64)
-    at = np.concatenate([2 * np.arange(edges), 2 * np.arange(edges) + 1])
-    np.minimum.at(places, numbers, at)
-    order = np.argsort(places)
-    table = np.empty(distinct, np.uint32)
-    table[order] = np.arange(distinct, dtype=np.uint32)
-    return order, table
+def _spans(pa: Any, src: Any, dst: Any) -> tuple[U8, I64, I64]:
+    """Text of two columns, and where in it each value stands: offset << 32 | length."""
+    texts, spans, start = [], [], 0
+    for column in (src, dst):
+        strings = column.cast(pa.large_string())
+        _, offset_bytes, letters = strings.buffers()
+        offsets = np.frombuffer(offset_bytes, np.int64, len(strings) + 1, 8 * strings.offset)
+        text = np.frombuffer(letters or b"", np.uint8)[offsets[0] : offsets[-1]]
+        spans.append((offsets[:-1] - offsets[0] + start) << 32 | np.diff(offsets))
+        texts.append(text)
+        start += len(text)
+    if start > _MOST_TEXT:
+        raise GraphFormatError(f"table: expected labels of less than {_MOST_TEXT} bytes together")
+    return np.concatenate(texts), spans[0], spans[1]
 
 
 def import_pyarrow(purpose: str) -> Any:

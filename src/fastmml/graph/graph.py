@@ -15,6 +15,7 @@ from fastmml._kernels import F64, I64, U32
 from fastmml.graph import convert
 from fastmml.graph.build import Rows, build_rows, chunks_from_arrays
 from fastmml.graph.labels import Labels, as_labels
+from fastmml.graph.spill import budget
 
 if TYPE_CHECKING:
     import networkx
@@ -112,6 +113,28 @@ class Graph:
         return graph
 
     @classmethod
+    def from_chunks(
+        cls,
+        chunks: Iterable[Sequence[ArrayLike]],
+        num_nodes: int | None = None,
+        *,
+        max_memory: int | None = None,
+    ) -> Graph:
+        """Make a graph of links that come in pieces: any iterable of (src, dst[, weights]).
+
+        The pieces are what the constructor takes at once, and are copied. Beyond ``max_memory``
+        bytes (by default half of what is free) they go to temporary files, as in `read_graph`.
+
+        Examples
+        --------
+        >>> import fastmml as fm
+        >>> fm.Graph.from_chunks(([i, i], [i + 1, 0]) for i in range(3))
+        Graph(num_nodes=4, num_edges=6)
+        """
+        count = None if num_nodes is None else _check.node_count("num_nodes", num_nodes)
+        return cls.from_rows(convert.rows_from_chunks(chunks, count, budget(max_memory)))
+
+    @classmethod
     def from_scipy(cls, matrix: scipy.sparse.sparray | scipy.sparse.spmatrix) -> Graph:
         """Make a graph of a square sparse matrix: ``A[i, j] != 0`` is a link from i to j.
 
@@ -134,15 +157,25 @@ class Graph:
         )
 
     @classmethod
-    def from_arrow(cls, table: Any, src: str, dst: str, weights: str | None = None) -> Graph:
+    def from_arrow(
+        cls,
+        table: Any,
+        src: str,
+        dst: str,
+        weights: str | None = None,
+        *,
+        max_memory: int | None = None,
+    ) -> Graph:
         """Make a graph of two or three columns of a table (pandas, polars, pyarrow, duckdb, ...).
 
-        Any object with ``__arrow_c_stream__`` will do. Columns of integers are node labels as in
-        `read_graph`; columns of text are labels in the order of first appearance.
+        Any object with ``__arrow_c_stream__`` will do, and so will a data set of pyarrow; a reader
+        of batches or a data set is never in memory as a whole. Columns of integers are node labels
+        as in `read_graph`, which also explains ``max_memory``; columns of text are labels in the
+        order of first appearance.
         Needs pyarrow (``pip install "fastmml[arrow]"``).
         """
-        rows, labels = convert.rows_from_arrow(table, src, dst, weights)
-        return cls.from_rows(rows, labels)
+        most = budget(max_memory)
+        return cls.from_rows(*convert.rows_from_arrow(table, src, dst, weights, None, most))
 
     @property
     def num_nodes(self) -> int:

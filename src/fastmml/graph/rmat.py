@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from fastmml import _check, _memory
 from fastmml._backend import get_num_threads, kernels
+from fastmml.graph import spill
 from fastmml.graph.build import EdgeChunk, build_rows
 from fastmml.graph.graph import Graph
 
 _CHUNK_EDGES = 1 << 22
 _MAX_SCALE = 32
+_EDGE_BYTES = 8
 
 
-def rmat(scale: int, edge_factor: int = 16, seed: int = 0) -> Graph:
+def rmat(
+    scale: int, edge_factor: int = 16, seed: int = 0, *, max_memory: int | None = None
+) -> Graph:
     """Make an R-MAT graph with the parameters of Graph500 and GAP.
 
     Parameters
@@ -25,6 +31,8 @@ def rmat(scale: int, edge_factor: int = 16, seed: int = 0) -> Graph:
     seed : int
         From 0 to ``2**64 - 1``. The same seed gives the same graph on every machine, backend and
         number of threads.
+    max_memory : int, optional
+        Bytes that links may take in memory, as in `read_graph`; by default half of what is free.
 
     Raises
     ------
@@ -52,12 +60,16 @@ def rmat(scale: int, edge_factor: int = 16, seed: int = 0) -> Graph:
     factor = _check.positive_int("edge_factor", edge_factor)
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
         raise ValueError(f"seed: expected an int from 0 to 2**64 - 1, got {seed!r}")
-    edges, threads = factor << scale, get_num_threads()
-    chunks = []
+    edges, most = factor << scale, spill.budget(max_memory)
+    chunks = _chunks(scale, edges, int(seed))
+    if edges * _EDGE_BYTES > most:
+        return Graph.from_rows(spill.build_rows(1 << scale, chunks, edges, most))
+    return Graph.from_rows(build_rows(1 << scale, list(chunks), get_num_threads()))
+
+
+def _chunks(scale: int, edges: int, seed: int) -> Iterator[EdgeChunk]:
     for first in range(0, edges, _CHUNK_EDGES):
         count = min(_CHUNK_EDGES, edges - first)
         chunk = EdgeChunk(_memory.empty(count, np.uint32), _memory.empty(count, np.uint32))
-        kernels().rmat_edges(scale, int(seed), first, chunk.src, chunk.dst, threads)
-        chunks.append(chunk)
-    del chunk  # build_rows drops each chunk once it is used
-    return Graph.from_rows(build_rows(1 << scale, chunks, threads))
+        kernels().rmat_edges(scale, seed, first, chunk.src, chunk.dst, get_num_threads())
+        yield chunk

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from fastmml import _check
 from fastmml.errors import GraphFormatError
+from fastmml.graph import spill
 from fastmml.graph.formats import bvgraph, edge_list, gap, matrix_market, numpy_files, saved
 from fastmml.graph.graph import Graph
 
@@ -47,6 +48,7 @@ def read_graph(
     comments: str = "#%",
     num_nodes: int | None = None,
     verify: bool = True,
+    max_memory: int | None = None,
     progress: Progress | None = None,
 ) -> Graph:
     """Read a graph from a file.
@@ -81,8 +83,16 @@ def read_graph(
         labels, unless they are just 0, 1, ..., n - 1.
     verify : bool
         Whether checksums of fastmml's own form are checked.
+    max_memory : int, optional
+        Bytes that the links of an edge list may take in memory while the graph is built, by default
+        half of what is free. Beyond, they go to temporary files (without a name, in
+        `tempfile.gettempdir()`: ``TMPDIR`` chooses the folder), up to 14 bytes a link (30 with
+        weights), and the arrays of the same graph are files mapped into memory. Nodes come on top:
+        up to 5 bytes for each integer up to the largest id, 8 for each id where they are sparse,
+        or all of the labels where they are text.
     progress : callable, optional
-        Called as ``progress(done, total)`` with bytes of the file; total is None for a stream.
+        Called as ``progress(done, total)`` with bytes of the file; total is None for a stream. Then
+        again, from 0, with bytes of temporary files.
 
     Raises
     ------
@@ -96,7 +106,7 @@ def read_graph(
     Notes
     -----
     Every line of an edge list has as many columns as the first one. Parallel edges are kept.
-    Memory peaks at about twice the finished graph.
+    Memory peaks at about twice the finished graph, unless ``max_memory`` is less.
     """
     kind = _format_of(path, format)
     if kind == "edges":
@@ -107,6 +117,7 @@ def read_graph(
             ids,
             comments,
             None if num_nodes is None else _check.node_count("num_nodes", num_nodes),
+            spill.budget(max_memory),
         )
         return edge_list.read(path, options, progress)
     if num_nodes is not None:

@@ -38,6 +38,7 @@ class Options:
     ids: str
     comments: str
     num_nodes: int | None
+    max_memory: int  #: bytes that edges may take
 
     def __post_init__(self) -> None:
         if self.ids not in ("auto", "int", "str"):
@@ -60,7 +61,7 @@ def read(source: str | os.PathLike[str] | BinaryIO, options: Options, progress: 
     try:
         for block in streams.blocks(source, progress):
             reader.take(np.frombuffer(block, np.uint8))
-        return reader.finish()
+        return reader.finish(progress)
     except (ValueError, OverflowError, csv.Error) as error:
         if isinstance(error, GraphFormatError) and str(error).startswith(_name_of(source)):
             raise
@@ -82,7 +83,7 @@ class _Reader:
         self._name, self._options = name, options
         self._format: EdgeFormat | None = None
         self._lines = 0
-        self._integers = IntegerIds(options.num_nodes)
+        self._integers = IntegerIds(options.num_nodes, options.max_memory)
         self._texts: TextIds | None = None
         self._src, self._dst = np.empty(0, np.int64), np.empty(0, np.int64)
         self._weights: F64 | None = None
@@ -99,11 +100,11 @@ class _Reader:
         else:
             self._lines += int(np.count_nonzero(text == ord("\n")))
 
-    def finish(self) -> Graph:
+    def finish(self, progress: Any) -> Graph:
         """Make the graph of all blocks."""
         if self._texts is not None:
-            return Graph.from_rows(*self._texts.finish(self._options.num_nodes))
-        return Graph.from_rows(*self._integers.finish())
+            return Graph.from_rows(*self._texts.finish(self._options.num_nodes, progress))
+        return Graph.from_rows(*self._integers.finish(progress))
 
     def _parse(self, text: U8) -> None:
         assert self._format is not None
@@ -143,7 +144,7 @@ class _Reader:
             self._integers.add_within(src, dst, weights, report.min_id, report.max_id)
             return
         if self._texts is None:
-            self._texts = TextIds()
+            self._texts = TextIds(self._options.max_memory)
         self._texts.add(text, src, dst, weights)
 
     def _line_error(self, text: U8, report: EdgeReport) -> GraphFormatError:
