@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _backend
-from fastmml._kernels import CODINGS, TILE_EDGES, BvgraphFormat, EdgeFormat, Kernels
+from fastmml._kernels import CODINGS, COLUMNS, TILE_EDGES, BvgraphFormat, EdgeFormat, Kernels
 from fastmml.graph import Graph
 from fastmml.graph.plan import prepare
 
@@ -73,6 +73,19 @@ def rank_pull(kernels: Kernels, weighted: bool = False) -> Call:
     )  # fmt: skip
 
 
+def rank_pull_columns(kernels: Kernels) -> Call:
+    """A pass of PageRank for several columns."""
+    indptr, indices = in_rows()
+    uniform, total = np.full((1, COLUMNS), 1 / NODES), np.ones(COLUMNS)
+    x, inverse = reals((NODES, COLUMNS), 4), reals((NODES,), 5)
+    contribution = x * inverse[:, None]
+    y, following = np.empty((2, NODES, COLUMNS))
+    return lambda: kernels.rank_pull_columns(
+        indptr, indices, None, inverse, uniform, uniform, 0.85, total, total, x, contribution, y,
+        following, THREADS,
+    )  # fmt: skip
+
+
 def difference_gram(kernels: Kernels) -> Call:
     """Products of differences of vectors."""
     x = reals((VECTORS + 1, NODES), 6)
@@ -114,11 +127,21 @@ def permute_rows(kernels: Kernels) -> Call:
 
 
 def rank_solve(kernels: Kernels) -> Call:
-    """Eight sweeps over components, with two combinations."""
+    """Nine sweeps over components, with two combinations."""
     prepared = prepare(in_graph())
     base, y, c = np.full(1, 1 / NODES), np.full(NODES, 1 / NODES), np.empty(2 * NODES)
     return lambda: kernels.rank_solve(
-        prepared.plan, prepared.inverse_strength, base, 0.85, 0.0, 8, y, c, THREADS
+        prepared.plan, prepared.inverse_strength, base, 0.85, 0.0, 9, y, c, THREADS
+    )
+
+
+def rank_solve_columns(kernels: Kernels) -> Call:
+    """Nine sweeps for several columns."""
+    prepared = prepare(in_graph())
+    base = reals((NODES, COLUMNS), 9)
+    y, c = np.ones((NODES, COLUMNS)), np.empty((2 * NODES, COLUMNS))
+    return lambda: kernels.rank_solve_columns(
+        prepared.plan, prepared.inverse_strength, base, 0.85, 0.0, 9, y, c, THREADS
     )
 
 
@@ -278,6 +301,8 @@ def bvgraph_offsets(kernels: Kernels) -> Call:
 CASES: dict[str, Callable[[Kernels], Call]] = {
     "rank_pull": rank_pull,
     "rank_solve": rank_solve,
+    "rank_pull_columns": rank_pull_columns,
+    "rank_solve_columns": rank_solve_columns,
     "rank_push": rank_push,
     "rank_push weighted": lambda kernels: rank_push(kernels, weighted=True),
     "component_order": component_order,
