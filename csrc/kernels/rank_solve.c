@@ -559,9 +559,9 @@ static void solve_apart(worker *workers, int threads, ptrdiff_t first, ptrdiff_t
 {
     const fml_rank_plan *plan = workers->s->plan;
     int64_t start = plan->blocks[plan->segments[first]], end = plan->blocks[plan->segments[last]];
-    if (plan->indptr[end] - plan->indptr[start] + end - start < SHARED_WORK)
-        threads = 1;
-#pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, last - first))
+    const bool shared = plan->indptr[end] - plan->indptr[start] + end - start >= SHARED_WORK;
+    const int team = fml_clamp_threads(shared ? threads : 1, last - first);
+#pragma omp parallel for schedule(dynamic) num_threads(team)
     for (ptrdiff_t i = first; i < last; i++)
         if (!is_shared(segment_at(plan, i)))
             solve_segment(&workers[fml_thread_number()], i);
