@@ -103,6 +103,16 @@ class Fastmml(Peer):
         return result.scores
 
 
+class FastmmlNumba(Fastmml):
+    """Ourselves without compiled C; a first call, made to find the tolerance, has compiled."""
+
+    name = "fastmml on numba"
+
+    def rank(self, graph: fm.Graph, tol: float) -> fm.PageRankResult:
+        with fm.use_backend("numba"):
+            return super().rank(graph, tol)
+
+
 class Scipy(Peer):
     """Power iteration on a CSR matrix of the links into each node, stopped on the proved bound."""
 
@@ -254,6 +264,7 @@ class Rustworkx(Peer):
 #: Ourselves first.
 PEERS: tuple[type[Peer], ...] = (
     Fastmml,
+    FastmmlNumba,
     Scipy,
     NetworkX,
     NetworkXBackend,

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import fastmml as fm
+from benchmarks import processes
 from benchmarks.graphs import DAMPING, GRAPHS, Links, Unavailable, load, write_edge_list
 from benchmarks.limits import Limits, measure
 from benchmarks.machine import busy, describe, thread_counts
@@ -31,8 +32,9 @@ from benchmarks.peers import PEERS, TARGET, Contest, enter
 from benchmarks.readers import READERS, Reader, Reading, read_in_process
 from benchmarks.timing import Run, interleave, seconds_of
 
-SECTIONS = ("limits", "pagerank", "read", "import")
+SECTIONS = ("limits", "pagerank", "read", "process", "import")
 READ_GRAPHS = ("rmat-18", "rmat-20")
+PROCESS_GRAPHS = ("debian12", "rmat-20")
 IMPORTS = ("import fastmml", "import numpy, scipy.sparse")
 IMPORT_ROUNDS = 11
 #: What a pass of PageRank reads and computes (`fastmml._kernels.Kernels.rank_pull`).
@@ -213,6 +215,23 @@ def memory_cells(reading: Reading) -> tuple[str, str]:
     return f"{reading.peak_growth / 1e6:.0f}", ratio
 
 
+# ---- processes ----
+
+
+def compare_process(name: str, rounds: int, folder: Path) -> list[Panel]:
+    """Time whole processes, and say how much of ours no program in Python can avoid."""
+    print(flush=True)
+    try:
+        panel = processes.compare(name, rounds, folder)
+    except Unavailable as reason:
+        print(f"Process skipped: {reason}")
+        return []
+    seconds = {row.name: row.seconds for row in panel.rows}
+    share = seconds[processes.FLOOR] / seconds[OURS]
+    print(panel.text(), f"  {processes.FLOOR!r} takes {share:.0%} of our time", sep="\n", flush=True)
+    return [panel]
+
+
 # ---- import ----
 
 
@@ -276,6 +295,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name in READ_GRAPHS:
                 panels += compare_reading(name, limits, settings.rounds, Path(folder))
+    if "process" in settings.sections:
+        with tempfile.TemporaryDirectory() as folder:
+            for name in PROCESS_GRAPHS:
+                panels += compare_process(name, settings.rounds, Path(folder))
     if "import" in settings.sections:
         compare_import()
     if settings.plot is not None and panels:
