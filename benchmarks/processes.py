@@ -20,7 +20,7 @@ from benchmarks.panels import OURS, Panel, Row
 from benchmarks.peers import TARGET
 from benchmarks.timing import Run, interleave, seconds_of
 
-#: What no program of ours or of most peers can do without.
+#: What neither our programs nor most peers can do without; it prints no ranks, so it is no peer.
 FLOOR = "import numpy"
 
 _READ_WITH = {

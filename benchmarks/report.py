@@ -228,7 +228,9 @@ def compare_process(name: str, rounds: int, folder: Path) -> list[Panel]:
         return []
     seconds = {row.name: row.seconds for row in panel.rows}
     share = seconds[processes.FLOOR] / seconds[OURS]
-    print(panel.text(), f"  {processes.FLOOR!r} takes {share:.0%} of our time", sep="\n", flush=True)
+    print(
+        panel.text(), f"  {processes.FLOOR!r} takes {share:.0%} of our time", sep="\n", flush=True
+    )
     return [panel]
 
 

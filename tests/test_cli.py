@@ -23,7 +23,7 @@ pytest.importorskip("rich")
 
 from rich.progress import Progress
 
-from fastmml.cli import _info, _print, _progress, main
+from fastmml.cli import _bars, _info, _print, main
 from fastmml.cli._options import Format
 from fastmml.graph.formats import FORMATS
 
@@ -483,7 +483,7 @@ def test_time_left_follows_the_geometric_rate() -> None:
     now = 0.0
     with Progress(disable=True, get_time=lambda: now) as bar:
         task = bar.add_task("", total=None)
-        descent = _progress.Descent(bar, task, tol=1e-8)
+        descent = _bars.Descent(bar, task, tol=1e-8)
         for iteration in range(1, 41):
             now = float(clock())
             descent(iteration, 0.85**iteration)
@@ -493,7 +493,7 @@ def test_time_left_follows_the_geometric_rate() -> None:
 
 def test_bar_never_goes_back_and_ends_full() -> None:
     with Progress(disable=True) as bar:
-        descent = _progress.Descent(bar, bar.add_task("", total=None), tol=1e-6)
+        descent = _bars.Descent(bar, bar.add_task("", total=None), tol=1e-6)
         shares = []
         for iteration, bound in enumerate([2.0, 0.1, 0.5, 1e-3, 1e-2, 0.0], start=1):
             descent(iteration, bound)
@@ -504,7 +504,7 @@ def test_bar_never_goes_back_and_ends_full() -> None:
 
 def test_bar_of_a_graph_that_is_ranked_at_once() -> None:
     with Progress(disable=True) as bar:
-        descent = _progress.Descent(bar, bar.add_task("", total=None), tol=1e-6)
+        descent = _bars.Descent(bar, bar.add_task("", total=None), tol=1e-6)
         descent(1, 0.0)
         assert bar.tasks[0].finished
 
@@ -577,8 +577,14 @@ def test_info_without_native(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_version_is_quick_to_answer() -> None:
-    done = execute("--version", program=without("rich.progress"))
+    done = execute("--version", program=without("rich.console"))
     assert (done.exit_code, done.stdout) == (0, f"fastmml {fm.__version__}\n")
+
+
+def test_rich_is_for_terminals_only(graph: Path) -> None:
+    done = execute("pagerank", str(graph), program=without("rich.console"))
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 3
 
 
 @pytest.mark.parametrize("command", [[], ["pagerank"], ["generate", "rmat"], ["convert"], ["info"]])

@@ -1,7 +1,5 @@
 """Fast linear algebra and graph ranking with proved error bounds."""
 
-from importlib.metadata import version as _version
-
 from fastmml._backend import (
     backend,
     get_num_threads,
@@ -52,7 +50,7 @@ __all__ = [
     "write_graph",
 ]
 
-__version__ = _version("fastmml")
+__version__ = "0.1.0"
 
 warn_without_native()
 del warn_without_native

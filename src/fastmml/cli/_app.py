@@ -28,7 +28,7 @@ from fastmml.cli._options import (
     ranks_path,
 )
 
-# rich takes as long to import as all of typer: the modules that use it are imported by commands.
+# rich takes as long to import as all of typer: only what a terminal shows loads it.
 
 
 class _Commands(TyperGroup):
