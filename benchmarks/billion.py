@@ -17,10 +17,10 @@ import fastmml as fm
 from benchmarks import machine
 
 
-def build(path: Path, scale: int) -> None:
+def build(path: Path, scale: int, max_memory: int | None) -> None:
     """Draw the graph and save it."""
     start = time.perf_counter()
-    graph = fm.rmat(scale)
+    graph = fm.rmat(scale, max_memory=max_memory)
     drawn = time.perf_counter()
     graph.save(path)
     saved = time.perf_counter()
@@ -53,11 +53,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the graph is kept")
     parser.add_argument("--scale", type=int, default=26, help="2**scale nodes, 16 links for each")
     parser.add_argument("--tol", type=float, default=1e-8, help="1-norm of the error")
+    parser.add_argument("--max-memory", type=int, help="bytes that links may take to be sorted")
     parser.add_argument("--stage", choices=["build", "rank"], help="only this, in this process")
     args = parser.parse_args()
     path = args.folder / f"rmat-{args.scale}.fastmml"
     if args.stage == "build":
-        build(path, args.scale)
+        build(path, args.scale, args.max_memory)
     elif args.stage == "rank":
         rank(path, args.tol)
     else:

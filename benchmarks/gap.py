@@ -9,7 +9,7 @@ is PageRank (dangling mass spread evenly) but for a factor, so that its scores a
 It prints no scores. `sweeps_needed` repeats its arithmetic and counts the sweeps to an error of
 `TARGET` or, in its single precision, to the lowest error that there is; ``pr`` is then timed for as
 many sweeps and fastmml for that error. Give ``--type double`` if ``pr`` was compiled with
-``typedef double ScoreT``. Reading, and for ``pr`` making the rows of in- and out-links, is not timed.
+``typedef double ScoreT``. Reading, and for ``pr`` making rows of in- and out-links, is not timed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 import fastmml as fm
 from benchmarks.graphs import DAMPING, GRAPHS, Links, l1_error, load

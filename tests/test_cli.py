@@ -523,6 +523,26 @@ def test_generate_is_deterministic(invoke: Invoke, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.indices, expected.indices)
 
 
+@pytest.mark.parametrize("size", ["1", "1kB", "0.001MiB", "2GiB", "3 gb"])
+def test_max_memory(invoke: Invoke, numbers: Path, tmp_path: Path, size: str) -> None:
+    made = tmp_path / "made.fastmml", tmp_path / "read.fastmml"
+    arguments = ["--scale", 7, "-o", made[0], "--max-memory", size]
+    assert invoke("generate", "rmat", *arguments).exit_code == 0
+    assert invoke("convert", numbers, made[1], "--max-memory", size).exit_code == 0
+    assert set(tmp_path.iterdir()) == {numbers, *made}
+    for path, expected in zip(made, (fm.rmat(7), fm.read_graph(numbers)), strict=True):
+        np.testing.assert_array_equal(fm.read_graph(path).indices, expected.indices)
+    ranks = invoke("pagerank", numbers, "--max-memory", size).stdout
+    assert ranks == invoke("pagerank", numbers).stdout
+
+
+@pytest.mark.parametrize("size", ["much", "0", "-1", "4XB", "1e9"])
+def test_max_memory_refused(invoke: Invoke, numbers: Path, size: str) -> None:
+    done = invoke("pagerank", numbers, f"--max-memory={size}")
+    assert done.exit_code == 2
+    assert "expected" in done.stderr
+
+
 @pytest.mark.parametrize("suffix", [".fastmml", ".txt", ".csv"])
 def test_convert_there_and_back(invoke: Invoke, graph: Path, tmp_path: Path, suffix: str) -> None:
     if suffix != ".fastmml":

@@ -21,6 +21,7 @@ from fastmml.cli._options import (
     HeaderOption,
     Ids,
     IdsOption,
+    MaxMemoryOption,
     NumNodesOption,
     ThreadsOption,
     WeightedOption,
@@ -120,6 +121,7 @@ def pagerank(
     weighted: WeightedOption = None,
     ids: IdsOption = Ids.auto,
     num_nodes: NumNodesOption = None,
+    max_memory: MaxMemoryOption = None,
 ) -> None:
     """Rank the nodes of a graph.
 
@@ -134,6 +136,7 @@ def pagerank(
         "weighted": weighted,
         "ids": ids,
         "num_nodes": num_nodes,
+        "max_memory": max_memory,
     }
     ranking = {"damping": damping, "tol": tol, "max_iter": max_iter}
     with _running_on(backend, threads):
@@ -159,6 +162,7 @@ def rmat(
     ],
     edge_factor: Annotated[int, typer.Option(min=1, help="Links per node.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same graph.")] = 0,
+    max_memory: MaxMemoryOption = None,
     threads: ThreadsOption = None,
     backend: BackendOption = None,
 ) -> None:
@@ -166,7 +170,7 @@ def rmat(
     from fastmml.cli import _convert
 
     with _running_on(backend, threads):
-        _convert.generate_rmat(output, scale, edge_factor, seed)
+        _convert.generate_rmat(output, scale, edge_factor, seed, max_memory)
 
 
 @app.command()
@@ -184,6 +188,7 @@ def convert(
     weighted: WeightedOption = None,
     ids: IdsOption = Ids.auto,
     num_nodes: NumNodesOption = None,
+    max_memory: MaxMemoryOption = None,
 ) -> None:
     """Write a graph in another format."""
     from fastmml.cli import _convert
@@ -195,6 +200,7 @@ def convert(
         "weighted": weighted,
         "ids": ids,
         "num_nodes": num_nodes,
+        "max_memory": max_memory,
     }
     with _running_on(backend, threads):
         _convert.convert(source, target, reading)

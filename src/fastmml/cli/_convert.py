@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +16,30 @@ from fastmml.cli._rank import read
 
 def convert(source: str, target: Path, reading: Mapping[str, Any]) -> None:
     """Read a graph and write it in the format of the target's suffix."""
-    graph, _ = read(source, reading)
+    with _temporary_files_beside(target):
+        graph, _ = read(source, reading)
     _write(graph, target)
 
 
-def generate_rmat(target: Path, scale: int, edge_factor: int, seed: int) -> None:
+def generate_rmat(
+    target: Path, scale: int, edge_factor: int, seed: int, max_memory: int | None
+) -> None:
     """Make an R-MAT graph and write it."""
-    with _progress.working("generating"):
-        graph = fm.rmat(scale, edge_factor=edge_factor, seed=seed)
+    with _progress.working("generating"), _temporary_files_beside(target):
+        graph = fm.rmat(scale, edge_factor=edge_factor, seed=seed, max_memory=max_memory)
     _write(graph, target)
+
+
+@contextmanager
+def _temporary_files_beside(target: Path) -> Iterator[None]:
+    """Put temporary files where there must be room for the result, unless TMPDIR says where."""
+    before = tempfile.tempdir
+    if "TMPDIR" not in os.environ and target.parent.is_dir():
+        tempfile.tempdir = os.fspath(target.parent.absolute())
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _write(graph: fm.Graph, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -39,11 +40,25 @@ class Format(StrEnum):
     bvgraph = "bvgraph"
 
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([kMGT]?)(i?)B?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _DELIMITERS = {"\\t": "\t", "tab": "\t", "space": " "}
 
 
 def _delimiter(text: str | None) -> str | None:
     return text if text is None else _DELIMITERS.get(text, text)
+
+
+def size(text: str) -> int:
+    """Bytes in a size such as 4GiB (2**32), 4GB (4 * 10**9) or a plain number of bytes."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise typer.BadParameter(f"expected bytes such as 4GiB, 500MB or 1000000, got {text!r}")
+    number, prefix, binary = match.groups()
+    bytes_ = int(float(number) * (1024 if binary else 1000) ** _POWERS[prefix.lower()])
+    if bytes_ < 1:
+        raise typer.BadParameter(f"expected at least one byte, got {text!r}")
+    return bytes_
 
 
 def ranks_path(path: Path | None) -> Path | None:
@@ -103,6 +118,15 @@ NumNodesOption = Annotated[
         metavar="N",
         help="Ids are 0 to N - 1. By default the nodes are the ids that occur.",
         rich_help_panel=_INPUT,
+    ),
+]
+MaxMemoryOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=size,
+        metavar="SIZE",
+        help="Memory for links while the graph is built, such as 4GiB; beyond, temporary files are "
+        "used. By default half of what is free.",
     ),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="By default, all that OpenMP uses.")]
