@@ -105,7 +105,7 @@ static bool stopped_after(worker *w, int64_t work)
 {
     w->unpolled += work;
     if (w->unpolled < POLL_WORK)
-        return false;
+        return fml_watch_status(w->s->watch) != FML_OK;
     w->unpolled = 0;
     return fml_stopped(w->s->watch);
 }
