@@ -115,7 +115,16 @@ def degree_order(kernels: Kernels) -> Call:
     g, order = in_graph(), np.empty(NODES, np.uint32)
     degree = g.out_strength()
     is_sink = (degree == 0).view(np.uint8)
-    return lambda: kernels.degree_order(g.indptr, degree, is_sink, order)
+    return lambda: kernels.degree_order(g.indptr, degree, is_sink, order, THREADS)
+
+
+def permute_nodes(kernels: Kernels) -> Call:
+    """Bring what is known of nodes into another order."""
+    g = in_graph()
+    order = np.random.default_rng(5).permutation(NODES).astype(np.uint32)
+    out = np.empty(NODES, np.uint32), np.empty(NODES + 1, np.int64), np.empty(NODES)
+    strength = g.out_strength()
+    return lambda: kernels.permute_nodes(order, g.indptr, strength, *out, THREADS)
 
 
 def permute_rows(kernels: Kernels) -> Call:
@@ -202,7 +211,7 @@ def out_strength(kernels: Kernels, weighted: bool = False) -> Call:
     """Sum the weights of links out of each node."""
     indices, strength = in_rows()[1], np.zeros(NODES)
     weights = reals((EDGES,), 3) if weighted else None
-    return lambda: kernels.out_strength(indices, weights, strength)
+    return lambda: kernels.out_strength(indices, weights, strength, THREADS)
 
 
 def mark_ids(kernels: Kernels) -> Call:
@@ -307,6 +316,7 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "rank_push weighted": lambda kernels: rank_push(kernels, weighted=True),
     "component_order": component_order,
     "degree_order": degree_order,
+    "permute_nodes": permute_nodes,
     "permute_rows": permute_rows,
     "rank_pull weighted": lambda kernels: rank_pull(kernels, weighted=True),
     "difference_gram": difference_gram,

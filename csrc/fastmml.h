@@ -183,7 +183,14 @@ fml_status fml_component_order(ptrdiff_t n, const int64_t *indptr, const uint32_
 fml_status fml_degree_order(ptrdiff_t n, const int64_t *indptr,
                             const double *out_degree /* in, n */,
                             const uint8_t *is_sink /* in, n */, uint32_t *order /* out, n */,
-                            int64_t *bounds /* out, 2 */);
+                            int64_t *bounds /* out, 2 */, int threads);
+/* Node order[i] of the graph becomes node i: position[order[i]] = i, the starts of the rows in the
+ * new order, and the inverse of each strength (0 for 0). */
+fml_status fml_permute_nodes(ptrdiff_t n, const uint32_t *order /* in, n */,
+                             const int64_t *indptr /* in, n + 1 */,
+                             const double *strength /* in, n */, uint32_t *position /* out, n */,
+                             int64_t *out_indptr /* out, n + 1 */,
+                             double *inverse_strength /* out, n */, int threads);
 /* Fills the plan's indices, weights and earlier from rows in the given order; node i becomes node
  * position[i]. The plan's other members are set. */
 fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, const double *weights,
@@ -192,7 +199,8 @@ fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, cons
 /* strength[j] = sum of the weights of the links out of j (their number when weights is NULL),
  * summed with compensation: the error is a few ulp whatever the degree. */
 fml_status fml_out_strength(ptrdiff_t n, ptrdiff_t edges, const uint32_t *indices /* in */,
-                            const double *weights /* in or NULL */, double *strength /* out, n */);
+                            const double *weights /* in or NULL */, double *strength /* out, n */,
+                            int threads);
 
 /* Rows of out-links. */
 typedef struct fml_out_links {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import UNIT_ROUNDOFF, assert_same_for_all_threads, frozen
+from laws import THREADS, UNIT_ROUNDOFF, assert_same_for_all_threads, frozen
 
 from fastmml._kernels import F64, I64, TILE_EDGES, U16, U32, Kernels
 
@@ -197,18 +197,19 @@ def test_bucket_sort_without_nodes(variant: Kernels) -> None:
 # ---- strengths ----
 
 
-@pytest.mark.parametrize("links", [0, 1, 1000, (1 << 20) + 17])
-def test_out_strength_counts_links(variant: Kernels, links: int) -> None:
-    indices = np.random.default_rng(3).integers(0, 500, links).astype(np.uint32)
-    strength = np.full(500, -1.0)
-    variant.out_strength(frozen(indices), None, strength)
-    np.testing.assert_array_equal(strength, np.bincount(indices, minlength=500))
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("links", [0, 1, 1000, (1 << 21) + 17])
+def test_out_strength_counts_links(variant: Kernels, links: int, threads: int) -> None:
+    indices = np.random.default_rng(3).integers(0, 5000, links).astype(np.uint32)
+    strength = np.full(5000, -1.0)
+    variant.out_strength(frozen(indices), None, strength, threads)
+    np.testing.assert_array_equal(strength, np.bincount(indices, minlength=5000))
 
 
 def assert_is_strength(kernels: Kernels, indices: U32, weights: F64, nodes: int) -> None:
     """Off by at most a few ulp from the exact sum, whatever the number of terms."""
     strength = np.full(nodes, -1.0)
-    kernels.out_strength(frozen(indices), frozen(weights), strength)
+    kernels.out_strength(frozen(indices), frozen(weights), strength, 2)
     exact = np.array([math.fsum(weights[indices == node]) for node in range(nodes)])
     second_order = len(indices) ** 2 * UNIT_ROUNDOFF**2
     assert (np.abs(strength - exact) <= (2 * UNIT_ROUNDOFF + second_order) * exact).all()
@@ -239,7 +240,7 @@ def test_out_strength_rounds_once_where_the_carry_is_exact(
     """Small integers around a number in whose last place they are lost: the carry keeps them."""
     weights = np.array([*before, 2**55, *after], np.float64)
     strength = np.empty(1)
-    variant.out_strength(np.zeros(len(weights), np.uint32), weights, strength)
+    variant.out_strength(np.zeros(len(weights), np.uint32), weights, strength, 2)
     assert strength[0] == math.fsum(weights)
 
 

@@ -120,7 +120,7 @@ def test_orders_of_no_nodes(variant: Kernels) -> None:
     g = fm.Graph([], [])
     order, starts, kinds, levels = component_order(variant, g)
     assert (len(order), starts.tolist(), kinds.tolist(), levels.tolist()) == (0, [0], [], [0])
-    assert variant.degree_order(g.indptr, np.empty(0), np.empty(0, np.uint8), order) == (0, 0)
+    assert variant.degree_order(g.indptr, np.empty(0), np.empty(0, np.uint8), order, 1) == (0, 0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -129,7 +129,7 @@ def test_degree_order(variant: Kernels, g: fm.Graph) -> None:
     order = np.empty(g.num_nodes, np.uint32)
     degree = np.bincount(g.indices, minlength=g.num_nodes).astype(float)
     is_sink = sinks(g)
-    low, high = variant.degree_order(g.indptr, degree, is_sink, order)
+    low, high = variant.degree_order(g.indptr, degree, is_sink, order, 2)
     has_links_in = np.diff(g.indptr) > 0
     kind = np.where(is_sink != 0, 2, has_links_in.astype(int))
     expected = np.lexsort((-degree * (kind == 1), kind))
@@ -140,8 +140,45 @@ def test_degree_order(variant: Kernels, g: fm.Graph) -> None:
 def test_degree_order_of_huge_degrees_is_by_id(variant: Kernels) -> None:
     degree = np.array([32766, 32767, 1e5, 1e9, 32768])
     order = np.empty(5, np.uint32)
-    assert variant.degree_order(np.arange(6), degree, np.zeros(5, np.uint8), order) == (0, 5)
+    assert variant.degree_order(np.arange(6), degree, np.zeros(5, np.uint8), order, 1) == (0, 5)
     assert order.tolist() == [1, 2, 3, 4, 0]
+
+
+def test_degree_order_has_the_same_bits_for_all_threads(variant: Kernels) -> None:
+    n = (1 << 18) + 5
+    random = np.random.default_rng(6)
+    indptr = np.append(0, np.cumsum(random.integers(0, 3, n)))
+    degree, is_sink = random.integers(1, 40_000, n) * 1.0, random.integers(0, 2, n, np.uint8)
+
+    def run(threads: int) -> tuple[U32, int, int]:
+        order = np.empty(n, np.uint32)
+        return order, *variant.degree_order(indptr, degree, is_sink, order, threads)
+
+    assert_same_for_all_threads(run)
+
+
+# ---- permute_nodes ----
+
+
+@pytest.mark.parametrize("n", [0, 1, 100, (1 << 15) + 3])
+def test_permute_nodes(variant: Kernels, n: int) -> None:
+    random = np.random.default_rng(7)
+    order = random.permutation(n).astype(np.uint32)
+    degree, strength = random.integers(0, 9, n), random.integers(0, 5, n) / 4
+    indptr = np.append(0, np.cumsum(degree))
+    held = frozen(order), frozen(indptr), frozen(strength)
+
+    def run(threads: int) -> tuple[U32, I64, F64]:
+        out = np.empty(n, np.uint32), np.empty(n + 1, np.int64), np.empty(n)
+        variant.permute_nodes(*held, *out, threads)
+        return out
+
+    position, starts, inverse = run(1)
+    np.testing.assert_array_equal(position[order], np.arange(n))
+    np.testing.assert_array_equal(starts, np.append(0, np.cumsum(degree[order])))
+    np.testing.assert_array_equal(inverse[strength[order] == 0], 0)
+    np.testing.assert_array_equal((inverse * strength[order])[strength[order] > 0], 1)
+    assert_same_for_all_threads(run)
 
 
 # ---- permute_rows ----
@@ -250,8 +287,8 @@ def test_orders_take_read_only_and_mapped_inputs(
     np.testing.assert_array_equal(order, expected)
     for array, other in zip(found, cuts, strict=True):
         np.testing.assert_array_equal(array, other)
-    bounds = variant.degree_order(held["indptr"], held["degree"], held["is_sink"], order)
-    assert bounds == variant.degree_order(g.indptr, degree, sinks(g), expected)
+    bounds = variant.degree_order(held["indptr"], held["degree"], held["is_sink"], order, 1)
+    assert bounds == variant.degree_order(g.indptr, degree, sinks(g), expected, 1)
     np.testing.assert_array_equal(order, expected)
 
 

@@ -372,12 +372,29 @@ class Kernels(Protocol):
         ...
 
     def degree_order(
-        self, indptr: I64, out_degree: F64, is_sink: U8, order: U32
+        self, indptr: I64, out_degree: F64, is_sink: U8, order: U32, threads: int
     ) -> tuple[int, int]:
         """Order nodes (``order``, out) by falling out-degree, capped at 32767.
 
         But nodes without links in come first and nodes without links out (``is_sink``) last;
         returns where the first kind ends and where the last begins.
+        """
+        ...
+
+    def permute_nodes(
+        self,
+        order: U32,
+        indptr: I64,
+        strength: F64,
+        position: U32,
+        out_indptr: I64,
+        inverse_strength: F64,
+        threads: int,
+    ) -> None:
+        """Make node ``order[i]`` node i: ``position[order] = arange(n)``.
+
+        Out: ``position``; the starts of the rows in the new order, ``out_indptr`` (n + 1); the
+        inverse of each strength, 0 for 0, in the new order.
         """
         ...
 
@@ -396,7 +413,9 @@ class Kernels(Protocol):
         """
         ...
 
-    def out_strength(self, indices: U32, weights: F64 | None, strength: F64) -> None:
+    def out_strength(
+        self, indices: U32, weights: F64 | None, strength: F64, threads: int
+    ) -> None:
         """Sum of the weights of the links out of every node, their number without weights.
 
         ``strength`` (n,) is out. Weights are summed with compensation (Neumaier): the error is a

@@ -94,13 +94,16 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t *segment_count, Py_ssize_t *level_count)
     fml_status fml_degree_order(
         Py_ssize_t n, const int64_t *indptr, const double *out_degree, const uint8_t *is_sink,
-        uint32_t *order, int64_t *bounds)
+        uint32_t *order, int64_t *bounds, int threads)
+    fml_status fml_permute_nodes(
+        Py_ssize_t n, const uint32_t *order, const int64_t *indptr, const double *strength,
+        uint32_t *position, int64_t *out_indptr, double *inverse_strength, int threads)
     fml_status fml_permute_rows(
         const int64_t *indptr, const uint32_t *indices, const double *weights,
         const uint32_t *position, const fml_rank_plan *plan, int threads)
     fml_status fml_out_strength(
         Py_ssize_t n, Py_ssize_t edges, const uint32_t *indices, const double *weights,
-        double *strength)
+        double *strength, int threads)
     ctypedef struct fml_out_links:
         const int64_t *indptr
         const uint32_t *indices

@@ -87,11 +87,24 @@ cdef class EdgeKernels:
         return starts[:segments + 1].copy(), kinds[:segments].copy(), levels[:count + 1].copy()
 
     def degree_order(self, const int64_t[::1] indptr, const double[::1] out_degree,
-                     const uint8_t[::1] is_sink, uint32_t[::1] order):
+                     const uint8_t[::1] is_sink, uint32_t[::1] order, int threads):
         cdef int64_t[2] bounds
-        check(fml_degree_order(order.shape[0], &indptr[0], &out_degree[0], &is_sink[0], &order[0],
-                               bounds))
+        cdef fml_status status
+        with nogil:
+            status = fml_degree_order(order.shape[0], &indptr[0], &out_degree[0], &is_sink[0],
+                                      &order[0], bounds, threads)
+        check(status)
         return bounds[0], bounds[1]
+
+    def permute_nodes(self, const uint32_t[::1] order, const int64_t[::1] indptr,
+                      const double[::1] strength, uint32_t[::1] position, int64_t[::1] out_indptr,
+                      double[::1] inverse_strength, int threads):
+        cdef fml_status status
+        with nogil:
+            status = fml_permute_nodes(order.shape[0], &order[0], &indptr[0], &strength[0],
+                                       &position[0], &out_indptr[0], &inverse_strength[0],
+                                       threads)
+        check(status)
 
     def permute_rows(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
                      const double[::1] weights, const uint32_t[::1] position, plan, int threads):
@@ -104,12 +117,12 @@ cdef class EdgeKernels:
         check(status)
 
     def out_strength(self, const uint32_t[::1] indices, const double[::1] weights,
-                     double[::1] strength):
+                     double[::1] strength, int threads):
         cdef fml_status status
         cdef const double *weight = pointer_or_null(weights)
         with nogil:
             status = fml_out_strength(strength.shape[0], indices.shape[0], &indices[0], weight,
-                                      &strength[0])
+                                      &strength[0], threads)
         check(status)
 
     def rank_push(self, const int64_t[::1] indptr, const uint32_t[::1] indices,

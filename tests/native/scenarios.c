@@ -201,10 +201,17 @@ static fml_status run_bucket_sort(int threads, uint64_t *digest)
 
 static fml_status run_out_strength(int threads, uint64_t *digest)
 {
-    (void)threads;
     static double strength[NODES];
-    fml_status status = fml_out_strength(NODES, LINKS, sources, link_weights, strength);
+    fml_status status = fml_out_strength(NODES, LINKS, sources, link_weights, strength, threads);
     FOLD_ARRAY(digest, strength);
+    return status;
+}
+
+static fml_status run_out_degree(int threads, uint64_t *digest)
+{
+    static double degree[NODES];
+    fml_status status = fml_out_strength(NODES, LINKS, sources, NULL, degree, threads);
+    FOLD_ARRAY(digest, degree);
     return status;
 }
 
@@ -234,14 +241,26 @@ static fml_status run_component_order(int threads, uint64_t *digest)
 
 static fml_status run_degree_order(int threads, uint64_t *digest)
 {
-    (void)threads;
     static uint8_t is_sink[NODES];
     static uint32_t order[NODES];
     int64_t ends[2];
     mark_sinks(is_sink);
-    fml_status status = fml_degree_order(NODES, indptr, vectors, is_sink, order, ends);
+    fml_status status = fml_degree_order(NODES, indptr, vectors, is_sink, order, ends, threads);
     FOLD_ARRAY(digest, order);
     FOLD_ARRAY(digest, ends);
+    return status;
+}
+
+static fml_status run_permute_nodes(int threads, uint64_t *digest)
+{
+    static uint32_t position[NODES];
+    static int64_t starts[NODES + 1];
+    static double inverse[NODES];
+    fml_status status = fml_permute_nodes(NODES, node_table, indptr, vectors, position, starts,
+                                          inverse, threads);
+    FOLD_ARRAY(digest, position);
+    FOLD_ARRAY(digest, starts);
+    FOLD_ARRAY(digest, inverse);
     return status;
 }
 
@@ -406,8 +425,10 @@ const scenario SCENARIOS[] = {{"bucket_count", run_bucket_count},
                               {"bucket_scatter", run_bucket_scatter},
                               {"bucket_sort", run_bucket_sort},
                               {"out_strength", run_out_strength},
+                              {"out_degree", run_out_degree},
                               {"component_order", run_component_order},
                               {"degree_order", run_degree_order},
+                              {"permute_nodes", run_permute_nodes},
                               {"permute_rows", run_permute_rows},
                               {"rank_push", run_rank_push},
                               {"mark_ids", run_mark_ids},

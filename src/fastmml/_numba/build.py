@@ -9,7 +9,7 @@ import numpy as np
 
 from fastmml._kernels import F64, I64, TILE_EDGES, U8, U16, U32
 from fastmml._numba._jit import jit, readonly, readonly_or_none
-from fastmml._threads import run_blocks
+from fastmml._threads import is_stopped, run_blocks
 
 #: Ids of a block of `mark_ids` and `relabel`: about 100 microseconds.
 IDS_PER_BLOCK = 1 << 16
@@ -237,9 +237,9 @@ def bucket_sort(
 
 
 @jit
-def _count_links(indices: U32, strength: F64) -> None:
+def _count_links(indices: U32, counts: I64) -> None:
     for source in indices:
-        strength[source] += 1.0
+        counts[source] += 1
 
 
 @jit
@@ -256,14 +256,29 @@ def _add_weights(indices: U32, weights: F64, strength: F64, carry: F64) -> None:
         strength[source] = total
 
 
-def out_strength(indices: U32, weights: F64 | None, strength: F64) -> None:
+def _count_all_links(sources: U32, strength: F64, threads: int) -> None:
+    """Every thread counts a part of the links for itself, if they are more than what it keeps."""
+    parts = max(1, min(threads, len(sources) // max(len(strength), LINKS_AT_ONCE)))
+    shares = np.array_split(sources, parts)
+    counts = np.zeros((parts, len(strength)), np.int64)
+
+    def count(first: int, last: int) -> None:
+        for part in range(first, last):
+            for start in range(0, len(shares[part]), LINKS_AT_ONCE):
+                if not is_stopped():
+                    _count_links(shares[part][start : start + LINKS_AT_ONCE], counts[part])
+
+    run_blocks(count, parts, threads, 1)
+    np.sum(counts, axis=0, out=strength)
+
+
+def out_strength(indices: U32, weights: F64 | None, strength: F64, threads: int) -> None:
     """See `fastmml._kernels.Kernels.out_strength`."""
     sources = readonly(indices)
-    strength[:] = 0.0
     if weights is None:
-        for first in range(0, len(sources), LINKS_AT_ONCE):
-            _count_links(sources[first : first + LINKS_AT_ONCE], strength)
+        _count_all_links(sources, strength, threads)
         return
+    strength[:] = 0.0
     factors, carry = readonly(weights), np.zeros_like(strength)
     for first in range(0, len(sources), LINKS_AT_ONCE):
         last = first + LINKS_AT_ONCE

@@ -226,7 +226,7 @@ class Graph:
     def out_strength(self) -> F64:
         """Sum of the weights of the links out of each node; their number without weights."""
         strength = np.empty(self.num_nodes)
-        kernels().out_strength(self._indices, self._weights, strength)
+        kernels().out_strength(self._indices, self._weights, strength, get_num_threads())
         return strength
 
     def prepare(self) -> Graph:

@@ -93,10 +93,8 @@ def prepare(g: Graph) -> Prepared:
         starts, kinds, levels = kernels().component_order(g.indptr, g.indices, is_sink, order)
     else:
         starts, kinds, levels = _order_by_degree(g, strength, is_sink, order)
-    plan = _permute(g, order, starts, kinds, levels)
-    linked = strength > 0
-    np.divide(1, strength, out=strength, where=linked)
-    return Prepared(plan, order, strength[order], by)
+    plan, inverse_strength = _permute(g, strength, order, starts, kinds, levels)
+    return Prepared(plan, order, inverse_strength, by)
 
 
 def _components_pay(g: Graph) -> bool:
@@ -114,8 +112,10 @@ def _order_by_degree(g: Graph, strength: F64, is_sink: U8, order: U32) -> tuple[
     degree = strength
     if g.weights is not None:
         degree = np.empty(g.num_nodes)
-        kernels().out_strength(g.indices, None, degree)
-    sources, sinks = kernels().degree_order(g.indptr, degree, is_sink, order)
+        kernels().out_strength(g.indices, None, degree, get_num_threads())
+    sources, sinks = kernels().degree_order(
+        g.indptr, degree, is_sink, order, get_num_threads()
+    )
     starts = np.array([0, sources, sinks, g.num_nodes])
     kinds = np.array([INDEPENDENT, CYCLIC, INDEPENDENT], np.uint8)
     filled = np.diff(starts) > 0
@@ -123,12 +123,16 @@ def _order_by_degree(g: Graph, strength: F64, is_sink: U8, order: U32) -> tuple[
     return np.append(starts[:-1][filled], g.num_nodes), kinds, np.arange(len(kinds) + 1)
 
 
-def _permute(g: Graph, order: U32, starts: I64, kinds: U8, levels: I64) -> RankPlan:
+def _permute(
+    g: Graph, strength: F64, order: U32, starts: I64, kinds: U8, levels: I64
+) -> tuple[RankPlan, F64]:
+    """Bring the graph into the order; returns the plan and the inverse of each strength."""
     n, threads = g.num_nodes, get_num_threads()
-    position = np.empty(n, np.uint32)
-    position[order] = np.arange(n, dtype=np.uint32)
-    indptr = np.zeros(n + 1, np.int64)
-    np.cumsum(np.diff(g.indptr)[order], out=indptr[1:])
+    position, indptr = np.empty(n, np.uint32), np.empty(n + 1, np.int64)
+    inverse_strength = np.empty(n)
+    kernels().permute_nodes(
+        order, g.indptr, strength, position, indptr, inverse_strength, threads
+    )
     blocks, segments, waves = _cut_blocks(starts, kinds, indptr)
     padded = g.num_edges + PLAN_PADDING
     weights = None if g.weights is None else np.empty(padded)
@@ -144,7 +148,7 @@ def _permute(g: Graph, order: U32, starts: I64, kinds: U8, levels: I64) -> RankP
         levels,
     )
     kernels().permute_rows(g.indptr, g.indices, g.weights, position, plan, threads)
-    return plan
+    return plan, inverse_strength
 
 
 def _cut_blocks(starts: I64, kinds: U8, indptr: I64) -> tuple[I64, I64, U8]:
