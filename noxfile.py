@@ -19,7 +19,7 @@ nox.options.error_on_missing_interpreters = False
 #: Pinned, since another version judges and formats differently. Libraries are here for mypy.
 LINTERS = [
     *("clang-format==23.1.5", "cython-lint==0.22.1", "mypy==2.4.1", "pre-commit==4.7.0"),
-    *("ruff==0.17.6", "numpy==2.4.6", "pytest==9.2.0", "rich==15.0.0", "typer==0.29.2"),
+    *("ruff==0.17.6", "numpy==2.4.6", "pytest==9.2.0", "rich==15.0.0"),
     *("backports.zstd==1.7.0", "numba==0.68.1"),
 ]
 CLANG_NAMES = ["clang", *(f"clang-{version}" for version in range(30, 12, -1))]

@@ -18,18 +18,15 @@ import pytest
 
 import fastmml as fm
 
-pytest.importorskip("typer")
 pytest.importorskip("rich")
 
 from rich.progress import Progress
 
 from fastmml.cli import _bars, _info, _print, main
-from fastmml.cli._options import Format
-from fastmml.graph.formats import FORMATS
 
 EDGES = "hub\tmate\nmate\thub\nleaf\thub\nleaf\tmate\n"
 RUN = "from fastmml.cli import main; main()"
-WITHOUT_TYPER = "import sys; sys.modules['typer'] = None; " + RUN
+WITHOUT_RICH = "import sys; sys.modules['rich'] = None; " + RUN
 TIMEOUT = 300
 Invoke = Callable[..., "Done"]
 
@@ -170,10 +167,6 @@ def test_delimiters_have_names(invoke: Invoke, tmp_path: Path, name: str, charac
     path = tmp_path / "graph.txt"
     path.write_text(f"a{character}b\n")
     assert set(parse(invoke("pagerank", path, "--delimiter", name).stdout)) == {"a", "b"}
-
-
-def test_formats_are_those_of_the_package() -> None:
-    assert set(Format) == set(FORMATS)
 
 
 def test_labels_cannot_break_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -331,17 +324,17 @@ def test_exit_1_disk_full(graph: Path) -> None:
 def test_exit_2_usage(invoke: Invoke, arguments: list[str]) -> None:
     done = invoke(*arguments)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "Usage" in done.stderr
+    assert "usage: fastmml" in done.stderr
 
 
 def test_exit_2_unknown_option() -> None:
-    done = execute("pagerank", "--bogus")
+    done = execute("pagerank", "g.tsv", "--bogus")
     assert done.exit_code == 2
     assert "--bogus" in done.stderr
 
 
 def test_exit_2_without_the_extra() -> None:
-    done = execute("--version", program=WITHOUT_TYPER)
+    done = execute("--version", program=WITHOUT_RICH)
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("fastmml: the command needs ")
     assert "fastmml[cli]" in done.stderr
@@ -611,4 +604,4 @@ def test_rich_is_for_terminals_only(graph: Path) -> None:
 def test_help(invoke: Invoke, command: list[str]) -> None:
     done = invoke(*command, "--help")
     assert done.exit_code == 0
-    assert "Usage" in done.stdout
+    assert "usage: fastmml" in done.stdout

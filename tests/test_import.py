@@ -18,7 +18,6 @@ OPTIONAL = [
     "polars",
     "pyarrow",
     "rich",
-    "typer",
     "isal",
     "backports.zstd",
 ]

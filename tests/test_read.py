@@ -160,6 +160,22 @@ def test_labels_must_be_utf8():
         read(b"\xff\xfe a\n")
 
 
+def test_labels_must_be_utf8_each():
+    with pytest.raises(fm.GraphFormatError, match="UTF-8"):
+        fm.read_graph(io.BytesIO(b"a \xc3\n\xa9 b\n"))  # together they are
+
+
+def test_labels_are_the_same_one_by_one_and_at_once():
+    text = "".join(f"é{i} {chr(65 + i)}🙂\n" for i in range(20)).encode()
+    graph = fm.read_graph(io.BytesIO(text))
+    ranks = fm.pagerank(graph)
+    few, every = ranks.top(3), ranks.top(40)
+    assert few == every[:3]
+    assert few == ranks.top(3)
+    assert sorted(label for label, _ in every) == sorted(graph.labels.tolist())
+    assert not graph.labels.flags.writeable
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments"])
 def test_no_edges(text):
     g = read(text)

@@ -10,22 +10,20 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import NoReturn
 
-_USAGE = 2
+from fastmml.cli._exit import USAGE
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command with these arguments (by default the process's own), then exit."""
     _replace_closed_streams()
-    if any(find_spec(name) is None for name in ("typer", "rich")):
-        print(
-            "fastmml: the command needs typer and rich: pip install 'fastmml[cli]'",
-            file=sys.stderr,
-        )
-        raise SystemExit(_USAGE)
-    from fastmml.cli._app import app
+    if find_spec("rich") is None:
+        print("fastmml: the command needs rich: pip install 'fastmml[cli]'", file=sys.stderr)
+        raise SystemExit(USAGE)
+    from fastmml.cli._app import run
 
-    app(args=arguments, prog_name="fastmml")
+    run(arguments)
 
 
 def _replace_closed_streams() -> None:

@@ -2,213 +2,222 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from argparse import ArgumentParser, HelpFormatter, Namespace
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-from typer.core import TyperGroup
+from functools import partial
+from typing import Any, NoReturn
 
 import fastmml as fm
-from fastmml.cli._exit import exit_codes
+from fastmml.cli._exit import USAGE, exit_codes
 from fastmml.cli._options import (
-    Backend,
-    BackendOption,
-    DelimiterOption,
-    FormatOption,
-    GraphFile,
-    HeaderOption,
-    Ids,
-    IdsOption,
-    MaxMemoryOption,
-    NumNodesOption,
-    ThreadsOption,
-    WeightedOption,
+    add_reading,
+    add_running,
+    at_least,
     graph_path,
     ranks_path,
+    reading,
 )
 
-# rich takes as long to import as all of typer: only what a terminal shows loads it.
+_EXIT_CODES = "Exit codes: 0 success, 1 bad input, 2 wrong usage, 3 not converged, 130 interrupted."
 
 
-class _Commands(TyperGroup):
-    """Commands that end with an exit code, never with a traceback."""
+class _Formatter(HelpFormatter):
+    """Help with the names of options in a column that holds most of them."""
 
-    def invoke(self, ctx: Any) -> Any:
-        with exit_codes():
-            return super().invoke(ctx)
-
-
-app = typer.Typer(
-    name="fastmml",
-    cls=_Commands,
-    epilog="Exit codes: 0 success, 1 bad input, 2 wrong usage, 3 not converged, 130 interrupted.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-generate = typer.Typer(help="Make a random graph.", no_args_is_help=True)
-app.add_typer(generate, name="generate")
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"fastmml {fm.__version__}")
-        raise typer.Exit
+class _Parser(ArgumentParser):
+    """A parser whose options are not to be shortened, and that says where to find help."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False, formatter_class=_Formatter)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the usage, and exit."""
+        usage = self.format_usage()
+        self.exit(USAGE, f"{usage}Try '{self.prog} -h' for help.\nfastmml: error: {message}\n")
 
 
-@app.callback()
-def _common(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show and exit."),
-    ] = False,
-) -> None:
-    """Rank large graphs by PageRank, with a proved error bound."""
+def run(arguments: Sequence[str] | None) -> NoReturn:
+    """Do what the arguments ask for, then exit."""
+    with exit_codes():
+        options = _parser().parse_args(arguments)
+        options.run(options)
+    raise SystemExit(0)
+
+
+def _parser() -> ArgumentParser:
+    parser = _Parser(
+        prog="fastmml",
+        usage="%(prog)s [OPTIONS] COMMAND ...",
+        description="Rank large graphs by PageRank, with a proved error bound.",
+        epilog=_EXIT_CODES,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"fastmml {fm.__version__}", help="Show and exit."
+    )
+    commands = _commands(parser)
+    _add_pagerank(commands)
+    _add_convert(commands)
+    _add_info(commands)
+    generate = _add(commands, "generate", "Make a random graph.", "COMMAND ...")
+    _add_rmat(_commands(generate))
+    return parser
+
+
+def _commands(parser: ArgumentParser) -> Any:
+    """Let a parser have commands; without one it shows its help."""
+    parser.set_defaults(run=partial(_show_help, parser))
+    return parser.add_subparsers(title="commands", metavar="COMMAND", prog=parser.prog)
+
+
+def _show_help(parser: ArgumentParser, _options: Namespace) -> NoReturn:
+    parser.exit(USAGE, parser.format_help())
+
+
+def _add(commands: Any, name: str, about: str, arguments: str, more: str = "") -> ArgumentParser:
+    """Add a command: what it is about, and what follows its options."""
+    command: ArgumentParser = commands.add_parser(
+        name,
+        usage=f"%(prog)s [OPTIONS] {arguments}".rstrip(),
+        help=about,
+        description=f"{about} {more}",
+    )
+    return command
 
 
 @contextmanager
-def _running_on(backend: Backend | None, threads: int | None) -> Iterator[None]:
+def _running(options: Namespace) -> Iterator[None]:
+    """Run the block on the backend and threads that were asked for."""
     with ExitStack() as stack:
-        if backend is not None:
-            stack.enter_context(fm.use_backend(backend))
-        if threads is not None:
-            stack.enter_context(fm.threads(threads))
+        if options.backend is not None:
+            stack.enter_context(fm.use_backend(options.backend))
+        if options.threads is not None:
+            stack.enter_context(fm.threads(options.threads))
         yield
 
 
-@app.command()
-def pagerank(
-    graph: GraphFile,
-    *,
-    damping: Annotated[
-        float, typer.Option(help="Probability of following a link, below 1.")
-    ] = 0.85,
-    tol: Annotated[
-        float, typer.Option(help="Largest L1 error of all scores together, as proved.")
-    ] = 1e-8,
-    max_iter: Annotated[int | None, typer.Option(min=1, help="Most passes over the links.")] = None,
-    personalize: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LABEL", help="A node to start walks from; may be repeated."),
-    ] = None,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="K",
-            help="How many to print. By default 10 on a terminal, else all (none with --output).",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            callback=ranks_path,
-            help="Write all: .csv and .parquet (label and score, best first) or .npy (scores in "
-            "the order of the nodes).",
-        ),
-    ] = None,
-    threads: ThreadsOption = None,
-    backend: BackendOption = None,
-    format_: FormatOption = None,
-    delimiter: DelimiterOption = None,
-    header: HeaderOption = None,
-    weighted: WeightedOption = None,
-    ids: IdsOption = Ids.auto,
-    num_nodes: NumNodesOption = None,
-    max_memory: MaxMemoryOption = None,
-) -> None:
-    """Rank the nodes of a graph.
+def _add_pagerank(commands: Any) -> None:
+    more = "On a terminal prints a table and a summary; into a pipe, lines of label, tab and score."
+    command = _add(commands, "pagerank", "Rank the nodes of a graph.", "GRAPH", more)
+    command.set_defaults(run=_pagerank)
+    add = command.add_argument
+    add("graph", metavar="GRAPH", help="A file; - is standard input.")
+    add(
+        "--damping",
+        type=float,
+        default=0.85,
+        metavar="P",
+        help="Probability of following a link, below 1. (default: %(default)s)",
+    )
+    add(
+        "--tol",
+        type=float,
+        default=1e-8,
+        help="Largest L1 error of all scores together, as proved. (default: %(default)s)",
+    )
+    add("--max-iter", type=at_least(1), metavar="N", help="Most passes over the links.")
+    add(
+        "--personalize",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        help="A node to start walks from; may be repeated.",
+    )
+    add(
+        "--top",
+        type=at_least(1),
+        metavar="K",
+        help="How many to print. By default 10 on a terminal, else all (none with --output).",
+    )
+    add(
+        *("--output", "-o"),
+        type=ranks_path,
+        metavar="FILE",
+        help="Write all: .csv and .parquet (label and score, best first) or .npy (scores in "
+        "the order of the nodes).",
+    )
+    add_running(command)
+    add_reading(command)
 
-    On a terminal prints a table and a summary; into a pipe, lines of label, tab and score.
-    """
+
+def _pagerank(options: Namespace) -> None:
     from fastmml.cli import _rank
 
-    reading = {
-        "format": format_,
-        "delimiter": delimiter,
-        "header": header,
-        "weighted": weighted,
-        "ids": ids,
-        "num_nodes": num_nodes,
-        "max_memory": max_memory,
-    }
-    ranking = {"damping": damping, "tol": tol, "max_iter": max_iter}
-    with _running_on(backend, threads):
+    with _running(options):
         _rank.run(
-            graph,
-            reading=reading,
-            ranking=ranking,
-            personalize=personalize or [],
-            top=top,
-            output=output,
+            options.graph,
+            reading=reading(options),
+            ranking={name: getattr(options, name) for name in ("damping", "tol", "max_iter")},
+            personalize=options.personalize,
+            top=options.top,
+            output=options.output,
         )
 
 
-@generate.command()
-def rmat(
-    *,
-    scale: Annotated[int, typer.Option(min=0, max=32, help="The graph has 2**SCALE nodes.")],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", callback=graph_path, help="The suffix is the format."
-        ),
-    ],
-    edge_factor: Annotated[int, typer.Option(min=1, help="Links per node.")] = 16,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same graph.")] = 0,
-    max_memory: MaxMemoryOption = None,
-    threads: ThreadsOption = None,
-    backend: BackendOption = None,
-) -> None:
-    """R-MAT with the parameters of Graph500 and GAP."""
+def _add_rmat(commands: Any) -> None:
+    about = "R-MAT with the parameters of Graph500 and GAP."
+    command = _add(commands, "rmat", about, "--scale SCALE --output FILE")
+    command.set_defaults(run=_rmat)
+    add = command.add_argument
+    add("--scale", required=True, type=at_least(0, 32), help="The graph has 2**SCALE nodes.")
+    add(
+        *("--output", "-o"),
+        required=True,
+        type=graph_path,
+        metavar="FILE",
+        help="The suffix is the format.",
+    )
+    add(
+        "--edge-factor",
+        type=at_least(1),
+        default=16,
+        metavar="K",
+        help="Links per node. (default: %(default)s)",
+    )
+    add(
+        "--seed",
+        type=at_least(0),
+        default=0,
+        help="The same seed makes the same graph. (default: %(default)s)",
+    )
+    add_running(command)
+
+
+def _rmat(options: Namespace) -> None:
     from fastmml.cli import _convert
 
-    with _running_on(backend, threads):
-        _convert.generate_rmat(output, scale, edge_factor, seed, max_memory)
+    with _running(options):
+        _convert.generate_rmat(
+            options.output, options.scale, options.edge_factor, options.seed, options.max_memory
+        )
 
 
-@app.command()
-def convert(
-    source: Annotated[str, typer.Argument(metavar="IN", help="A file; - is standard input.")],
-    target: Annotated[
-        Path, typer.Argument(metavar="OUT", callback=graph_path, help="The suffix is the format.")
-    ],
-    *,
-    threads: ThreadsOption = None,
-    backend: BackendOption = None,
-    format_: FormatOption = None,
-    delimiter: DelimiterOption = None,
-    header: HeaderOption = None,
-    weighted: WeightedOption = None,
-    ids: IdsOption = Ids.auto,
-    num_nodes: NumNodesOption = None,
-    max_memory: MaxMemoryOption = None,
-) -> None:
-    """Write a graph in another format."""
+def _add_convert(commands: Any) -> None:
+    command = _add(commands, "convert", "Write a graph in another format.", "IN OUT")
+    command.set_defaults(run=_convert)
+    command.add_argument("source", metavar="IN", help="A file; - is standard input.")
+    command.add_argument("target", metavar="OUT", type=graph_path, help="The suffix is the format.")
+    add_running(command)
+    add_reading(command)
+
+
+def _convert(options: Namespace) -> None:
     from fastmml.cli import _convert
 
-    reading = {
-        "format": format_,
-        "delimiter": delimiter,
-        "header": header,
-        "weighted": weighted,
-        "ids": ids,
-        "num_nodes": num_nodes,
-        "max_memory": max_memory,
-    }
-    with _running_on(backend, threads):
-        _convert.convert(source, target, reading)
+    with _running(options):
+        _convert.convert(options.source, options.target, reading(options))
 
 
-@app.command()
-def info() -> None:
-    """Show versions, backend, CPU level and build: what a bug report needs."""
+def _add_info(commands: Any) -> None:
+    about = "Show versions, backend, CPU level and build: what a bug report needs."
+    _add(commands, "info", about, "").set_defaults(run=_info)
+
+
+def _info(_options: Namespace) -> None:
     from fastmml.cli import _info, _print
 
     print(_print.aligned(_info.collect()))

@@ -11,6 +11,7 @@ from typing import NoReturn
 from fastmml.errors import ConvergenceError
 
 BAD_INPUT = 1
+USAGE = 2
 NOT_CONVERGED = 3
 INTERRUPTED = 130
 #: What a shell reports for a program that SIGPIPE ended.

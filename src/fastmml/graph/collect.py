@@ -16,7 +16,7 @@ from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import F64, I64, U8
 from fastmml.errors import GraphFormatError
 from fastmml.graph.build import EdgeChunk, Rows
-from fastmml.graph.labels import from_utf8
+from fastmml.graph.labels import Labels
 from fastmml.graph.spill import Chunks, Progress
 
 #: A map of one byte per possible id is used up to this many possible ids per edge.
@@ -133,14 +133,15 @@ class TextIds:
 
     def finish(
         self, num_nodes: int | None, progress: Progress | None = None
-    ) -> tuple[Rows, NDArray[Any]]:
+    ) -> tuple[Rows, Labels]:
         """Rows, and the strings in the order of first appearance."""
-        labels = from_utf8(*self.labels())
-        if num_nodes is not None and num_nodes != len(labels):
+        labels = Labels.in_utf8(*self.labels())
+        count = labels.num_nodes
+        if num_nodes is not None and num_nodes != count:
             raise GraphFormatError(
-                f"num_nodes: expected {len(labels)}, the number of distinct labels, got {num_nodes}"
+                f"num_nodes: expected {count}, the number of distinct labels, got {num_nodes}"
             )
-        return self.chunks.rows(len(labels), progress), labels
+        return self.chunks.rows(count, progress), labels
 
 
 def _copy(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from fastmml._kernels import F64, I64, U8
 from fastmml.errors import GraphFormatError
 from fastmml.graph.build import EdgeChunk, Rows
 from fastmml.graph.collect import IntegerIds, TextIds
+from fastmml.graph.labels import Labels
 from fastmml.graph.spill import Chunks
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def rows_from_arrow(
     weights: str | None,
     num_nodes: int | None,
     max_memory: int,
-) -> tuple[Rows, NDArray[Any] | None]:
+) -> tuple[Rows, NDArray[Any] | Labels | None]:
     """Rows and labels of a graph whose edges are rows of a table, taken batch by batch."""
     pa = import_pyarrow("reading Arrow tables")
     names = [name for name in (src, dst, weights) if name is not None]

@@ -96,17 +96,19 @@ class Graph:
         chunks = chunks_from_arrays(sources, targets, values)
         self._set(build_rows(count, chunks, get_num_threads()), names)
 
-    def _set(self, rows: Rows, labels: NDArray[Any] | None) -> None:
-        for array in (*rows, labels):
+    def _set(self, rows: Rows, labels: NDArray[Any] | Labels | None) -> None:
+        for array in rows:
             if array is not None:
                 array.flags.writeable = False
         self._indptr, self._indices, self._weights = rows
-        self._labels = Labels(labels, len(rows.indptr) - 1)
+        if not isinstance(labels, Labels):
+            labels = Labels(labels, len(rows.indptr) - 1)
+        self._labels = labels
         self._out_links = None
         self._prepared = None
 
     @classmethod
-    def from_rows(cls, rows: Rows, labels: NDArray[Any] | None = None) -> Graph:
+    def from_rows(cls, rows: Rows, labels: NDArray[Any] | Labels | None = None) -> Graph:
         """Wrap arrays that are already valid; they become read-only."""
         graph = cls.__new__(cls)
         graph._set(rows, labels)

@@ -42,6 +42,18 @@ def from_utf8(offsets: NDArray[np.int64], letters: NDArray[np.uint8]) -> NDArray
     return np.array(words, STRING)
 
 
+def _check_utf8(offsets: NDArray[np.int64], letters: NDArray[np.uint8]) -> None:
+    """Refuse what `from_utf8` does: text that is not UTF-8, strings cut within a character."""
+    starts = offsets[:-1][np.diff(offsets) > 0]
+    is_cut = (letters[starts] & 0xC0 == 0x80).any()
+    try:
+        str(letters.data, "utf-8")
+    except UnicodeDecodeError:
+        is_cut = True
+    if is_cut:
+        from_utf8(offsets, letters)
+
+
 def to_utf8(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Encode string labels end to end; the inverse of `from_utf8`."""
     words = [word.encode() for word in labels.tolist()]
@@ -53,22 +65,50 @@ def to_utf8(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]
 class Labels:
     """The labels of a graph, or the absence of them, when ids are the names."""
 
-    __slots__ = ("_index", "num_nodes", "values")
+    __slots__ = ("_index", "_text", "_values", "num_nodes")
 
     def __init__(self, values: NDArray[Any] | None, num_nodes: int) -> None:
-        self.values = values
+        if values is not None:
+            values.flags.writeable = False
+        self._values = values
+        self._text: tuple[NDArray[np.int64], NDArray[np.uint8]] | None = None
         self.num_nodes = num_nodes
         self._index: dict[Hashable, int] | None = None
+
+    @classmethod
+    def in_utf8(cls, offsets: NDArray[np.int64], letters: NDArray[np.uint8]) -> Labels:
+        """Keep strings that stand end to end as they are; making objects of all takes long."""
+        _check_utf8(offsets, letters)
+        labels = cls(None, len(offsets) - 1)
+        labels._text = offsets, letters
+        return labels
+
+    @property
+    def values(self) -> NDArray[Any] | None:
+        """All labels; text is decoded at the first use, by two threads at once to the same."""
+        text = self._text
+        if text is not None:
+            values = from_utf8(*text)
+            values.flags.writeable = False
+            self._values, self._text = values, None
+        return self._values
 
     @property
     def kind(self) -> str:
         """Name the type of the labels."""
-        if self.values is None:
+        if self._text is not None:
+            return "str"
+        if self._values is None:
             return "none"
-        return {"i": "int", "T": "str"}.get(self.values.dtype.kind, "object")
+        return {"i": "int", "T": "str"}.get(self._values.dtype.kind, "object")
 
     def at(self, ids: NDArray[np.integer[Any]]) -> list[Any]:
         """Labels of these nodes, as Python objects."""
+        text = self._text
+        if text is not None and 4 * len(ids) < self.num_nodes:
+            offsets, letters = text
+            bounds = zip(offsets[ids].tolist(), offsets[ids + 1].tolist(), strict=True)
+            return [str(letters[a:b].data, "utf-8") for a, b in bounds]
         names: list[Any] = (ids if self.values is None else self.values[ids]).tolist()
         return names
 
@@ -77,7 +117,7 @@ class Labels:
         return np.array([self._id(label) for label in labels], np.int64)
 
     def _id(self, label: Hashable) -> int:
-        if self.values is not None:
+        if self.kind != "none":
             return self._lookup()[label]
         if isinstance(label, (int, np.integer)) and 0 <= label < self.num_nodes:
             return int(label)
@@ -86,6 +126,7 @@ class Labels:
     def _lookup(self) -> dict[Hashable, int]:
         """Make the dictionary at its first use; two threads at once make the same one."""
         if self._index is None:
-            assert self.values is not None
-            self._index = {label: i for i, label in enumerate(self.values.tolist())}
+            values = self.values
+            assert values is not None
+            self._index = {label: i for i, label in enumerate(values.tolist())}
         return self._index
