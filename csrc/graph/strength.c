@@ -57,8 +57,8 @@ static fml_status count_links(ptrdiff_t n, int64_t edges, const uint32_t *indice
 #pragma omp for schedule(static, 1)
             for (int part = 0; part < parts; part++)
                 count_part(smaller(round + part * share, edges),
-                           smaller(round + (part + 1) * share, edges), indices,
-                           counts + part * n, watch);
+                           smaller(round + (part + 1) * share, edges), indices, counts + part * n,
+                           watch);
 #pragma omp for schedule(static)
             for (ptrdiff_t start = 0; start < n; start += TILE_NODES)
                 collect(n, start, parts, counts, strength);

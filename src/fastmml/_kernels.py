@@ -413,9 +413,7 @@ class Kernels(Protocol):
         """
         ...
 
-    def out_strength(
-        self, indices: U32, weights: F64 | None, strength: F64, threads: int
-    ) -> None:
+    def out_strength(self, indices: U32, weights: F64 | None, strength: F64, threads: int) -> None:
         """Sum of the weights of the links out of every node, their number without weights.
 
         ``strength`` (n,) is out. Weights are summed with compensation (Neumaier): the error is a

@@ -256,8 +256,8 @@ static fml_status run_permute_nodes(int threads, uint64_t *digest)
     static uint32_t position[NODES];
     static int64_t starts[NODES + 1];
     static double inverse[NODES];
-    fml_status status = fml_permute_nodes(NODES, node_table, indptr, vectors, position, starts,
-                                          inverse, threads);
+    fml_status status =
+        fml_permute_nodes(NODES, node_table, indptr, vectors, position, starts, inverse, threads);
     FOLD_ARRAY(digest, position);
     FOLD_ARRAY(digest, starts);
     FOLD_ARRAY(digest, inverse);

@@ -16,7 +16,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?) *([kMGT]?)(i)?B?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _DELIMITERS = {"\\t": "\t", "tab": "\t", "space": " "}
 #: Options that are arguments of `fastmml.read_graph` by the same name.
-_READING = ("format", "delimiter", "header", "weighted", "ids", "num_nodes", "max_memory")
+_READING = ("format", "delimiter", "header", "weighted", "ids", "num_nodes", "max_memory", "labels")
 
 
 def at_least(least: int, most: float = float("inf")) -> Callable[[str], int]:
@@ -89,7 +89,7 @@ def add_running(parser: ArgumentParser) -> None:
 
 def add_reading(parser: ArgumentParser) -> None:
     """Add the options that say how to read a graph."""
-    group = parser.add_argument_group("input (all but --format apply to edge lists)")
+    group = parser.add_argument_group("input (all but --format and --labels apply to edge lists)")
     group.add_argument("--format", choices=FORMATS, help="By default, by the file's suffix.")
     group.add_argument(
         "--delimiter",
@@ -117,6 +117,14 @@ def add_reading(parser: ArgumentParser) -> None:
         type=at_least(0),
         metavar="N",
         help="Ids are 0 to N - 1. By default the nodes are the ids that occur.",
+    )
+    group.add_argument(
+        "--labels",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="Names of the nodes of any graph: lines of id, tab, name, from id 0 on. May be "
+        "repeated, for names in several files.",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -10,6 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 STRING = np.dtypes.StringDType()
+#: Bytes of text that are decoded at once to check them.
+_CHECKED_BYTES = 1 << 24
+#: Up to so many names are looked for in the text; for more, a dictionary of all is made.
+_SOUGHT = 16
 
 
 def as_labels(labels: Sequence[Hashable] | NDArray[Any]) -> NDArray[Any]:
@@ -43,14 +49,20 @@ def from_utf8(offsets: NDArray[np.int64], letters: NDArray[np.uint8]) -> NDArray
 
 
 def _check_utf8(offsets: NDArray[np.int64], letters: NDArray[np.uint8]) -> None:
-    """Refuse what `from_utf8` does: text that is not UTF-8, strings cut within a character."""
-    starts = offsets[:-1][np.diff(offsets) > 0]
-    is_cut = (letters[starts] & 0xC0 == 0x80).any()
+    """Refuse strings that do not stand end to end, text that is not UTF-8, characters cut apart."""
+    lengths = np.diff(offsets)
+    if offsets[0] != 0 or offsets[-1] != len(letters) or (lengths < 0).any():
+        raise ValueError("labels: expected strings end to end, from the first byte to the last")
+    starts = offsets[:-1][lengths > 0]
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        str(letters.data, "utf-8")
+        for first in range(0, len(letters), _CHECKED_BYTES):
+            decoder.decode(letters[first : first + _CHECKED_BYTES].data)
+        decoder.decode(b"", final=True)
+        is_sound = not (letters[starts] & 0xC0 == 0x80).any()
     except UnicodeDecodeError:
-        is_cut = True
-    if is_cut:
+        is_sound = False
+    if not is_sound:
         from_utf8(offsets, letters)
 
 
@@ -60,6 +72,24 @@ def to_utf8(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]
     offsets = np.zeros(len(words) + 1, np.int64)
     np.cumsum([len(word) for word in words], out=offsets[1:])
     return offsets, np.frombuffer(b"".join(words), np.uint8)
+
+
+def _find(label: Hashable, offsets: NDArray[np.int64], letters: NDArray[np.uint8]) -> int:
+    """Id of one string, found without an object for each node."""
+    if not isinstance(label, str):
+        raise KeyError(label)
+    name = label.encode("utf-8", "surrogatepass")
+    if not name:
+        empty = np.flatnonzero(np.diff(offsets) == 0)
+        if len(empty):
+            return int(empty[0])
+        raise KeyError(label)
+    # A lookahead finds names that overlap.
+    for match in re.finditer(b"(?=" + re.escape(name) + b")", letters.data):
+        node = int(np.searchsorted(offsets, match.start(), side="right")) - 1
+        if offsets[node] == match.start() and offsets[node + 1] - offsets[node] == len(name):
+            return node
+    raise KeyError(label)
 
 
 class Labels:
@@ -114,7 +144,18 @@ class Labels:
 
     def ids(self, labels: Iterable[Hashable]) -> NDArray[np.int64]:
         """Ids of these labels; KeyError for one that no node has."""
-        return np.array([self._id(label) for label in labels], np.int64)
+        wanted = list(labels)
+        text = self._text
+        if text is not None and self._index is None and len(wanted) <= _SOUGHT:
+            return np.array([_find(label, *text) for label in wanted], np.int64)
+        return np.array([self._id(label) for label in wanted], np.int64)
+
+    def in_text(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Offsets of the strings, and the strings end to end; only text has them."""
+        if self._text is not None:
+            return self._text
+        assert self._values is not None
+        return to_utf8(self._values)
 
     def _id(self, label: Hashable) -> int:
         if self.kind != "none":

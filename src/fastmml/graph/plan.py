@@ -113,9 +113,7 @@ def _order_by_degree(g: Graph, strength: F64, is_sink: U8, order: U32) -> tuple[
     if g.weights is not None:
         degree = np.empty(g.num_nodes)
         kernels().out_strength(g.indices, None, degree, get_num_threads())
-    sources, sinks = kernels().degree_order(
-        g.indptr, degree, is_sink, order, get_num_threads()
-    )
+    sources, sinks = kernels().degree_order(g.indptr, degree, is_sink, order, get_num_threads())
     starts = np.array([0, sources, sinks, g.num_nodes])
     kinds = np.array([INDEPENDENT, CYCLIC, INDEPENDENT], np.uint8)
     filled = np.diff(starts) > 0
@@ -130,9 +128,7 @@ def _permute(
     n, threads = g.num_nodes, get_num_threads()
     position, indptr = np.empty(n, np.uint32), np.empty(n + 1, np.int64)
     inverse_strength = np.empty(n)
-    kernels().permute_nodes(
-        order, g.indptr, strength, position, indptr, inverse_strength, threads
-    )
+    kernels().permute_nodes(order, g.indptr, strength, position, indptr, inverse_strength, threads)
     blocks, segments, waves = _cut_blocks(starts, kinds, indptr)
     padded = g.num_edges + PLAN_PADDING
     weights = None if g.weights is None else np.empty(padded)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastmml import _check
 from fastmml.errors import GraphFormatError
 from fastmml.graph import spill
-from fastmml.graph.formats import bvgraph, edge_list, gap, matrix_market, numpy_files, saved
+from fastmml.graph.build import Rows
+from fastmml.graph.formats import (
+    bvgraph,
+    edge_list,
+    gap,
+    matrix_market,
+    numpy_files,
+    saved,
+    vertices,
+)
 from fastmml.graph.graph import Graph
 
 #: Called as progress(bytes done, bytes in all or None).
@@ -50,6 +59,7 @@ def read_graph(
     verify: bool = True,
     max_memory: int | None = None,
     progress: Progress | None = None,
+    labels: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
 ) -> Graph:
     """Read a graph from a file.
 
@@ -93,6 +103,11 @@ def read_graph(
     progress : callable, optional
         Called as ``progress(done, total)`` with bytes of the file; total is None for a stream. Then
         again, from 0, with bytes of temporary files.
+    labels : path or sequence of paths, optional
+        Names of the nodes of a graph that has ids alone: lines ``id<TAB>name`` in ascending order
+        of ids from 0, plain or with ``.gz`` or ``.zst``, in one file or several; further columns
+        are passed over (the vertices of Common Crawl's graphs). Needs pyarrow. Names stay as bytes
+        end to end, in memory or in the file mapped by fastmml's own form.
 
     Raises
     ------
@@ -108,7 +123,32 @@ def read_graph(
     Every line of an edge list has as many columns as the first one. Parallel edges are kept.
     Memory peaks at about twice the finished graph, unless ``max_memory`` is less.
     """
-    kind = _format_of(path, format)
+    graph = _read(
+        path, _format_of(path, format), delimiter, header, weighted, ids, comments, num_nodes,
+        verify, max_memory, progress,
+    )  # fmt: skip
+    if labels is None:
+        return graph
+    if graph._labels.kind != "none":
+        raise ValueError("labels: the file has names of nodes itself")
+    rows = Rows(graph.indptr, graph.indices, graph.weights)
+    return Graph.from_rows(rows, vertices.read(labels, graph.num_nodes))
+
+
+def _read(
+    path: str | os.PathLike[str] | BinaryIO,
+    kind: str,
+    delimiter: str | None,
+    header: bool | None,
+    weighted: bool | None,
+    ids: str,
+    comments: str,
+    num_nodes: int | None,
+    verify: bool,
+    max_memory: int | None,
+    progress: Progress | None,
+) -> Graph:
+    """Read the links, and the labels that the file itself has."""
     if kind == "edges":
         options = edge_list.Options(
             delimiter,
@@ -148,7 +188,7 @@ def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     kind = _format_of(path, None)
     if kind in ("npy", "bvgraph"):
         raise ValueError(f"path: a graph is not written to {Path(path).suffix}; use .npz")
-    if kind in ("npz", "mtx", "gap") and graph.labels is not None:
+    if kind in ("npz", "mtx", "gap") and graph._labels.kind != "none":
         raise ValueError(f"path: {Path(path).suffix} keeps no labels; use .fastmml or .tsv")
     writers: dict[str, Callable[[Graph, Any], None]] = {
         "fastmml": saved.write,

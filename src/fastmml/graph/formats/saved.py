@@ -26,7 +26,7 @@ from fastmml._files import atomic_write
 from fastmml.errors import GraphFormatError
 from fastmml.graph.build import Rows
 from fastmml.graph.graph import Graph
-from fastmml.graph.labels import from_utf8, to_utf8
+from fastmml.graph.labels import Labels
 
 MAGIC = b"fastmml\x01"
 VERSION = 1
@@ -68,11 +68,12 @@ def _arrays_of(graph: Graph) -> dict[str, NDArray[Any]]:
         "indices": graph.indices,
         "weights": graph.weights,
     }
-    if graph.labels is not None and graph.labels.dtype.kind == "i":
+    kind = graph._labels.kind
+    if kind == "int":
         arrays["labels"] = graph.labels
-    elif graph.labels is not None and graph.labels.dtype.kind == "T":
-        arrays["label_offsets"], arrays["label_bytes"] = to_utf8(graph.labels)
-    elif graph.labels is not None:
+    elif kind == "str":
+        arrays["label_offsets"], arrays["label_bytes"] = graph._labels.in_text()
+    elif kind != "none":
         raise TypeError("labels: only labels that are all integers or all strings can be saved")
     return {
         name: array.astype(_DTYPES[name], copy=False)
@@ -181,11 +182,13 @@ def _graph_of(arrays: dict[str, NDArray[Any]]) -> Graph:
     if indptr[0] != 0 or indptr[-1] != len(indices) or (np.diff(indptr) < 0).any():
         raise GraphFormatError("indptr: expected ascending row starts from 0 to the links")
     _check.node_ids("indices", indices, nodes)
-    weights, labels = arrays.get("weights"), arrays.get("labels")
+    weights = arrays.get("weights")
+    labels: NDArray[Any] | Labels | None = arrays.get("labels")
     if weights is not None:
         _check.same_length("weights", weights, "indices", len(indices))
     if "label_offsets" in arrays:
-        labels = from_utf8(arrays["label_offsets"], arrays["label_bytes"])
-    if labels is not None:
-        _check.same_length("labels", labels, "nodes", nodes)
+        _check.same_length("labels", arrays["label_offsets"][1:], "nodes", nodes)
+        labels = Labels.in_utf8(arrays["label_offsets"], arrays["label_bytes"])
+    elif "labels" in arrays:
+        _check.same_length("labels", arrays["labels"], "nodes", nodes)
     return Graph.from_rows(Rows(indptr, indices, weights), labels)
