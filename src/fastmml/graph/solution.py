@@ -16,8 +16,10 @@ from fastmml._kernels import F64, I64
 _UNIT_ROUNDOFF = 2.0**-53
 #: Roundings of a component of the map beside those of its sum over links.
 _ROUNDINGS = 64
-#: Rows that `column_sums` adds up one after another, and rows of a block.
-_SUMMED_AT_ONCE = 8
+#: Rows that `column_sums` adds up side by side, and one after another.
+_SIDE_BY_SIDE = 64
+_IN_A_ROW = 64
+#: Rows of a block.
 _BLOCK = 1 << 20
 
 
@@ -83,14 +85,14 @@ class Info:
 
 
 def column_sums(values: F64) -> Any:
-    """Sums of a column, or of each of several, with an error that grows with log(n)."""
+    """Sums of a column, or of each of several, blocked: the error grows with n / 4096 at most."""
     if values.ndim == 1:
         return float(values.sum())
-    while len(values) > _SUMMED_AT_ONCE:
-        whole = len(values) // _SUMMED_AT_ONCE * _SUMMED_AT_ONCE
-        parts = values[:whole].reshape(-1, _SUMMED_AT_ONCE, values.shape[1]).sum(axis=1)
-        values = np.concatenate([parts, values[whole:]])
-    return values.sum(axis=0)
+    whole = len(values) // (_SIDE_BY_SIDE * _IN_A_ROW) * (_SIDE_BY_SIDE * _IN_A_ROW)
+    columns = values.shape[1]
+    # NumPy adds long rows up several times as fast as rows of a few columns.
+    blocks = values[:whole].reshape(-1, _IN_A_ROW, _SIDE_BY_SIDE * columns).sum(axis=1)
+    return blocks.sum(axis=0).reshape(-1, columns).sum(axis=0) + values[whole:].sum(axis=0)
 
 
 def blocks_of(n: int) -> Iterator[slice]:
