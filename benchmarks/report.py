@@ -24,7 +24,15 @@ from typing import NamedTuple, TypeVar
 
 import fastmml as fm
 from benchmarks import processes
-from benchmarks.graphs import DAMPING, GRAPHS, Links, Unavailable, load, write_edge_list
+from benchmarks.graphs import (
+    DAMPING,
+    GRAPHS,
+    USUAL_GRAPHS,
+    Links,
+    Unavailable,
+    load,
+    write_edge_list,
+)
 from benchmarks.limits import Limits, measure
 from benchmarks.machine import busy, describe, thread_counts
 from benchmarks.panels import OURS, Panel, Row, align, draw
@@ -273,7 +281,7 @@ def parse_arguments() -> Settings:
         prog="python -m benchmarks.report",
         description="Compare fastmml with its peers and with the limits of this machine.",
     )
-    parser.add_argument("--graphs", nargs="+", choices=GRAPHS, default=list(GRAPHS))
+    parser.add_argument("--graphs", nargs="+", choices=GRAPHS, default=USUAL_GRAPHS)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each peer (default: 5)")
     parser.add_argument("--plot", type=Path, metavar="PATH", help="also draw PATH.png and PATH.svg")
