@@ -33,7 +33,8 @@ def test_scatter_undoes_the_order() -> None:
 def test_prepared_graphs_rank_with_the_same_bits(
     by: str, weighted: bool, variant: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "_components_pay", lambda g: by == "components")
+    monkeypatch.setattr(planning, "_SMALL_NODES", 0)
+    monkeypatch.setattr(planning, "_is_random", lambda g: by == "degree")
     monkeypatch.setattr(planning, "_WAVE_WORK", 500)
     monkeypatch.setattr(planning, "_BLOCK_WORK", 50)
     with _backend.use_kernels(variant):
@@ -48,7 +49,8 @@ def test_prepared_graphs_rank_with_the_same_bits(
 
 @pytest.mark.parametrize("by", ["components", "degree"])
 def test_blocks_partition_the_nodes(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "_components_pay", lambda g: by == "components")
+    monkeypatch.setattr(planning, "_SMALL_NODES", 0)
+    monkeypatch.setattr(planning, "_is_random", lambda g: by == "degree")
     monkeypatch.setattr(planning, "_WAVE_WORK", 500)
     monkeypatch.setattr(planning, "_BLOCK_WORK", 10)
     prepared = planning.prepare(hub_graph(weighted=False))
@@ -68,7 +70,8 @@ def test_blocks_partition_the_nodes(by: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_random_graphs_know_what_stays_in_their_segment(
     weighted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "_components_pay", lambda g: False)
+    monkeypatch.setattr(planning, "_SMALL_NODES", 0)
+    monkeypatch.setattr(planning, "_is_random", lambda g: True)
     plan = planning.prepare(hub_graph(weighted)).plan
     assert plan.kept is not None
     start, end = plan.blocks[plan.segments[1:3]]

@@ -175,7 +175,7 @@ class GaussSeidel:
         """
         damping, linked = self._task.damping, self._prepared.linked
         along = 1 - self._over_dangling(base)
-        if self._prepared.by == "components":
+        if not self._prepared.is_random:
             y /= 1 - damping * along
             return
         chance = np.diff(self._prepared.plan.indptr) / self._links

@@ -36,6 +36,8 @@ _SMALL_NODES = 1 << 17
 #: part of all nodes) they then are on average: 0.33 in a random order, 0.01 to 0.1 on web graphs.
 _SAMPLE_LINKS = 1 << 10
 _NEAR = 0.15
+#: With fewer links looking takes longer than it saves.
+_FEW_LINKS = 1 << 14
 #: Links and rows of a block of an independent or acyclic segment, about.
 _BLOCK_WORK = 1 << 17
 #: A cyclic segment with fewer links and rows is one block: a wave would take microseconds. Others
@@ -54,6 +56,7 @@ class Prepared:
     order: U32  #: node i of the plan is node order[i] of the graph
     inverse_strength: F64  #: in the plan's order
     by: str  #: what the order follows, "components" or "degree"
+    is_random: bool  #: whether links lead anywhere
 
     @property
     def cyclic_nodes(self) -> int:
@@ -86,7 +89,8 @@ class Prepared:
 def prepare(g: Graph) -> Prepared:
     """Order the nodes, renumber the links, cut blocks."""
     strength = g.out_strength()
-    by = "components" if _components_pay(g) else "degree"
+    is_random = _is_random(g)
+    by = "degree" if is_random and g.num_nodes > _SMALL_NODES else "components"
     is_sink = (strength == 0).view(np.uint8)
     order = np.empty(g.num_nodes, np.uint32)
     if by == "components":
@@ -96,17 +100,17 @@ def prepare(g: Graph) -> Prepared:
     plan, inverse_strength = _permute(g, strength, order, starts, kinds, levels)
     if by == "degree":
         plan = plan._replace(kept=_kept(plan, inverse_strength))
-    return Prepared(plan, order, inverse_strength, by)
+    return Prepared(plan, order, inverse_strength, by, is_random)
 
 
-def _components_pay(g: Graph) -> bool:
-    """Whether the search for strong components is cheap: a small graph, or neighbours are near."""
-    if g.num_nodes <= _SMALL_NODES or g.num_edges == 0:
-        return True
+def _is_random(g: Graph) -> bool:
+    """Whether the given order keeps no neighbours together."""
+    if g.num_edges < _FEW_LINKS:
+        return False
     links = np.linspace(0, g.num_edges - 1, _SAMPLE_LINKS).astype(np.int64)
     targets = np.searchsorted(g.indptr, links, side="right") - 1
     distances = np.abs(targets - g.indices[links].astype(np.int64))
-    return bool(np.mean(distances) < _NEAR * g.num_nodes)
+    return bool(np.mean(distances) >= _NEAR * g.num_nodes)
 
 
 def _order_by_degree(g: Graph, strength: F64, is_sink: U8, order: U32) -> tuple[I64, U8, I64]:
