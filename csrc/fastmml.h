@@ -106,9 +106,10 @@ FML_KERNEL_TYPES(double, f64)
 FML_KERNEL_TYPES(float, f32)
 
 /* Solves y = damping P'y + base by Gauss-Seidel over the segments of a plan, from the guess in y. A
- * cyclic segment (where inverse_strength is positive) is swept until the 1-norm of a sweep's change
- * is at most tolerance times its share of the nodes of cyclic segments, or max_sweeps are spent;
- * where the plan has kept, each sweep is scaled so that the sum of the segment's ranks is its base
+ * cyclic segment (where inverse_strength is positive) is swept until the 1-norm of the next sweep's
+ * change, as far as the last ones tell, is at most tolerance times its share of the nodes of cyclic
+ * segments (that of the last one is at most ten times as much), or max_sweeps are spent; where the
+ * plan has kept, each sweep is scaled so that the sum of the segment's ranks is its base
  * and what it keeps. c is scratch. The stride (0 or 1) lets one number stand for a uniform base.
  * visits = links read. */
 typedef fml_status fml_rank_solve_f64_fn(const fml_rank_plan *plan,

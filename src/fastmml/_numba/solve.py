@@ -25,6 +25,7 @@ SUM_ROUNDING = 2.0**-46  #: relative rounding error of a sum over parts, taken l
 PART_NODES = 512  #: ranks that are added up one after another
 COMBINATION_WORK = 4096  #: links and rows that can be swept in the time of a combination
 FAILURE = 4.0  #: a change so many times the last one shows that a combination has failed
+LEAST_RATE = 0.1  #: changes are not expected to fall faster
 #: Links read before Ctrl-C is let through between segments of one block: some 10 milliseconds.
 _LINKS_AT_ONCE = 1 << 23
 
@@ -278,20 +279,22 @@ def _solve_block(
         own_base,
     )  # fmt: skip
     work = indptr[end] - indptr[start] + end - start
-    before = math.inf
-    trusted = True
+    before, rate = math.inf, 1.0
+    trusted, done = True, False
     sweeps = combined = first_jump = 0
-    while sweeps < max_sweeps:
+    while sweeps < max_sweeps and not done:
         change = _sweep_block(
             start, end, indptr, indices, weights, earlier, inverse_strength, damping, y, c,
             own_base, steps[sweeps % WINDOW],
         )  # fmt: skip
         sweeps += 1
-        if change <= tolerance:
-            break
-        trusted = trusted and change <= FAILURE * before
+        if sweeps > 1 and sweeps - 1 != combined:
+            rate = max(change / before, LEAST_RATE) if change < before else 1.0
+        done = change * rate <= tolerance
+        trusted = trusted and (change <= FAILURE * before or change <= tolerance)
         before = change
-        if trusted and sweeps % PERIOD == 0 and sweeps * work >= COMBINATION_WORK:
+        pays = sweeps * work >= COMBINATION_WORK
+        if trusted and pays and (done or sweeps % PERIOD == 0):
             first_jump = first_jump if combined else sweeps
             _combine(
                 start, sweeps, combined, first_jump, steps, jumps, gram, scales,
@@ -462,16 +465,18 @@ class _Solver:
         n = end - origin
         steps = self.steps[: WINDOW * n].reshape(WINDOW, n)
         jumps = self.jumps[: WINDOW // PERIOD * n].reshape(WINDOW // PERIOD, n)
-        before, trusted, combined = math.inf, True, 0
+        before, rate, trusted, combined = math.inf, 1.0, True, 0
         scales = np.ones(WINDOW)
         self._start(segment, origin)
         for sweeps in range(1, max_sweeps + 1):
             change = self._sweep(segment, origin, end, steps[(sweeps - 1) % WINDOW])
-            if change <= tolerance * n:
-                return sweeps
-            trusted = trusted and change <= FAILURE * before
+            if sweeps > 1 and sweeps - 1 != combined:
+                rate = max(change / before, LEAST_RATE) if change < before else 1.0
+            done = change * rate <= tolerance * n
+            trusted = trusted and (change <= FAILURE * before or change <= tolerance * n)
             before = change
-            if trusted and sweeps % PERIOD == 0:  # the segment is large: it pays from the first on
+            # The segment is large: a combination pays from the first on.
+            if trusted and (done or sweeps % PERIOD == 0):
                 _combine(
                     origin, sweeps, combined, PERIOD, steps, jumps, self.gram, scales,
                     self.inverse_strength, self.y, self.c,
@@ -484,6 +489,8 @@ class _Solver:
                 )  # fmt: skip
                 scales[sweeps % WINDOW] = scale
                 before *= scale
+            if done:
+                return sweeps
         return max_sweeps
 
 
