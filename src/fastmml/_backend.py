@@ -70,19 +70,14 @@ def has_native() -> bool:
 
 @cache
 def _default_name() -> str:
-    """FASTMML_BACKEND, else native, else numba."""
+    """FASTMML_BACKEND, else native, else numba with a warning."""
     asked = os.environ.get("FASTMML_BACKEND")
     if asked:
         if asked not in BACKENDS:
             raise ValueError(f"FASTMML_BACKEND: expected one of {BACKENDS}, got {asked!r}")
         return asked
-    return "native" if has_native() else "numba"
-
-
-def warn_without_native() -> None:
-    """Called at import: say so if numba runs although nobody asked for it."""
-    if os.environ.get("FASTMML_BACKEND") or has_native():
-        return
+    if has_native():
+        return "native"
     warnings.warn(
         "fastmml runs on numba: its compiled kernels are not installed. Install a C compiler and "
         "run 'pip install --force-reinstall --no-cache-dir fastmml' to get them, or set "
@@ -90,6 +85,7 @@ def warn_without_native() -> None:
         RuntimeWarning,
         stacklevel=3,
     )
+    return "numba"
 
 
 def kernels() -> Kernels:
@@ -175,8 +171,9 @@ def threads(num_threads: int) -> Iterator[None]:
 
 
 def _after_fork_in_child() -> None:
-    if has_native():
-        _native_module().after_fork_in_child()
+    native = sys.modules.get("fastmml._native")
+    if native is not None:
+        native.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):

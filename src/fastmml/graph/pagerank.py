@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,11 @@ from fastmml.graph.distribution import Distribution, take, weights_of
 from fastmml.graph.gauss_seidel import GaussSeidel
 from fastmml.graph.graph import Graph, as_graph
 from fastmml.graph.plan import MAX_NODES
-from fastmml.graph.power_iteration import PowerIteration
 from fastmml.graph.ranking import HasTop
 from fastmml.graph.solution import Info, Task
+
+if TYPE_CHECKING:
+    from fastmml.graph.power_iteration import PowerIteration
 
 _METHODS = ("auto", "gauss-seidel", "power")
 #: What Gauss-Seidel takes beside its copy of the links: the order, the iterate, 15 short vectors.
@@ -207,7 +209,11 @@ def _solver(g: Graph, method: str, task: Task) -> GaussSeidel | PowerIteration:
         needed = copy + _BYTES_PER_NODE * g.num_nodes
         fits = fits and (g._prepared is not None or needed <= _memory.available() // 2)
         method = "gauss-seidel" if fits else "power"
-    return GaussSeidel(g, task) if method == "gauss-seidel" else PowerIteration(g, task)
+    if method == "gauss-seidel":
+        return GaussSeidel(g, task)
+    from fastmml.graph.power_iteration import PowerIteration
+
+    return PowerIteration(g, task)
 
 
 def _default_max_iter(damping: float, tol: float) -> int:

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from importlib import import_module
 from typing import Any, BinaryIO
 
 from fastmml import _check
 from fastmml.errors import GraphFormatError
 from fastmml.graph import spill
 from fastmml.graph.build import Rows
-from fastmml.graph.formats import (
-    bvgraph,
-    edge_list,
-    gap,
-    matrix_market,
-    numpy_files,
-    saved,
-    vertices,
-)
 from fastmml.graph.graph import Graph
 
 #: Called as progress(bytes done, bytes in all or None).
@@ -44,6 +34,23 @@ SUFFIXES = {
 }
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 COMPRESSIONS = (".gz", ".zst")
+
+#: Functions that take a path, by format. Their modules are imported when one is asked for: each
+#: needs others of its own.
+_READERS = {
+    "npz": "numpy_files.read_npz",
+    "npy": "numpy_files.read_npy",
+    "mtx": "matrix_market.read",
+    "gap": "gap.read",
+    "bvgraph": "bvgraph.read",
+}
+_WRITERS = {
+    "edges": "edge_list.write",
+    "fastmml": "saved.write",
+    "npz": "numpy_files.write_npz",
+    "mtx": "matrix_market.write",
+    "gap": "gap.write",
+}
 
 
 def read_graph(
@@ -132,6 +139,8 @@ def read_graph(
     if graph._labels.kind != "none":
         raise ValueError("labels: the file has names of nodes itself")
     rows = Rows(graph.indptr, graph.indices, graph.weights)
+    from fastmml.graph.formats import vertices
+
     return Graph.from_rows(rows, vertices.read(labels, graph.num_nodes))
 
 
@@ -150,6 +159,8 @@ def _read(
 ) -> Graph:
     """Read the links, and the labels that the file itself has."""
     if kind == "edges":
+        from fastmml.graph.formats import edge_list
+
         options = edge_list.Options(
             delimiter,
             header,
@@ -165,15 +176,17 @@ def _read(
     if not isinstance(path, (str, os.PathLike)) or path == "-":
         raise ValueError(f"path: expected a path for format {kind!r}, got {path!r}")
     if kind == "fastmml":
+        from fastmml.graph.formats import saved
+
         return saved.read(path, verify=verify)
-    readers: dict[str, Callable[[Any], Graph]] = {
-        "mtx": matrix_market.read,
-        "npz": numpy_files.read_npz,
-        "npy": numpy_files.read_npy,
-        "gap": gap.read,
-        "bvgraph": bvgraph.read,
-    }
-    return readers[kind](path)
+    graph: Graph = _function(_READERS[kind])(path)
+    return graph
+
+
+def _function(place: str) -> Callable[..., Any]:
+    module, name = place.split(".")
+    function: Callable[..., Any] = getattr(import_module(f"{__name__}.{module}"), name)
+    return function
 
 
 def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
@@ -186,18 +199,15 @@ def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     file appears under its name only when it is complete.
     """
     kind = _format_of(path, None)
-    if kind in ("npy", "bvgraph"):
-        raise ValueError(f"path: a graph is not written to {Path(path).suffix}; use .npz")
+    if kind not in _WRITERS:
+        raise ValueError(f"path: a graph is not written to {_suffix(path)}; use .npz")
     if kind in ("npz", "mtx", "gap") and graph._labels.kind != "none":
-        raise ValueError(f"path: {Path(path).suffix} keeps no labels; use .fastmml or .tsv")
-    writers: dict[str, Callable[[Graph, Any], None]] = {
-        "fastmml": saved.write,
-        "npz": numpy_files.write_npz,
-        "mtx": matrix_market.write,
-        "gap": gap.write,
-        "edges": edge_list.write,
-    }
-    writers[kind](graph, path)
+        raise ValueError(f"path: {_suffix(path)} keeps no labels; use .fastmml or .tsv")
+    _function(_WRITERS[kind])(graph, path)
+
+
+def _suffix(path: str | os.PathLike[str]) -> str:
+    return os.path.splitext(path)[1]
 
 
 def _format_of(path: Any, format: str | None) -> str:
@@ -207,17 +217,12 @@ def _format_of(path: Any, format: str | None) -> str:
         return format
     if path == "-" or not isinstance(path, (str, os.PathLike)):
         return "edges"
-    name = Path(path)
-    if name.suffix in COMPRESSIONS:
-        name = name.with_suffix("")
-    if name.suffix.lower() in SUFFIXES:
-        return SUFFIXES[name.suffix.lower()]
+    stem, suffix = os.path.splitext(path)
+    if suffix in COMPRESSIONS:
+        suffix = _suffix(stem)
+    if suffix.lower() in SUFFIXES:
+        return SUFFIXES[suffix.lower()]
     raise GraphFormatError(
-        f"{os.fspath(path)}: no format is known by the suffix {name.suffix!r}; "
+        f"{os.fspath(path)}: no format is known by the suffix {suffix!r}; "
         f"expected one of {', '.join(SUFFIXES)}, or format="
     )
-
-
-def standard_input() -> BinaryIO:
-    """Standard input as bytes."""
-    return sys.stdin.buffer

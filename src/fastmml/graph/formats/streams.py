@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib
 import io
 import os
 import sys
-import zlib
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, BinaryIO, Protocol, cast
 
@@ -45,7 +43,7 @@ def blocks(
     with ExitStack() as stack:
         raw, total = _open(source, stack)
         stream = _decompressed(raw, stack)
-        reader = stack.enter_context(ThreadPoolExecutor(1)) if total is not None else None
+        reader = _ReadAhead(stream, stack) if total is not None else None
         done = 0
         room = BLOCK_BYTES
         if total is not None:
@@ -64,13 +62,47 @@ def blocks(
                 idle = bytearray(len(filling))
             idle[: len(tail)] = tail
             if reader is not None:
-                ahead = reader.submit(_fill, stream, idle, len(tail))
+                reader.start(idle, len(tail))
             yield memoryview(filling)[:end]
             done += end
             if progress is not None:
                 progress(done if total is None else raw.tell(), total)
-            size = _fill(stream, idle, len(tail)) if reader is None else ahead.result()
+            size = _fill(stream, idle, len(tail)) if reader is None else reader.result()
             filling, idle = idle, filling
+
+
+class _ReadAhead:
+    """Fills one buffer at a time on a thread of its own, which ends before the stack closes."""
+
+    def __init__(self, stream: Readable, stack: ExitStack) -> None:
+        self._stream = stream
+        self._thread: threading.Thread | None = None
+        self._size = 0
+        self._error: BaseException | None = None
+        stack.callback(self._join)
+
+    def start(self, buffer: bytearray, start: int) -> None:
+        """Begin to fill the buffer from there on."""
+        thread = threading.Thread(target=self._fill, args=(buffer, start), name="fastmml")
+        thread.start()
+        self._thread = thread
+
+    def result(self) -> int:
+        """Wait; return how many bytes the buffer holds, or raise what reading raised."""
+        self._join()
+        if self._error is not None:
+            raise self._error
+        return self._size
+
+    def _fill(self, buffer: bytearray, start: int) -> None:
+        try:
+            self._size = _fill(self._stream, buffer, start)
+        except BaseException as error:
+            self._error = error
+
+    def _join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
 
 
 def _grown(buffer: bytearray) -> bytearray:
@@ -107,6 +139,9 @@ class _Decompressor:
 
     def __init__(self, stream: Readable, error: type[Exception]) -> None:
         self._stream = stream
+        import gzip
+        import zlib
+
         self._errors = (error, EOFError, zlib.error, gzip.BadGzipFile)
 
     def readinto(self, buffer: Any, /) -> int | None:
