@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import pairwise
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from fastmml._backend import get_num_threads, kernels
+from fastmml._backend import get_num_threads, kernels, threads
 from fastmml._files import atomic_write
 from fastmml._kernels import F64, I64, LINE_FAULTS, U8, EdgeFormat, EdgeReport
 from fastmml.errors import GraphFormatError
@@ -56,13 +56,20 @@ def read(source: str | os.PathLike[str] | BinaryIO, options: Options, progress: 
     options.check()
     reader = _Reader(_name_of(source), options)
     try:
-        for block in streams.blocks(source, progress):
-            reader.take(np.frombuffer(block, np.uint8))
-        return reader.finish(progress)
+        with _few_threads(source):
+            for block in streams.blocks(source, progress):
+                reader.take(np.frombuffer(block, np.uint8))
+            return reader.finish(progress)
     except (ValueError, OverflowError) as error:
         if isinstance(error, GraphFormatError) and str(error).startswith(_name_of(source)):
             raise
         raise GraphFormatError(f"{_name_of(source)}: {error}") from error
+
+
+def _few_threads(source: Any) -> AbstractContextManager[None]:
+    """Read on one thread what is small."""
+    is_file = isinstance(source, (str, os.PathLike)) and os.path.isfile(source)
+    return threads(1) if is_file and os.path.getsize(source) <= streams.SMALL_BYTES else nullcontext()
 
 
 def _name_of(source: Any) -> str:

@@ -19,6 +19,9 @@ BLOCK_BYTES = 8 << 20
 _BLOCKS = 64
 _SMALLEST_BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 30
+#: A file of up to so many bytes is read on one thread: its steps take less than a millisecond each,
+#: and for 0.1 s after NumPy's import OpenBLAS's threads spin on the other cores.
+SMALL_BYTES = 16 << 20
 
 Progress = Callable[[int, int | None], object]
 
@@ -36,14 +39,15 @@ def blocks(
 ) -> Iterator[memoryview]:
     """Yield the decompressed text in blocks of whole lines (the last may lack its newline).
 
-    A block is valid until the next one is asked for. The next block of a file is read, and
-    decompressed, on a thread of its own while the caller works on this one; a pipe, which may
-    stall, is read on the calling thread, where Ctrl-C reaches it.
+    A block is valid until the next one is asked for. The next block of a large or compressed file
+    is made on a thread of its own while the caller works on this one; a pipe, which may stall, is
+    read on the calling thread, where Ctrl-C reaches it.
     """
     with ExitStack() as stack:
         raw, total = _open(source, stack)
         stream = _decompressed(raw, stack)
-        reader = _ReadAhead(stream, stack) if total is not None else None
+        pays = total is not None and (total > SMALL_BYTES or stream is not raw)
+        reader = _ReadAhead(stream, stack) if pays else None
         done = 0
         room = BLOCK_BYTES
         if total is not None:
