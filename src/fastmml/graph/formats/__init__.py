@@ -8,32 +8,13 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 from fastmml import _check
-from fastmml.errors import GraphFormatError
 from fastmml.graph import spill
 from fastmml.graph.build import Rows
 from fastmml.graph.graph import Graph
+from fastmml.graph.suffixes import format_of, suffix_of
 
 #: Called as progress(bytes done, bytes in all or None).
 Progress = Callable[[int, int | None], object]
-
-#: Format of a file by its suffix, a compression suffix taken off before.
-SUFFIXES = {
-    ".fastmml": "fastmml",
-    ".npz": "npz",
-    ".npy": "npy",
-    ".mtx": "mtx",
-    ".sg": "gap",
-    ".wsg": "gap",
-    ".graph": "bvgraph",
-    ".txt": "edges",
-    ".tsv": "edges",
-    ".csv": "edges",
-    ".el": "edges",
-    ".wel": "edges",
-    ".edges": "edges",
-}
-FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
-COMPRESSIONS = (".gz", ".zst")
 
 #: Functions that take a path, by format. Their modules are imported when one is asked for: each
 #: needs others of its own.
@@ -131,7 +112,7 @@ def read_graph(
     Memory peaks at about twice the finished graph, unless ``max_memory`` is less.
     """
     graph = _read(
-        path, _format_of(path, format), delimiter, header, weighted, ids, comments, num_nodes,
+        path, format_of(path, format), delimiter, header, weighted, ids, comments, num_nodes,
         verify, max_memory, progress,
     )  # fmt: skip
     if labels is None:
@@ -198,31 +179,9 @@ def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     Only ``.fastmml`` and edge lists keep labels; the others refuse a graph that has some. The
     file appears under its name only when it is complete.
     """
-    kind = _format_of(path, None)
+    kind = format_of(path, None)
     if kind not in _WRITERS:
-        raise ValueError(f"path: a graph is not written to {_suffix(path)}; use .npz")
+        raise ValueError(f"path: a graph is not written to {suffix_of(path)}; use .npz")
     if kind in ("npz", "mtx", "gap") and graph._labels.kind != "none":
-        raise ValueError(f"path: {_suffix(path)} keeps no labels; use .fastmml or .tsv")
+        raise ValueError(f"path: {suffix_of(path)} keeps no labels; use .fastmml or .tsv")
     _function(_WRITERS[kind])(graph, path)
-
-
-def _suffix(path: str | os.PathLike[str]) -> str:
-    return os.path.splitext(path)[1]
-
-
-def _format_of(path: Any, format: str | None) -> str:
-    if format is not None:
-        if format not in FORMATS:
-            raise ValueError(f"format: expected one of {FORMATS}, got {format!r}")
-        return format
-    if path == "-" or not isinstance(path, (str, os.PathLike)):
-        return "edges"
-    stem, suffix = os.path.splitext(path)
-    if suffix in COMPRESSIONS:
-        suffix = _suffix(stem)
-    if suffix.lower() in SUFFIXES:
-        return SUFFIXES[suffix.lower()]
-    raise GraphFormatError(
-        f"{os.fspath(path)}: no format is known by the suffix {suffix!r}; "
-        f"expected one of {', '.join(SUFFIXES)}, or format="
-    )
