@@ -11,8 +11,8 @@
 #include <string.h>
 
 enum { FIRST_SLOTS = 1 << 10, FIRST_BYTES = 1 << 14 };
-/* Edges hashed at once. */
-enum { BATCH = 32 };
+/* Strings hashed at once. */
+enum { BATCH = 64 };
 
 #if defined(__GNUC__)
 #define FML_PREFETCH(at) __builtin_prefetch(at)
@@ -195,7 +195,8 @@ static fml_status append(fml_interner *interner, string s, uint32_t hash, slot *
     return FML_OK;
 }
 
-static fml_status number_string(fml_interner *interner, string s, uint32_t hash, uint32_t *number)
+static fml_status number_string(fml_interner *interner, string s, uint32_t hash,
+                                uint32_t *number)
 {
     if (interner->size >= interner->slot_count / 2 && !grow_slots(interner))
         return FML_NO_MEMORY;
@@ -205,13 +206,18 @@ static fml_status number_string(fml_interner *interner, string s, uint32_t hash,
     return status;
 }
 
-static void hash_batch(const fml_interner *interner, const char *text, ptrdiff_t count,
-                       const int64_t *spans, uint32_t *hashes)
+/* Strings to be numbered one after another, and their hashes. */
+typedef struct batch {
+    string strings[BATCH];
+    uint32_t hashes[BATCH];
+} batch;
+
+static void hash_batch(const fml_interner *interner, ptrdiff_t count, batch *batch)
 {
     uint64_t mask = (uint64_t)interner->slot_count - 1;
     for (ptrdiff_t i = 0; i < count; i++) {
-        hashes[i] = hash_string(string_at(text, spans[i]));
-        FML_PREFETCH(&interner->slots[hashes[i] & mask]);
+        batch->hashes[i] = hash_string(batch->strings[i]);
+        FML_PREFETCH(&interner->slots[batch->hashes[i] & mask]);
     }
 }
 
@@ -222,18 +228,19 @@ fml_status fml_interner_add(fml_interner *interner, const char *text, ptrdiff_t 
     fml_watch watch;
     fml_watch_start(&watch);
     fml_status status = FML_OK;
-    uint32_t hashes[2][BATCH];
-    for (ptrdiff_t start = 0; start < count && status == FML_OK; start += BATCH) {
+    batch batch;
+    for (ptrdiff_t start = 0; start < count && status == FML_OK; start += BATCH / 2) {
         if (start % 4096 == 0 && fml_stopped(&watch))
             return FML_INTERRUPTED;
-        ptrdiff_t batch = count - start < BATCH ? count - start : BATCH;
-        hash_batch(interner, text, batch, first + start, hashes[0]);
-        hash_batch(interner, text, batch, second + start, hashes[1]);
-        for (ptrdiff_t i = 0, e = start; i < batch && status == FML_OK; i++, e++) {
-            string from = string_at(text, first[e]), to = string_at(text, second[e]);
-            status = number_string(interner, from, hashes[0][i], &first_ids[e]);
-            if (status == FML_OK)
-                status = number_string(interner, to, hashes[1][i], &second_ids[e]);
+        ptrdiff_t edges = count - start < BATCH / 2 ? count - start : BATCH / 2;
+        for (ptrdiff_t i = 0; i < edges; i++) {
+            batch.strings[2 * i] = string_at(text, first[start + i]);
+            batch.strings[2 * i + 1] = string_at(text, second[start + i]);
+        }
+        hash_batch(interner, 2 * edges, &batch);
+        for (ptrdiff_t i = 0; i < 2 * edges && status == FML_OK; i++) {
+            uint32_t *ids = i % 2 ? second_ids : first_ids;
+            status = number_string(interner, batch.strings[i], batch.hashes[i], &ids[start + i / 2]);
         }
     }
     return status;

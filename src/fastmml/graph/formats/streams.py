@@ -52,7 +52,7 @@ def blocks(
         room = BLOCK_BYTES
         if total is not None:
             room = min(room, max(total // _BLOCKS, _SMALLEST_BLOCK))
-        filling, idle = bytearray(room), bytearray(room)
+        filling, idle = bytearray(room), bytearray()
         size = _fill(stream, filling, 0)
         while size:
             ended = len(filling) > size  # before the buffer was full
@@ -62,17 +62,19 @@ def blocks(
                 size = _fill(stream, filling, size)
                 continue
             tail = filling[end:size]
-            if len(idle) < len(filling):
-                idle = bytearray(len(filling))
-            idle[: len(tail)] = tail
             if reader is not None:
-                reader.start(idle, len(tail))
+                if len(idle) < len(filling):  # or not made yet
+                    idle = bytearray(len(filling))
+                reader.start(idle, tail)
             yield memoryview(filling)[:end]
             done += end
             if progress is not None:
                 progress(done if total is None else raw.tell(), total)
-            size = _fill(stream, idle, len(tail)) if reader is None else reader.result()
-            filling, idle = idle, filling
+            if reader is None:
+                size = _fill_behind(stream, filling, tail)
+            else:
+                size = reader.result()
+                filling, idle = idle, filling
 
 
 class _ReadAhead:
@@ -85,9 +87,9 @@ class _ReadAhead:
         self._error: BaseException | None = None
         stack.callback(self._join)
 
-    def start(self, buffer: bytearray, start: int) -> None:
-        """Begin to fill the buffer from there on."""
-        thread = threading.Thread(target=self._fill, args=(buffer, start), name="fastmml")
+    def start(self, buffer: bytearray, tail: bytearray) -> None:
+        """Begin to fill the buffer with this and what follows in the stream."""
+        thread = threading.Thread(target=self._fill, args=(buffer, tail), name="fastmml")
         thread.start()
         self._thread = thread
 
@@ -98,9 +100,9 @@ class _ReadAhead:
             raise self._error
         return self._size
 
-    def _fill(self, buffer: bytearray, start: int) -> None:
+    def _fill(self, buffer: bytearray, tail: bytearray) -> None:
         try:
-            self._size = _fill(self._stream, buffer, start)
+            self._size = _fill_behind(self._stream, buffer, tail)
         except BaseException as error:
             self._error = error
 
@@ -114,6 +116,12 @@ def _grown(buffer: bytearray) -> bytearray:
     if len(buffer) >= _LONGEST_LINE:
         raise GraphFormatError(f"a line is longer than {_LONGEST_LINE} bytes")
     return buffer + bytearray(len(buffer))
+
+
+def _fill_behind(stream: Readable, buffer: bytearray, tail: bytearray) -> int:
+    """Fill a buffer with the tail of the block before and what follows in the stream."""
+    buffer[: len(tail)] = tail
+    return _fill(stream, buffer, len(tail))
 
 
 def _fill(stream: Readable, buffer: bytearray, start: int) -> int:
