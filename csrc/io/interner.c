@@ -195,8 +195,7 @@ static fml_status append(fml_interner *interner, string s, uint32_t hash, slot *
     return FML_OK;
 }
 
-static fml_status number_string(fml_interner *interner, string s, uint32_t hash,
-                                uint32_t *number)
+static fml_status number_string(fml_interner *interner, string s, uint32_t hash, uint32_t *number)
 {
     if (interner->size >= interner->slot_count / 2 && !grow_slots(interner))
         return FML_NO_MEMORY;
@@ -212,12 +211,12 @@ typedef struct batch {
     uint32_t hashes[BATCH];
 } batch;
 
-static void hash_batch(const fml_interner *interner, ptrdiff_t count, batch *batch)
+static void hash_batch(const fml_interner *interner, ptrdiff_t count, batch *next)
 {
     uint64_t mask = (uint64_t)interner->slot_count - 1;
     for (ptrdiff_t i = 0; i < count; i++) {
-        batch->hashes[i] = hash_string(batch->strings[i]);
-        FML_PREFETCH(&interner->slots[batch->hashes[i] & mask]);
+        next->hashes[i] = hash_string(next->strings[i]);
+        FML_PREFETCH(&interner->slots[next->hashes[i] & mask]);
     }
 }
 
@@ -228,19 +227,19 @@ fml_status fml_interner_add(fml_interner *interner, const char *text, ptrdiff_t 
     fml_watch watch;
     fml_watch_start(&watch);
     fml_status status = FML_OK;
-    batch batch;
+    batch next;
     for (ptrdiff_t start = 0; start < count && status == FML_OK; start += BATCH / 2) {
         if (start % 4096 == 0 && fml_stopped(&watch))
             return FML_INTERRUPTED;
         ptrdiff_t edges = count - start < BATCH / 2 ? count - start : BATCH / 2;
         for (ptrdiff_t i = 0; i < edges; i++) {
-            batch.strings[2 * i] = string_at(text, first[start + i]);
-            batch.strings[2 * i + 1] = string_at(text, second[start + i]);
+            next.strings[2 * i] = string_at(text, first[start + i]);
+            next.strings[2 * i + 1] = string_at(text, second[start + i]);
         }
-        hash_batch(interner, 2 * edges, &batch);
+        hash_batch(interner, 2 * edges, &next);
         for (ptrdiff_t i = 0; i < 2 * edges && status == FML_OK; i++) {
             uint32_t *ids = i % 2 ? second_ids : first_ids;
-            status = number_string(interner, batch.strings[i], batch.hashes[i], &ids[start + i / 2]);
+            status = number_string(interner, next.strings[i], next.hashes[i], &ids[start + i / 2]);
         }
     }
     return status;

@@ -1,7 +1,7 @@
 """The command ``fastmml``: rank, generate and convert graphs from the shell.
 
-On a terminal it needs the extra ``cli``: ``pip install "fastmml[cli]"``. Exit codes: 0 success, 1 bad input or a
-file that cannot be read or written, 2 wrong usage, 3 not converged, 130 interrupted.
+On a terminal it needs the extra ``cli``: ``pip install "fastmml[cli]"``. Exit codes: 0 success, 1
+bad input or a file that cannot be read or written, 2 wrong usage, 3 not converged, 130 interrupted.
 """
 
 from __future__ import annotations

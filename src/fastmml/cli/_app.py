@@ -35,12 +35,14 @@ class _Formatter(HelpFormatter):
 
 
 def _columns() -> int:
-    """Width of the terminal, as `shutil.get_terminal_size` has it: that module takes long to load,
-    and argparse makes a formatter for every option.
+    """Width of the terminal.
+
+    argparse asks for every option that it adds; `shutil`, its way to know, takes long to load.
     """
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS
-    except OSError:
+        asked = int(os.environ.get("COLUMNS", "0"))
+        return asked or os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
         return _COLUMNS
 
 
@@ -50,7 +52,9 @@ class _Parser(ArgumentParser):
     ``fill`` adds its arguments when it is used: of several commands only one is.
     """
 
-    def __init__(self, fill: Callable[[ArgumentParser], None] | None = None, **settings: Any) -> None:
+    def __init__(
+        self, fill: Callable[[ArgumentParser], None] | None = None, **settings: Any
+    ) -> None:
         super().__init__(**settings, allow_abbrev=False, formatter_class=_Formatter)
         self._fill = fill
 

@@ -11,7 +11,6 @@ from fastmml import _check
 from fastmml._kernels import F64
 from fastmml.graph.graph import Graph
 
-
 if TYPE_CHECKING:
 
     class _Ranking(Protocol):

@@ -68,8 +68,9 @@ def read(source: str | os.PathLike[str] | BinaryIO, options: Options, progress: 
 
 def _few_threads(source: Any) -> AbstractContextManager[None]:
     """Read on one thread what is small."""
-    is_file = isinstance(source, (str, os.PathLike)) and os.path.isfile(source)
-    return threads(1) if is_file and os.path.getsize(source) <= streams.SMALL_BYTES else nullcontext()
+    if not isinstance(source, (str, os.PathLike)) or not os.path.isfile(source):
+        return nullcontext()
+    return threads(1) if os.path.getsize(source) <= streams.SMALL_BYTES else nullcontext()
 
 
 def _name_of(source: Any) -> str:
