@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from types import ModuleType
@@ -168,6 +168,15 @@ def threads(num_threads: int) -> Iterator[None]:
         yield
     finally:
         set_num_threads(before)
+
+
+def one_thread(small: bool) -> AbstractContextManager[None]:
+    """Run a ``with`` block on one thread if the work is small, some milliseconds.
+
+    Several would then save a millisecond on an idle machine, and lose some wherever one of them
+    waits for a core: for 0.1 s after NumPy's import OpenBLAS's threads spin on all the others.
+    """
+    return threads(1) if small else nullcontext()
 
 
 def _after_fork_in_child() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from fastmml._backend import get_num_threads, kernels, threads
+from fastmml._backend import get_num_threads, kernels, one_thread
 from fastmml._files import atomic_write
 from fastmml._kernels import F64, I64, LINE_FAULTS, U8, EdgeFormat, EdgeReport
 from fastmml.errors import GraphFormatError
@@ -56,7 +56,7 @@ def read(source: str | os.PathLike[str] | BinaryIO, options: Options, progress: 
     options.check()
     reader = _Reader(_name_of(source), options)
     try:
-        with _few_threads(source):
+        with one_thread(_is_small(source)):
             for block in streams.blocks(source, progress):
                 reader.take(np.frombuffer(block, np.uint8))
             return reader.finish(progress)
@@ -66,11 +66,10 @@ def read(source: str | os.PathLike[str] | BinaryIO, options: Options, progress: 
         raise GraphFormatError(f"{_name_of(source)}: {error}") from error
 
 
-def _few_threads(source: Any) -> AbstractContextManager[None]:
-    """Read on one thread what is small."""
+def _is_small(source: Any) -> bool:
     if not isinstance(source, (str, os.PathLike)) or not os.path.isfile(source):
-        return nullcontext()
-    return threads(1) if os.path.getsize(source) <= streams.SMALL_BYTES else nullcontext()
+        return False
+    return os.path.getsize(source) <= streams.SMALL_BYTES
 
 
 def _name_of(source: Any) -> str:
