@@ -19,7 +19,7 @@ BLOCK_BYTES = 8 << 20
 _BLOCKS = 64
 _SMALLEST_BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 30
-#: A file of up to so many bytes is read on one thread: a step takes less than a millisecond. 10 MB of
+#: A file of up to so many bytes is read on one thread, a step in less than a millisecond. 10 MB of
 #: names took 25 ms for 40 on two threads just after NumPy's import, and 19 for 21 later.
 SMALL_BYTES = 16 << 20
 
