@@ -65,6 +65,7 @@ typedef struct fml_rank_plan {
     const uint8_t *waves; /* of each segment, at least 1 */
     ptrdiff_t num_levels;
     const int64_t *levels; /* num_levels + 1: the first segment of each */
+    const double *kept;    /* n, or NULL: the weight of each node's links within its segment */
 } fml_rank_plan;
 
 /* ---- kernels: one variant per element type and CPU level (kernels/) ------------------------ */
@@ -106,8 +107,10 @@ FML_KERNEL_TYPES(float, f32)
 
 /* Solves y = damping P'y + base by Gauss-Seidel over the segments of a plan, from the guess in y. A
  * cyclic segment (where inverse_strength is positive) is swept until the 1-norm of a sweep's change
- * is at most tolerance times its share of the nodes of cyclic segments, or max_sweeps are spent. c
- * is scratch. The stride (0 or 1) lets one number stand for a uniform base. visits = links read. */
+ * is at most tolerance times its share of the nodes of cyclic segments, or max_sweeps are spent;
+ * where the plan has kept, each sweep is scaled so that the sum of the segment's ranks is its base
+ * and what it keeps. c is scratch. The stride (0 or 1) lets one number stand for a uniform base.
+ * visits = links read. */
 typedef fml_status fml_rank_solve_f64_fn(const fml_rank_plan *plan,
                                          const double *inverse_strength /* in, n */,
                                          const double *base /* in */, ptrdiff_t base_stride,

@@ -208,6 +208,7 @@ def make_plan(
         kinds,
         np.where(kinds == CYCLIC, waves, 1).astype(np.uint8),
         levels,
+        None,
     )
     kernels.permute_rows(g.indptr, g.indices, g.weights, position, plan, threads)
     return plan

@@ -107,7 +107,7 @@ class GaussSeidel:
         task, order = self._task, self._prepared.order
         v = arrange(teleport, order)
         w = v if jump is teleport else arrange(jump, order)
-        unknowns = self._begin(v, w, v if start is None else arrange(start, order))
+        unknowns = self._begin(v, w, None if start is None else arrange(start, order))
         x, iterations = self._advance(unknowns, task.max_iter - 1 if start is None else 0)
         while True:
             change, y = self._map(x, v, w)
@@ -125,21 +125,37 @@ class GaussSeidel:
             x, passes = self._advance(unknowns, task.max_iter - iterations - 1)
             iterations += passes
 
-    def _begin(self, v: F64, w: F64, guess: F64) -> _Unknowns:
-        """Guess the unknowns from guessed ranks."""
+    def _begin(self, v: F64, w: F64, start: F64 | None) -> _Unknowns:
+        """Guess the unknowns, from guessed ranks if there are any."""
         damping, task = self._task.damping, self._task
-        shape = (len(self._prepared.order), *v.shape[1:])
-        y = np.array(np.broadcast_to(guess, shape))
-        loss = damping * self._over_dangling(y)
-        y /= 1 - damping + loss
+        ranks = self._spread(v if start is None else start)
+        scale = 1 / (1 - damping * (1 - self._over_dangling(ranks)))
         error = task.tol if task.top is None else max(task.tol, _FIRST_ERROR)
-        scale = float(np.min(1 / (1 - damping + loss)))
-        tolerance = _SLACK * error * (1 - damping) * scale / max(damping, _LOWEST)
+        tolerance = _SLACK * error * (1 - damping) * float(np.min(scale)) / max(damping, _LOWEST)
+        y = self._guess(v) if start is None else ranks * scale
         unknowns = _Unknowns(v, y, tolerance)
         if w is not v:
             unknowns.bases.append(w)
-            unknowns.values.append(np.array(np.broadcast_to(w, shape)))
+            unknowns.values.append(self._guess(w))
         return unknowns
+
+    def _spread(self, values: F64) -> F64:
+        """Give every node a value of its own, also where a single one stands for all."""
+        return np.array(np.broadcast_to(values, (len(self._prepared.order), *values.shape[1:])))
+
+    def _guess(self, base: F64) -> F64:
+        """Guess an unknown: its base, and what goes along links, spread as by chance.
+
+        On random graphs chance is a node's part of all links, elsewhere its part of the base.
+        """
+        y, damping, linked = self._spread(base), self._task.damping, self._prepared.linked
+        chance = y
+        if self._prepared.by == "degree":
+            chance = np.diff(self._prepared.plan.indptr) / self._links
+            chance = chance.reshape(-1, *(1,) * (y.ndim - 1))
+        along = column_sums(y[:linked]) / (1 - damping * column_sums(chance[:linked]))
+        y += damping * along * chance
+        return y
 
     def _over_dangling(self, values: F64) -> Any:
         """Sums over dangling nodes, which are the last ones."""

@@ -92,6 +92,8 @@ def prepare(g: Graph) -> Prepared:
     else:
         starts, kinds, levels = _order_by_degree(g, strength, is_sink, order)
     plan, inverse_strength = _permute(g, strength, order, starts, kinds, levels)
+    if by == "degree":
+        plan = plan._replace(kept=_kept(plan, inverse_strength))
     return Prepared(plan, order, inverse_strength, by)
 
 
@@ -140,9 +142,23 @@ def _permute(
         kinds,
         waves,
         levels,
+        None,
     )
     kernels().permute_rows(g.indptr, g.indices, g.weights, position, plan, threads)
     return plan, inverse_strength
+
+
+def _kept(plan: RankPlan, inverse_strength: F64) -> F64:
+    """Weights of the links that stay in the one cyclic segment: all but those to the last one."""
+    kept = np.zeros(len(inverse_strength))
+    for segment in np.flatnonzero(plan.kinds == CYCLIC):
+        start, end = plan.blocks[plan.segments[segment : segment + 2]]
+        leaving = slice(plan.indptr[end], plan.indptr[-1])
+        sources = plan.indices[leaving].astype(np.int64)
+        weights = None if plan.weights is None else plan.weights[leaving]
+        left = np.bincount(sources, weights, minlength=end)[start:end]
+        np.subtract(1 / inverse_strength[start:end], left, out=kept[start:end])
+    return kept
 
 
 def _cut_blocks(starts: I64, kinds: U8, indptr: I64) -> tuple[I64, I64, U8]:
