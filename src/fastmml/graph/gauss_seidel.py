@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,17 +41,15 @@ _WORTH_PADDING = 3
 _BYTES_PER_NODE = 1400
 
 
-@dataclass
 class _Unknowns:
     """Solutions of ``y = damping Pᵀy + base``: for the teleport and, if it differs, the jump."""
 
-    bases: list[F64]
-    values: list[F64]
-    tolerance: float  #: on the change of a sweep, 1-norm
+    def __init__(self, base: F64, value: F64, tolerance: float) -> None:
+        self.bases, self.values = [base], [value]
+        self.tolerance = tolerance  #: on the change of a sweep, 1-norm
 
 
-@dataclass(frozen=True)
-class _Ranks:
+class _Ranks(NamedTuple):
     """Ranks up to their scale, and what follows from them."""
 
     values: F64
@@ -161,7 +158,7 @@ class GaussSeidel:
             self._guess(y, v)
         else:
             y *= scale
-        unknowns = _Unknowns([v], [y], tolerance)
+        unknowns = _Unknowns(v, y, tolerance)
         if w is not v:
             unknowns.bases.append(w)
             unknowns.values.append(self._spread("jumped", w))

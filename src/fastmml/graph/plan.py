@@ -8,8 +8,7 @@ segment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -48,8 +47,7 @@ _WAVES = 8
 _BLOCKS_AT_ONCE = 4
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A plan, and what leads from the given order of the nodes to the plan's."""
 
     plan: RankPlan

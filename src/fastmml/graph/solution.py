@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +22,7 @@ _IN_A_ROW = 64
 _BLOCK = 1 << 20
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """How the ranks are defined, how near they must be, and who wants to watch."""
 
     damping: float
@@ -54,8 +52,7 @@ def _is_ordered(y: F64, k: int, bound: float) -> bool:
     return bool((np.diff(best) > bound).all())
 
 
-@dataclass(frozen=True)
-class Solution:
+class Solution(NamedTuple):
     """Scores, the proved bounds on their errors, and how many passes made them."""
 
     scores: F64
@@ -63,13 +60,13 @@ class Solution:
     iterations: int
 
 
-@dataclass
 class Info:
     """What a solver chose, and where the time went."""
 
-    choices: dict[str, Any]
-    seconds: dict[str, float] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock, repr=False)
+    def __init__(self, choices: dict[str, Any]) -> None:
+        self.choices = choices
+        self.seconds: dict[str, float] = {}
+        self._lock = Lock()
 
     @contextmanager
     def timing(self, stage: str) -> Iterator[None]:
