@@ -1,7 +1,8 @@
 # The one list of numeric kernels, and how they become an object library per element type and CPU
 # level.
 
-set(FML_KERNELS rank_pull difference_gram combine)
+set(FML_KERNELS rank_pull difference_gram combine
+                small_solve small_inverse small_det small_eigh)
 set(FML_KERNELS_F64 rank_solve)
 set(FML_KERNELS_F64X8 rank_pull rank_solve) # for eight columns side by side
 set(FML_REAL_f64 double)
@@ -10,6 +11,20 @@ set(FML_REAL_f64x8 double)
 set(FML_COLUMNS_f64 1)
 set(FML_COLUMNS_f32 1)
 set(FML_COLUMNS_f64x8 8)
+
+# In kernels on small matrices, loops of at most four turns leave nothing but their bodies: matrices
+# of that many rows stay in registers (3x3 and 4x4 take a third less time). With sanitizers all that
+# would take minutes to compile.
+if(CMAKE_C_COMPILER_ID STREQUAL GNU)
+  set(small_options --param=max-completely-peeled-insns=4000 --param=max-completely-peel-times=4)
+  if(FASTMML_SANITIZE)
+    set(small_options -O1)
+  endif()
+  foreach(kernel solve inverse det eigh)
+    set_source_files_properties(csrc/kernels/small_${kernel}.c PROPERTIES
+      COMPILE_OPTIONS "${small_options}")
+  endforeach()
+endif()
 
 # Levels, worst first; dispatch.c tests for exactly the features that these flags turn on.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT MSVC)

@@ -102,8 +102,43 @@ typedef struct fml_rank_plan {
         const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,     \
         int threads);
 
+/* The types of the kernels on many small matrices, of n <= FML_SMALL_ROWS rows and at least one.
+ * Inputs have any strides, in elements: from matrix to matrix, row to row, column to column.
+ * Outputs are contiguous. Arithmetic is double; no matrix's result depends on another's.
+ *
+ * small_solve: X of A X = B, for n x columns matrices B; singular: whether a pivot of any A is 0,
+ * and x of no meaning.
+ *
+ * small_inverse: the inverses X of the matrices A; singular as above.
+ *
+ * small_det: the determinants; 0 where a pivot is 0.
+ *
+ * small_eigh: eigenvalues, ascending, and eigenvectors in the columns of V, of symmetric matrices
+ * of which the upper or the lower triangle is read; n is at least 2. failed: whether any matrix
+ * holds an infinity or NaN there; its results are NaN. */
+enum { FML_SMALL_ROWS = 16 };
+#define FML_SMALL_TYPES(real, type)                                                        \
+    typedef fml_status fml_small_solve_##type##_fn(                                        \
+        ptrdiff_t batch, ptrdiff_t n, ptrdiff_t columns, const real *a /* in */,           \
+        const ptrdiff_t *a_strides /* in, 3 */, const real *b /* in */,                    \
+        const ptrdiff_t *b_strides /* in, 3 */, real *x /* out, batch n columns */,        \
+        bool *singular /* out */, int threads);                                            \
+    typedef fml_status fml_small_inverse_##type##_fn(                                      \
+        ptrdiff_t batch, ptrdiff_t n, const real *a /* in */,                              \
+        const ptrdiff_t *strides /* in, 3 */, real *x /* out, batch n n */,                \
+        bool *singular /* out */, int threads);                                            \
+    typedef fml_status fml_small_det_##type##_fn(                                          \
+        ptrdiff_t batch, ptrdiff_t n, const real *a /* in */,                              \
+        const ptrdiff_t *strides /* in, 3 */, real *det /* out, batch */, int threads);    \
+    typedef fml_status fml_small_eigh_##type##_fn(                                         \
+        ptrdiff_t batch, ptrdiff_t n, const real *a /* in */,                              \
+        const ptrdiff_t *strides /* in, 3 */, bool upper, real *values /* out, batch n */, \
+        real *vectors /* out, batch n n */, bool *failed /* out */, int threads);
+
 FML_KERNEL_TYPES(double, f64)
 FML_KERNEL_TYPES(float, f32)
+FML_SMALL_TYPES(double, f64)
+FML_SMALL_TYPES(float, f32)
 
 /* Solves y = damping P'y + base by Gauss-Seidel over the segments of a plan, from the guess in y. A
  * cyclic segment (where inverse_strength is positive) is swept until the 1-norm of the next sweep's
@@ -128,7 +163,11 @@ typedef fml_rank_pull_f64_fn fml_rank_pull_f64x8_fn;
 typedef fml_rank_solve_f64_fn fml_rank_solve_f64x8_fn;
 
 /* The lists of kernels: for both element types, for double alone, for several columns. */
-#define FML_KERNELS(X, type) X(rank_pull, type) X(difference_gram, type) X(combine, type)
+#define FML_KERNELS(X, type) \
+    X(rank_pull, type)       \
+    X(difference_gram, type) \
+    X(combine, type)         \
+    X(small_solve, type) X(small_inverse, type) X(small_det, type) X(small_eigh, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 

@@ -57,6 +57,8 @@ PLAN_PADDING = 4
 WAVE_BLOCKS = 4
 #: Columns that kernels for several of them take side by side.
 COLUMNS = 8
+#: Most rows of a matrix that kernels on many small ones take (FML_SMALL_ROWS in csrc/fastmml.h).
+SMALL_ROWS = 16
 
 
 class RankPlan(NamedTuple):
@@ -313,6 +315,35 @@ class Kernels(Protocol):
         """``y = max(0, coefficients @ x)`` for ``x`` (count, n); ``y`` (n,) is out.
 
         ``y`` may be anything but a row of ``x``. Returns the sum of y.
+        """
+        ...
+
+    # ---- many small matrices ----
+    #
+    # Of one element type, 1 to `SMALL_ROWS` rows, at least one matrix; inputs have any strides.
+    # Arithmetic is float64. The result of a matrix does not depend on the others, bit for bit.
+
+    def small_solve(self, a: Real, b: Real, x: Real, threads: int) -> bool:
+        """``x`` (batch, n, columns; out) with ``a @ x = b``; ``a`` (batch, n, n).
+
+        Returns whether a pivot of any matrix is 0; ``x`` is of no meaning then.
+        """
+        ...
+
+    def small_inverse(self, a: Real, x: Real, threads: int) -> bool:
+        """Inverses ``x`` (batch, n, n; out) of ``a``; returns what `small_solve` does."""
+        ...
+
+    def small_det(self, a: Real, det: Real, threads: int) -> None:
+        """Determinants ``det`` (batch,; out) of ``a`` (batch, n, n); 0 where a pivot is 0."""
+        ...
+
+    def small_eigh(self, a: Real, upper: bool, values: Real, vectors: Real, threads: int) -> bool:
+        """Eigenvalues, ascending, and eigenvectors of symmetric ``a`` (batch, n, n), n >= 2.
+
+        The upper or the lower triangle is read. Out: ``values`` (batch, n), and ``vectors``
+        (batch, n, n) with a vector in each column. Returns whether any matrix holds an infinity or
+        NaN; its results are NaN.
         """
         ...
 

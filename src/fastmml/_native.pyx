@@ -118,11 +118,11 @@ cdef fml_rank_plan unpack_plan(plan):
 
 
 include "_native_edges.pxi"
+include "_native_small.pxi"
 
 
-cdef class NativeKernels(EdgeKernels):
+cdef class NativeKernels(SmallKernels):
     """See fastmml._kernels.Kernels."""
-    cdef const fml_table *table
 
     def __init__(self, isa=None):
         self.table = find_variant(isa_levels()[-1] if isa is None else isa)

@@ -10,7 +10,7 @@ import os
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
-from fastmml._numba import _blocks, build, bvgraph, order, push, rank, rmat, solve, text
+from fastmml._numba import _blocks, build, bvgraph, order, push, rank, rmat, solve, systems, text
 from fastmml._numba.intern import NumbaInterner
 
 __all__ = ["NumbaInterner", "NumbaKernels"]
@@ -31,6 +31,11 @@ class NumbaKernels:
     rank_push = staticmethod(push.rank_push)
     difference_gram = staticmethod(rank.difference_gram)
     combine = staticmethod(rank.combine)
+
+    small_solve = staticmethod(systems.small_solve)
+    small_inverse = staticmethod(systems.small_inverse)
+    small_det = staticmethod(systems.small_det)
+    small_eigh = staticmethod(systems.small_eigh)
 
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)
