@@ -21,5 +21,11 @@ from fastmml.graph.spectral import EigenvectorResult as EigenvectorResult
 from fastmml.graph.spectral import HitsResult as HitsResult
 from fastmml.graph.spectral import eigenvector_centrality as eigenvector_centrality
 from fastmml.graph.spectral import hits as hits
+from fastmml.systems import EighResult as EighResult
+from fastmml.systems import change_of_basis as change_of_basis
+from fastmml.systems import det as det
+from fastmml.systems import eigh as eigh
+from fastmml.systems import inv as inv
+from fastmml.systems import solve as solve
 
 __version__: str
