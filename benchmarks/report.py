@@ -17,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import fastmml as fm
-from benchmarks import processes
+from benchmarks import processes, systems
 from benchmarks.graphs import (
     DAMPING,
     GRAPHS,
@@ -39,7 +40,7 @@ from benchmarks.peers import PEERS, TARGET, Contest, enter
 from benchmarks.readers import READERS, Reader, Reading, read_in_process
 from benchmarks.timing import Run, interleave, seconds_of
 
-SECTIONS = ("limits", "pagerank", "read", "process", "import")
+SECTIONS = ("limits", "pagerank", "read", "process", "systems", "import")
 READ_GRAPHS = ("rmat-18", "rmat-20")
 PROCESS_GRAPHS = ("debian12", "rmat-20")
 IMPORTS = ("from fastmml import pagerank, read_graph", "import numpy, scipy.sparse")
@@ -241,6 +242,27 @@ def compare_process(name: str, rounds: int, folder: Path) -> list[Panel]:
     return [panel]
 
 
+# ---- small matrices ----
+
+
+def compare_systems(threads: int, rounds: int) -> None:
+    """Print one line a task: everyone's time, and ours beside the best peer's."""
+    makers = systems.contestants()
+    table = [(f"Small matrices, threads: {threads}", *(f"{name} ms" for name in makers), "ratio")]
+    with systems.equal_threads(threads):
+        for task in systems.tasks():
+            operands = task.operands()
+            ours, *peers = (make(task, operands) for make in makers.values())
+            runs = {
+                name: partial(seconds_of, call)
+                for name, call in zip(list(makers)[1:], peers, strict=True)
+            }
+            our_seconds, seconds = interleave(partial(seconds_of, ours), runs, rounds)
+            cells = (f"{1e3 * time:.2f}" for time in (our_seconds, *seconds.values()))
+            table.append((str(task), *cells, f"{min(seconds.values()) / our_seconds:.1f}"))
+    print("", *align(table), sep="\n", flush=True)
+
+
 # ---- import ----
 
 
@@ -304,6 +326,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name in PROCESS_GRAPHS:
                 panels += compare_process(name, settings.rounds, Path(folder))
+    if "systems" in settings.sections:
+        for threads in thread_counts():
+            compare_systems(threads, settings.rounds)
     if "import" in settings.sections:
         compare_import()
     if settings.plot is not None and panels:
