@@ -123,10 +123,50 @@ enum { FML_SIDE_BY_SIDE = 8 };
 typedef fml_rank_pull_f64_fn fml_rank_pull_f64x8_fn;
 typedef fml_rank_solve_f64_fn fml_rank_solve_f64x8_fn;
 
-/* The lists of kernels: for both element types, for double alone, for several columns. */
+/* A stack of matrix products: where matrices and their elements lie. Dimensions of the operands
+ * and the result are the same in number and, but for the last two, in size. Strides count bytes
+ * and are multiples of a real. `shape` is that of the result, whose rows or columns are
+ * contiguous. */
+typedef struct fml_stack {
+    ptrdiff_t dims;                     /* 2 to 64 */
+    ptrdiff_t k;                        /* terms of each sum */
+    const ptrdiff_t *shape, *a, *b, *c; /* dims each */
+} fml_stack;
+
+/* matmul: c = a b for every pair of matrices of two stacks. Sums of no terms are 0. c overlaps
+ * neither a nor b. Unsigned numbers wrap around.
+ *
+ * gram: the (n, n) array c = x'x for x (k, n), exactly symmetric; row and col are its strides in
+ * bytes, multiples of a real.
+ *
+ * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals. */
+#define FML_DENSE_TYPES(real, type)                                                           \
+    typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */, \
+                                              const real *b /* in */, real *c /* out */,      \
+                                              int threads);                                   \
+    typedef fml_status fml_gram_##type##_fn(ptrdiff_t k, ptrdiff_t n, const real *x /* in */, \
+                                            ptrdiff_t row, ptrdiff_t col, real *c /* out */,  \
+                                            int threads);                                     \
+    typedef fml_matmul_##type##_fn fml_matmul_complex_##type##_fn;                            \
+    typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;
+
+FML_DENSE_TYPES(double, f64)
+FML_DENSE_TYPES(float, f32)
+FML_DENSE_TYPES(uint64_t, u64)
+FML_DENSE_TYPES(uint32_t, u32)
+FML_DENSE_TYPES(uint16_t, u16)
+
+/* The lists of kernels: for both element types, for double alone, for several columns; for
+ * real and whole numbers, for complex ones. */
 #define FML_KERNELS(X, type) X(rank_pull, type) X(difference_gram, type) X(combine, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
+#define FML_KERNELS_DENSE(X)                                                            \
+    X(matmul, f64)                                                                      \
+    X(matmul, f32)                                                                      \
+    X(matmul, u64) X(matmul, u32) X(matmul, u16) X(gram, f64) X(gram, f32) X(gram, u64) \
+        X(gram, u32) X(gram, u16) X(matmul_complex, f64) X(matmul_complex, f32)         \
+            X(gram_complex, f64) X(gram_complex, f32)
 
 typedef struct fml_table {
     const char *isa;
@@ -135,6 +175,7 @@ typedef struct fml_table {
     FML_KERNELS(FML_FIELD, f32)
     FML_KERNELS_F64(FML_FIELD)
     FML_KERNELS_F64X8(FML_FIELD)
+    FML_KERNELS_DENSE(FML_FIELD)
 #undef FML_FIELD
 } fml_table;
 

@@ -25,6 +25,7 @@ from fastmml.graph import (
     rmat,
     write_graph,
 )
+from fastmml.linalg import gram, matmul
 
 __all__ = [
     "ConvergenceError",
@@ -38,9 +39,11 @@ __all__ = [
     "backend",
     "eigenvector_centrality",
     "get_num_threads",
+    "gram",
     "hits",
     "katz_centrality",
     "local_pagerank",
+    "matmul",
     "pagerank",
     "read_graph",
     "rmat",

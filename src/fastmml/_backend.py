@@ -92,13 +92,17 @@ def warn_without_native() -> None:
     )
 
 
+@cache
+def _default_kernels() -> Kernels:
+    """The kernels that the environment asks for at their first use."""
+    name = _default_name()
+    return load(name, (os.environ.get("FASTMML_ISA") or None) if name == "native" else None)
+
+
 def kernels() -> Kernels:
     """The kernels in use in this context."""
     chosen = _chosen.get()
-    if chosen is not None:
-        return chosen
-    name = _default_name()
-    return load(name, (os.environ.get("FASTMML_ISA") or None) if name == "native" else None)
+    return _default_kernels() if chosen is None else chosen
 
 
 def backend() -> str:

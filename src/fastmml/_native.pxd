@@ -63,6 +63,21 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t count, Py_ssize_t n, const double *coefficients, const float *x, float *y,
         double *total, int threads) noexcept
 
+    ctypedef struct fml_stack:
+        Py_ssize_t dims
+        Py_ssize_t k
+        const Py_ssize_t *shape
+        const Py_ssize_t *a
+        const Py_ssize_t *b
+        const Py_ssize_t *c
+
+    # Of any element type: C knows the right one of each kernel.
+    ctypedef fml_status (*fml_matmul_fn)(
+        const fml_stack *stack, const void *a, const void *b, void *c, int threads) noexcept
+    ctypedef fml_status (*fml_gram_fn)(
+        Py_ssize_t k, Py_ssize_t n, const void *x, Py_ssize_t row, Py_ssize_t col, void *c,
+        int threads) noexcept
+
     ctypedef struct fml_table:
         const char *isa
         fml_rank_pull_f64_fn rank_pull_f64
@@ -74,6 +89,20 @@ cdef extern from "fastmml.h" nogil:
         fml_difference_gram_f32_fn difference_gram_f32
         fml_combine_f64_fn combine_f64
         fml_combine_f32_fn combine_f32
+        fml_matmul_fn matmul_f64
+        fml_matmul_fn matmul_f32
+        fml_matmul_fn matmul_u64
+        fml_matmul_fn matmul_u32
+        fml_matmul_fn matmul_u16
+        fml_matmul_fn matmul_complex_f64
+        fml_matmul_fn matmul_complex_f32
+        fml_gram_fn gram_f64
+        fml_gram_fn gram_f32
+        fml_gram_fn gram_u64
+        fml_gram_fn gram_u32
+        fml_gram_fn gram_u16
+        fml_gram_fn gram_complex_f64
+        fml_gram_fn gram_complex_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)

@@ -10,7 +10,7 @@ import os
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
-from fastmml._numba import _blocks, build, bvgraph, order, push, rank, rmat, solve, text
+from fastmml._numba import _blocks, build, bvgraph, dense, order, push, rank, rmat, solve, text
 from fastmml._numba.intern import NumbaInterner
 
 __all__ = ["NumbaInterner", "NumbaKernels"]
@@ -31,6 +31,10 @@ class NumbaKernels:
     rank_push = staticmethod(push.rank_push)
     difference_gram = staticmethod(rank.difference_gram)
     combine = staticmethod(rank.combine)
+
+    matmul = staticmethod(dense.matmul)
+    matmul_plain = staticmethod(dense.matmul_plain)
+    gram = staticmethod(dense.gram)
 
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)
