@@ -14,7 +14,6 @@ enum { SHARED_ROWS = 2048, SHARED_COLUMNS = 2048 };
 enum { TASK_ROWS = 192 };
 /* Tasks for each thread, so that all finish together. */
 enum { TASKS_PER_THREAD = 6 };
-enum { CACHE_LINE = 64 };
 
 typedef struct packed {
     const product *x;
@@ -45,7 +44,7 @@ static void pack_b(const packed *block, ptrdiff_t panel)
 FML_INLINE void prefetch_tile(const real *c, ptrdiff_t c_row, ptrdiff_t rows, ptrdiff_t columns)
 {
     for (ptrdiff_t i = 0; i < rows; i++)
-        for (ptrdiff_t j = 0; j < columns; j += CACHE_LINE / (ptrdiff_t)sizeof(real))
+        for (ptrdiff_t j = 0; j < columns; j += CACHE_LINE)
             __builtin_prefetch(c + i * c_row + j, 1);
 }
 

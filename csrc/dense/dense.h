@@ -1,5 +1,6 @@
 /* What the files of a matrix product share. From the outside in:
  *   matmul.c   a stack of products, split over threads
+ *   run.c      small products one after the other
  *   complex.c  complex products as real ones of twice the size
  *   gram.c     X'X, one triangle of it
  *   multiply.c which way one product is computed
@@ -104,11 +105,52 @@ FML_INLINE ptrdiff_t last_lanes(ptrdiff_t columns)
 void FML(pack_panel)(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *in, ptrdiff_t lane,
                      ptrdiff_t step, real *out);
 
+enum { CACHE_LINE = 64 / sizeof(real) };
+
+FML_INLINE void fetch(const real *x, ptrdiff_t start, ptrdiff_t end)
+{
+    for (ptrdiff_t i = start; i < end; i += CACHE_LINE)
+        __builtin_prefetch(x + i);
+}
+
+/* Matrices that are needed soon, fetched piece by piece while a product is computed (run.c). */
+typedef struct ahead {
+    const real *a, *b, *c;
+    ptrdiff_t a_size, b_size, c_size;
+    ptrdiff_t done, piece; /* numbers of each that were and that are fetched */
+} ahead;
+
+FML_INLINE void fetch_piece(ahead *soon)
+{
+    ptrdiff_t start = soon->done, end = start + soon->piece;
+    fetch(soon->a, start, smaller(end, soon->a_size));
+    fetch(soon->b, start, smaller(end, soon->b_size));
+    fetch(soon->c, start, smaller(end, soon->c_size));
+    soon->done = end;
+}
+
+/* A product, and the distances to the next one. */
+typedef struct run {
+    product p;
+    ptrdiff_t a, b, c;
+} run;
+
+FML_INLINE void next_product(run *x)
+{
+    x->p.a += x->a;
+    x->p.b += x->b;
+    x->p.c += x->c;
+}
+
+/* So many products on one thread, each by the ways of multiply_small. */
+void FML(multiply_run)(run x, ptrdiff_t count);
+
 /* Whether C is one row or one column, and A and B can be read in vectors; multiply_vector takes
  * no other product. */
 bool FML(is_vector)(const product *x);
 void FML(multiply_vector)(const product *x);
-void FML(multiply_direct)(const product *x);
+/* `soon` may be NULL. */
+void FML(multiply_direct)(const product *x, ahead *soon);
 fml_status FML(multiply_blocked)(const product *x, int threads);
 fml_status FML(multiply_tall)(const product *x, int threads);
 

@@ -17,7 +17,7 @@ static bool needs_panel(const product *x, ptrdiff_t columns)
 
 /* Columns of C from `column` on, k terms from `start` on. */
 static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns, ptrdiff_t start,
-                           ptrdiff_t k)
+                           ptrdiff_t k, ahead *soon)
 {
     real panel[BLOCK_K * COLUMNS] __attribute__((aligned(FML_VECTOR_BYTES)));
     const real *b = x->b + start * x->b_row + column * x->b_col;
@@ -31,6 +31,8 @@ static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns
     real *c = x->c + column;
     for (ptrdiff_t i = 0; i < x->m; i += ROWS) {
         ptrdiff_t rows = smaller(ROWS, x->m - i);
+        if (soon)
+            fetch_piece(soon);
         if (is_wanted(x, i + rows - 1, column))
             FML(tile)(rows, columns)(k, a + i * x->a_row, x->a_row, x->a_col, b, b_row,
                                      last_lanes(columns), c + i * x->c_row, x->c_row,
@@ -38,10 +40,10 @@ static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns
     }
 }
 
-void FML(multiply_direct)(const product *x)
+void FML(multiply_direct)(const product *x, ahead *soon)
 {
     for (ptrdiff_t start = 0; start < x->k; start += BLOCK_K)
         for (ptrdiff_t column = 0; column < x->n; column += COLUMNS)
             multiply_panel(x, column, smaller(COLUMNS, x->n - column), start,
-                           smaller(BLOCK_K, x->k - start));
+                           smaller(BLOCK_K, x->k - start), soon);
 }

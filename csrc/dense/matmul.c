@@ -119,37 +119,21 @@ static product product_at(const batch *x, ptrdiff_t i)
     return p;
 }
 
-/* Products that are one tile each, at equal distances. */
-static void multiply_tiles(product p, ptrdiff_t count, ptrdiff_t a, ptrdiff_t b, ptrdiff_t c)
-{
-    tile_function *tile = FML(tile)(p.m, p.n);
-    ptrdiff_t last = last_lanes(p.n);
-    for (ptrdiff_t i = 0; i < count; i++, p.a += a, p.b += b, p.c += c)
-        tile(p.k, p.a, p.a_row, p.a_col, p.b, p.b_row, last, p.c, p.c_row, false);
-}
-
-static bool is_tile(const product *p)
-{
-    bool whole = FML_MASKS || p->n % LANES == 0;
-    return p->m <= ROWS && p->n <= COLUMNS && p->k <= BLOCK_K && p->b_col == 1 && whole;
-}
-
 /* Products first .. end - 1, on one thread. */
 static fml_status multiply_chunk(const batch *x, multiply_function *multiply, ptrdiff_t first,
                                  ptrdiff_t end)
 {
     ptrdiff_t d = x->dims - 1;
     fml_status status = FML_OK;
-    while (first < end) {
-        product p = product_at(x, first);
-        ptrdiff_t run = smaller(end - first, x->sizes[d] - first % x->sizes[d]);
-        first += run;
-        if (x->unit == 1 && is_tile(&p)) {
-            multiply_tiles(p, run, x->a[d], x->b[d], x->c[d]);
-            continue;
-        }
-        for (; run > 0 && status == FML_OK; run--, p.a += x->a[d], p.b += x->b[d], p.c += x->c[d])
-            status = multiply(&p, 1);
+    while (first < end && status == FML_OK) {
+        run part = {product_at(x, first), x->a[d], x->b[d], x->c[d]};
+        ptrdiff_t count = smaller(end - first, x->sizes[d] - first % x->sizes[d]);
+        first += count;
+        if (x->unit == 1)
+            FML(multiply_run)(part, count);
+        else
+            for (; count > 0 && status == FML_OK; count--, next_product(&part))
+                status = multiply(&part.p, 1);
     }
     return status;
 }

@@ -19,7 +19,7 @@ void FML(multiply_small)(const product *x)
     if (FML(is_vector)(x))
         FML(multiply_vector)(x);
     else
-        FML(multiply_direct)(x);
+        FML(multiply_direct)(x, NULL);
 }
 
 /* Rows row .. row + rows - 1 of the product, and so many columns. */
