@@ -43,9 +43,10 @@ static void pack_b(const packed *block, ptrdiff_t panel)
  * double took 1.37 times as long. */
 FML_INLINE void prefetch_tile(const real *c, ptrdiff_t c_row, ptrdiff_t rows, ptrdiff_t columns)
 {
-    for (ptrdiff_t i = 0; i < rows; i++)
-        for (ptrdiff_t j = 0; j < columns; j += CACHE_LINE)
-            __builtin_prefetch(c + i * c_row + j, 1);
+    for (ptrdiff_t i = 0; i < rows; i++, c += c_row) {
+        fetch(c, 0, columns);
+        __builtin_prefetch(c + columns - 1); /* a row may start within a cache line */
+    }
 }
 
 /* Rows row .. row_end and columns column .. column_end of the block. */
@@ -118,21 +119,16 @@ fml_status FML(multiply_blocked)(const product *x, int threads)
 {
     ptrdiff_t row_panels = blocks_of(smaller(x->m, SHARED_ROWS), ROWS);
     ptrdiff_t column_panels = blocks_of(smaller(x->n, SHARED_COLUMNS), COLUMNS);
-    size_t k = (size_t)smaller(x->k, BLOCK_K);
-    fml_status status = FML_NO_MEMORY;
-    packed block = {.x = x};
-    block.a = fml_alloc(row_panels, k * ROWS * sizeof(real));
-    block.b = fml_alloc(column_panels, k * COLUMNS * sizeof(real));
-    if (!block.a || !block.b)
-        goto done;
-    int team = fml_clamp_threads(threads, blocks_of(x->m, ROWS) * column_panels);
+    ptrdiff_t k = smaller(x->k, BLOCK_K), a_size = row_panels * ROWS * k;
+    real *scratch = fml_alloc_kept(a_size + column_panels * COLUMNS * k, sizeof *scratch);
+    if (!scratch)
+        return FML_NO_MEMORY;
+    packed block = {.x = x, .a = scratch, .b = scratch + a_size};
+    int team = fml_clamp_threads(threads, row_panels * column_panels);
     fml_watch watch;
     fml_watch_start(&watch);
 #pragma omp parallel num_threads(team)
     multiply_team(block, team, &watch);
-    status = fml_watch_status(&watch);
-done:
-    fml_free(block.b);
-    fml_free(block.a);
-    return status;
+    fml_keep(scratch);
+    return fml_watch_status(&watch);
 }

@@ -101,7 +101,8 @@ FML_INLINE ptrdiff_t last_lanes(ptrdiff_t columns)
     return (columns - 1) % LANES + 1;
 }
 
-/* out[p * width + l] = in[l * lane + p * step] for l < lanes, p < k; 0 for lanes <= l < width. */
+/* out[p * width + l] = in[l * lane + p * step] for l < lanes, p < k. The width is ROWS or COLUMNS;
+ * for COLUMNS, zeros follow up to a whole vector. */
 void FML(pack_panel)(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *in, ptrdiff_t lane,
                      ptrdiff_t step, real *out);
 

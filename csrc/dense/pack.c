@@ -7,45 +7,54 @@
 /* Elements of a lane that are moved in turn: 16 of double fill two cache lines. */
 enum { STRIP = 16 };
 
-FML_INLINE void copy_lanes(ptrdiff_t width, ptrdiff_t k, const real *in, ptrdiff_t step, real *out)
+/* Rows of k numbers that are next to each other, of a length known to the compiler. */
+FML_INLINE void copy_rows(ptrdiff_t width, ptrdiff_t k, const real *in, ptrdiff_t step, real *out)
 {
     for (ptrdiff_t p = 0; p < k; p++)
         memcpy(out + p * width, in + p * step, (size_t)width * sizeof *out);
 }
 
-/* Lanes that are next to each other. */
-static void pack_adjacent(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *in,
-                          ptrdiff_t step, real *out)
+/* The first `lanes` columns of a panel of B, in vectors. */
+static void copy_columns(ptrdiff_t lanes, ptrdiff_t k, const real *in, ptrdiff_t step, real *out)
 {
-    if (lanes == ROWS && width == ROWS) {
-        copy_lanes(ROWS, k, in, step, out);
-    } else if (lanes == COLUMNS && width == COLUMNS) {
-        copy_lanes(COLUMNS, k, in, step, out);
-    } else {
-        for (ptrdiff_t p = 0; p < k; p++)
-            for (ptrdiff_t l = 0; l < width; l++)
-                out[p * width + l] = l < lanes ? in[p * step + l] : 0;
-    }
+    for (ptrdiff_t p = 0; p < k; p++, in += step, out += COLUMNS)
+        for (ptrdiff_t l = 0; l < lanes; l += LANES)
+            store(out + l, load_first(in + l, smaller(LANES, lanes - l)));
 }
 
+/* Blocks of STRIP elements of each lane, lane by lane. */
 FML_INLINE void transpose(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *in,
                           ptrdiff_t lane, ptrdiff_t step, real *out)
 {
     for (ptrdiff_t start = 0; start < k; start += STRIP) {
         ptrdiff_t end = smaller(start + STRIP, k);
-        for (ptrdiff_t l = 0; l < width; l++)
+        for (ptrdiff_t l = 0; l < lanes; l++)
             for (ptrdiff_t p = start; p < end; p++)
-                out[p * width + l] = l < lanes ? in[l * lane + p * step] : 0;
+                out[p * width + l] = in[l * lane + p * step];
     }
+}
+
+/* Lanes that B's vectors read and nobody uses. */
+static void clear_lanes(ptrdiff_t width, ptrdiff_t first, ptrdiff_t end, ptrdiff_t k, real *out)
+{
+    for (ptrdiff_t p = 0; p < k; p++)
+        for (ptrdiff_t l = first; l < end; l++)
+            out[p * width + l] = 0;
 }
 
 void FML(pack_panel)(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *in, ptrdiff_t lane,
                      ptrdiff_t step, real *out)
 {
-    if (lane == 1)
-        pack_adjacent(width, lanes, k, in, step, out);
+    if (lane == 1 && width == COLUMNS && lanes < COLUMNS)
+        copy_columns(lanes, k, in, step, out);
+    else if (lane == 1 && width == COLUMNS)
+        copy_rows(COLUMNS, k, in, step, out);
+    else if (lane == 1 && lanes == ROWS)
+        copy_rows(ROWS, k, in, step, out);
     else if (step == 1)
         transpose(width, lanes, k, in, lane, 1, out);
     else
         transpose(width, lanes, k, in, lane, step, out);
+    if (lane != 1 && width == COLUMNS && lanes % LANES != 0)
+        clear_lanes(width, lanes, blocks_of(lanes, LANES) * LANES, k, out);
 }

@@ -101,8 +101,7 @@ def _default_kernels() -> Kernels:
 
 def kernels() -> Kernels:
     """The kernels in use in this context."""
-    chosen = _chosen.get()
-    return _default_kernels() if chosen is None else chosen
+    return _chosen.get() or _default_kernels()
 
 
 def backend() -> str:
