@@ -149,7 +149,8 @@ static fml_status multiply_batch(const batch *x, multiply_function *multiply, pt
     for (ptrdiff_t i = 0; i < chunks; i++) {
         if (fml_stopped(&watch))
             continue;
-        int status = multiply_chunk(x, multiply, i * chunk, smaller((i + 1) * chunk, x->count));
+        int status =
+            (int)multiply_chunk(x, multiply, i * chunk, smaller((i + 1) * chunk, x->count));
         if (status != FML_OK) {
 #pragma omp atomic write
             failure = status;

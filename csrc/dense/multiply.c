@@ -8,8 +8,11 @@
 #endif
 /* Results of a product that is cut along its sums, and terms of each, at least. */
 enum { TALL_RESULTS = 64 * 64, TALL_TERMS = 16384 };
-/* Multiply-adds that are worth a second thread: some 10 microseconds of double. */
-enum { THREAD_WORK = 1 << 19 };
+/* Multiply-adds that are worth a second thread: 30 microseconds of double. A sleeping thread takes
+ * as long to wake, and on a busy machine ten times as long. */
+#ifndef FML_THREAD_WORK
+#define FML_THREAD_WORK (1 << 21)
+#endif
 /* Parts for each thread, so that all finish together, and multiply-adds of a part, at most: some
  * milliseconds. */
 enum { PARTS_PER_THREAD = 4, PART_WORK = 1 << 26 };
@@ -66,7 +69,7 @@ static fml_status multiply_parts(const product *x, int threads)
 fml_status FML(multiply)(const product *x, int threads)
 {
     ptrdiff_t work = work_of(x);
-    if (work < THREAD_WORK) {
+    if (work < FML_THREAD_WORK) {
         FML(multiply_small)(x);
         return FML_OK;
     }

@@ -82,4 +82,43 @@ FML_INLINE void store_first(real *p, vec v, ptrdiff_t count)
 }
 
 #endif
+/* gcc can shuffle vectors by lane numbers that it computes; clang wants them written out. */
+#if defined(__clang__)
+#define FML_SHUFFLES 0
+#else
+#define FML_SHUFFLES 1
+
+#define FML_LANE_f64 int64_t
+#define FML_LANE_f32 int32_t
+#define FML_LANE_u64 int64_t
+#define FML_LANE_u32 int32_t
+#define FML_LANE_u16 int16_t
+#define FML_LANE_(type) FML_LANE_##type
+#define FML_LANE(type) FML_LANE_(type)
+typedef FML_LANE(FML_TYPE) lane_number;
+typedef lane_number lane_numbers __attribute__((vector_size(FML_VECTOR_BYTES)));
+
+/* Rows become columns: blocks of half the lanes change places, then blocks of a quarter, ... */
+FML_INLINE void transpose_vectors(vec rows[LANES])
+{
+#pragma GCC unroll 8
+    for (int half = LANES / 2; half > 0; half /= 2) {
+        lane_numbers low, high;
+#pragma GCC unroll 64
+        for (int l = 0; l < LANES; l++) {
+            low[l] = (lane_number)((l & half) ? l - half + LANES : l);
+            high[l] = (lane_number)((l & half) ? l + LANES : l + half);
+        }
+#pragma GCC unroll 64
+        for (int i = 0; i < LANES; i++) {
+            if (i & half)
+                continue;
+            vec upper = rows[i], lower = rows[i + half];
+            rows[i] = __builtin_shuffle(upper, lower, low);
+            rows[i + half] = __builtin_shuffle(upper, lower, high);
+        }
+    }
+}
+
+#endif
 #endif
