@@ -29,10 +29,11 @@ from benchmarks.limits import Limits, measure
 from benchmarks.machine import busy, describe, thread_counts
 from benchmarks.panels import OURS, Panel, Row, align, draw
 from benchmarks.peers import PEERS, TARGET, Contest, enter
+from benchmarks.products import GROUPS, compare_products
 from benchmarks.readers import READERS, Reader, Reading, read_in_process
 from benchmarks.timing import Run, interleave, seconds_of
 
-SECTIONS = ("limits", "pagerank", "read", "process", "import")
+SECTIONS = ("limits", "pagerank", "matmul", "read", "process", "import")
 READ_GRAPHS = ("rmat-18", "rmat-20")
 PROCESS_GRAPHS = ("debian12", "rmat-20")
 IMPORTS = ("import fastmml", "import numpy, scipy.sparse")
@@ -48,6 +49,7 @@ class Settings(NamedTuple):
     """What the command line asks for."""
 
     graphs: Sequence[str]
+    products: Sequence[str]
     sections: Sequence[str]
     rounds: int
     plot: Path | None
@@ -274,6 +276,7 @@ def parse_arguments() -> Settings:
         description="Compare fastmml with its peers and with the limits of this machine.",
     )
     parser.add_argument("--graphs", nargs="+", choices=GRAPHS, default=list(GRAPHS))
+    parser.add_argument("--products", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each peer (default: 5)")
     parser.add_argument("--plot", type=Path, metavar="PATH", help="also draw PATH.png and PATH.svg")
@@ -293,6 +296,8 @@ def main() -> None:
     if "pagerank" in settings.sections:
         for name in settings.graphs:
             panels += compare_pagerank(name, limits, settings.rounds)
+    if "matmul" in settings.sections:
+        compare_products(settings.products, settings.rounds)
     if "read" in settings.sections:
         with tempfile.TemporaryDirectory() as folder:
             for name in READ_GRAPHS:

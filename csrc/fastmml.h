@@ -1,9 +1,9 @@
 /* The C interface of fastmml: the only header that the extension module sees.
  *
  * Nothing here knows Python. Functions take sizes, inputs, outputs and a number of threads, and
- * return a status; they print nothing, abort nothing and never modify an input. Arrays are
- * contiguous and aligned to their element. Results do not depend on the number of threads.
- * `in`, `out` and `inout` in the comments say who writes.
+ * return a status; they print nothing, abort nothing and never modify an input. Arrays are aligned
+ * to their element and, but for matrices of given strides, contiguous. Results do not depend on the
+ * number of threads. `in`, `out` and `inout` in the comments say who writes.
  */
 #ifndef FASTMML_H
 #define FASTMML_H
@@ -163,11 +163,12 @@ FML_DENSE_TYPES(uint16_t, u16)
 #define FML_KERNELS(X, type) X(rank_pull, type) X(difference_gram, type) X(combine, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
-#define FML_KERNELS_DENSE(X)                                                                       \
-    X(matmul, f64)                                                                                 \
-    X(matmul, f32)                                                                                 \
-    X(matmul, u64)                                                                                 \
-    X(matmul, u32) X(matmul, u16) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16) \
+#define FML_KERNELS_DENSE(X)                                                        \
+    X(matmul, f64)                                                                  \
+    X(matmul, f32)                                                                  \
+    X(matmul, u64)                                                                  \
+    X(matmul, u32)                                                                  \
+    X(matmul, u16) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16) \
         X(matmul_complex, f64) X(matmul_complex, f32) X(gram_complex, f64) X(gram_complex, f32)
 
 typedef struct fml_table {

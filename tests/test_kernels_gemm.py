@@ -128,7 +128,15 @@ def test_outputs_of_other_layouts(variant: Kernels, size: tuple[int, int, int], 
 
 
 @pytest.mark.parametrize(
-    "size", [(1, 3000000, 1), (1, 1500, 1600), (1600, 1500, 1), (150, 140, 130), (16, 20000, 8)]
+    "size",
+    [
+        (1, 3000000, 1),
+        (1, 1500, 1600),
+        (1600, 1500, 1),
+        (150, 140, 130),
+        (100, 300, 113),
+        (16, 20000, 8),
+    ],
 )
 @pytest.mark.parametrize("layout", ["C", "Fortran"])
 @pytest.mark.parametrize("dtype", ["d", "f", "D"])

@@ -46,13 +46,15 @@ static ptrdiff_t part_size(ptrdiff_t size, ptrdiff_t parts, ptrdiff_t unit)
     return blocks_of(blocks_of(size, parts), unit) * unit;
 }
 
-/* Cuts C into parts for the threads. */
+/* Cuts C into parts for the threads. A part of one column is computed as the whole would be: by a
+ * vector kernel its sums would be other bits. */
 static fml_status multiply_parts(const product *x, int threads)
 {
     ptrdiff_t wanted = (ptrdiff_t)PARTS_PER_THREAD * threads + work_of(x) / PART_WORK;
     ptrdiff_t columns = part_size(x->n, wanted, COLUMNS), across = blocks_of(x->n, columns);
     ptrdiff_t rows = part_size(x->m, blocks_of(wanted, across), ROWS);
     ptrdiff_t parts = blocks_of(x->m, rows) * across;
+    bool by_vectors = FML(is_vector)(x);
     fml_watch watch;
     fml_watch_start(&watch);
 #pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, parts))
@@ -60,8 +62,10 @@ static fml_status multiply_parts(const product *x, int threads)
         if (fml_stopped(&watch))
             continue;
         product part = part_of(x, p / across * rows, rows, p % across * columns, columns);
-        if (is_wanted(&part, part.m - 1, 0))
-            FML(multiply_small)(&part);
+        if (by_vectors)
+            FML(multiply_vector)(&part);
+        else if (is_wanted(&part, part.m - 1, 0))
+            FML(multiply_direct)(&part, NULL);
     }
     return fml_watch_status(&watch);
 }
