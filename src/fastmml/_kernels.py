@@ -327,11 +327,11 @@ class Kernels(Protocol):
         """
         ...
 
-    def matmul_plain(self, a: Any, b: Any) -> Real | None:
+    def matmul_plain(self, a: Any, b: Any) -> Any:
         """``a @ b`` where that takes no preparation, None anywhere else.
 
         A way past the checks of `fastmml.matmul`, which take longer than a small product: for two
-        contiguous matrices of float64 or float32 that fit together.
+        arrays of the same dtype that fit together and can be read as they lie.
         """
         ...
 
