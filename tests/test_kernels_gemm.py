@@ -244,3 +244,13 @@ def test_plain_products_are_taken_or_left(variant: Kernels, dtype: str) -> None:
         (np.ones((3, 5, 6), dtype), np.ones((2, 6, 7), dtype)),
     ]
     assert [variant.matmul_plain(x, y) for x, y in left] == [None] * len(left)
+
+
+def test_plain_gram_matrices_are_taken_or_left(variant: Kernels) -> None:
+    x = operand((7, 5), "d", 29)
+    result = variant.gram_plain(x)
+    if variant.name == "native":
+        assert result is not None
+        assert_product(result, x.T, x)
+    left = [x[0], x[None], x.tolist(), x.astype(">f8"), x.astype(bool), LAYOUTS["field"](x)]
+    assert [variant.gram_plain(y) for y in left] == [None] * len(left)

@@ -75,9 +75,11 @@ static fml_status multiply_parts(const product *x, int threads)
     return fml_watch_status(&watch);
 }
 
+/* Columns of A would be read as single numbers far from each other, many of which share a set of
+ * the first-level cache. */
 static bool is_cached(const product *x)
 {
-    return x->k <= CACHED_NUMBERS / x->n && x->m <= CACHED_NUMBERS / x->n;
+    return x->a_col == 1 && x->k <= CACHED_NUMBERS / x->n && x->m <= CACHED_NUMBERS / x->n;
 }
 
 fml_status FML(multiply)(const product *x, int threads)

@@ -342,6 +342,10 @@ class Kernels(Protocol):
         """
         ...
 
+    def gram_plain(self, x: Any) -> Real | None:
+        """The Gram matrix of x where that takes no preparation, as in `matmul_plain`."""
+        ...
+
     # ---- building a graph ----
 
     def bucket_count(self, dst: U32, shift: int, counts: I64, threads: int) -> None:

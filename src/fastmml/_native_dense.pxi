@@ -84,6 +84,17 @@ cdef fml_status multiply_arrays(const fml_table *table, const fml_stack *stack, 
     return status
 
 
+cdef fml_status square_array(const fml_table *table, cnp.ndarray x, cnp.ndarray out,
+                             int threads) noexcept:
+    cdef int type_num = cnp.PyArray_TYPE(out), itemsize = <int>cnp.PyArray_ITEMSIZE(out)
+    cdef fml_status status
+    with nogil:
+        status = run_gram(table, type_num, itemsize, cnp.PyArray_DIM(x, 0),
+                          cnp.PyArray_DIM(x, 1), cnp.PyArray_DATA(x), cnp.PyArray_STRIDE(x, 0),
+                          cnp.PyArray_STRIDE(x, 1), cnp.PyArray_DATA(out), threads)
+    return status
+
+
 cdef class DenseKernels(EdgeKernels):
     """The kernels of matrix products; see fastmml._kernels.Kernels."""
     cdef const fml_table *table
@@ -111,11 +122,13 @@ cdef class DenseKernels(EdgeKernels):
         return out if match.result_dims > 0 else out[()]
 
     def gram(self, cnp.ndarray x, cnp.ndarray out, int threads):
-        cdef fml_status status
-        cdef int type_num = cnp.PyArray_TYPE(out), itemsize = <int>cnp.PyArray_ITEMSIZE(out)
-        with nogil:
-            status = run_gram(self.table, type_num, itemsize, cnp.PyArray_DIM(x, 0),
-                              cnp.PyArray_DIM(x, 1), cnp.PyArray_DATA(x),
-                              cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1),
-                              cnp.PyArray_DATA(out), threads)
-        check(status)
+        check(square_array(self.table, x, out, threads))
+
+    def gram_plain(self, x):
+        if not is_plain(x) or cnp.PyArray_NDIM(x) != 2:
+            return None
+        cdef cnp.npy_intp columns = cnp.PyArray_DIM(x, 1)
+        cdef cnp.npy_intp[2] shape = [columns, columns]
+        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.PyArray_TYPE(x))
+        check(square_array(self.table, x, out, fml_get_num_threads()))
+        return out
