@@ -14,7 +14,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import fastmml as fm
-from benchmarks.graphs import DAMPING, GRAPHS, Links, Unavailable, load
+from benchmarks.graphs import DAMPING, USUAL_GRAPHS, Links, Unavailable, load
 
 SEEDS = 10
 ROUNDS = 3
@@ -23,7 +23,7 @@ TOLERANCES = (1e-2, 1e-4, 1e-8)
 Rank = Callable[[int], object]
 
 
-@pytest.fixture(scope="module", params=GRAPHS)
+@pytest.fixture(scope="module", params=USUAL_GRAPHS)
 def links(request: pytest.FixtureRequest) -> Links:
     """Links of a graph that is here."""
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.graphs import GRAPHS, Unavailable, load
+from benchmarks.graphs import USUAL_GRAPHS, Unavailable, load
 from benchmarks.machine import thread_counts
 from benchmarks.peers import PEERS, Contest, enter
 
@@ -18,7 +18,7 @@ ROUNDS = 5
 
 @pytest.fixture(
     scope="module",  # one pair at a time is in memory
-    params=[(graph, peer) for graph in GRAPHS for peer in PEERS],
+    params=[(graph, peer) for graph in USUAL_GRAPHS for peer in PEERS],
     ids=lambda pair: f"{pair[0]}-{pair[1].name}",
 )
 def contest(request: pytest.FixtureRequest) -> Contest:

@@ -122,7 +122,10 @@ GRAPHS: dict[str, Callable[[str], Links]] = {
     "debdocs": _saved_csr,
     "rmat-18": partial(_rmat, scale=18),
     "rmat-20": partial(_rmat, scale=20),
+    "rmat-22": partial(_rmat, scale=22),
 }
+#: Without those that take minutes, which are left out unless they are named.
+USUAL_GRAPHS = tuple(name for name in GRAPHS if name != "rmat-22")
 
 
 @cache

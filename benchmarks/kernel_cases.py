@@ -14,9 +14,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmml import _backend
+from fastmml import Graph, _backend
 from fastmml._kernels import CODINGS, COLUMNS, TILE_EDGES, BvgraphFormat, EdgeFormat, Kernels
-from fastmml.graph import Graph
 from fastmml.graph.plan import prepare
 
 Call = Callable[[], object]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+from importlib import metadata
 from pathlib import Path
 
 
@@ -22,6 +24,17 @@ def thread_counts() -> tuple[int, ...]:
 def busy() -> bool:
     """Whether other work took a good part of a core in the last minute, where the system tells."""
     return hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5
+
+
+def environment() -> dict[str, str]:
+    """Variables of a program as users start it: Python may keep its bytecode."""
+    return {name: os.environ[name] for name in os.environ if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+def is_editable(package: str) -> bool:
+    """Whether a package is installed with ``pip install -e``."""
+    origin = metadata.distribution(package).read_text("direct_url.json")
+    return origin is not None and bool(json.loads(origin).get("dir_info", {}).get("editable"))
 
 
 def describe() -> str:

@@ -13,7 +13,6 @@ Times are medians of runs in which fastmml and its peers take turns, on 1 thread
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -24,9 +23,17 @@ from typing import NamedTuple, TypeVar
 
 import fastmml as fm
 from benchmarks import processes
-from benchmarks.graphs import DAMPING, GRAPHS, Links, Unavailable, load, write_edge_list
+from benchmarks.graphs import (
+    DAMPING,
+    GRAPHS,
+    USUAL_GRAPHS,
+    Links,
+    Unavailable,
+    load,
+    write_edge_list,
+)
 from benchmarks.limits import Limits, measure
-from benchmarks.machine import busy, describe, thread_counts
+from benchmarks.machine import busy, describe, environment, is_editable, thread_counts
 from benchmarks.panels import OURS, Panel, Row, align, draw
 from benchmarks.peers import PEERS, TARGET, Contest, enter
 from benchmarks.products import GROUPS, compare_products
@@ -36,7 +43,7 @@ from benchmarks.timing import Run, interleave, seconds_of
 SECTIONS = ("limits", "pagerank", "matmul", "read", "process", "import")
 READ_GRAPHS = ("rmat-18", "rmat-20")
 PROCESS_GRAPHS = ("debian12", "rmat-20")
-IMPORTS = ("import fastmml", "import numpy, scipy.sparse")
+IMPORTS = ("from fastmml import pagerank, read_graph", "import numpy, scipy.sparse")
 IMPORT_ROUNDS = 11
 #: What a pass of PageRank reads and computes (`fastmml._kernels.Kernels.rank_pull`).
 BYTES_PER_LINK, BYTES_PER_NODE, FLOPS_PER_LINK = 4, 50, 1
@@ -249,21 +256,17 @@ def compare_import() -> None:
     base = peers[IMPORTS[1]]
     table = [("Import", "ms"), (IMPORTS[0], f"{ours * 1e3:.0f}"), (IMPORTS[1], f"{base * 1e3:.0f}")]
     print("", *align(table), f"  ratio {ours / base:.2f}", sep="\n")
-    if is_editable():
+    if is_editable(OURS):
         print("  (an editable install: its import also checks whether to rebuild)")
 
 
 def import_seconds(statement: str) -> float:
     """Time a statement in a new interpreter, without the interpreter's own start."""
     code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
+    )
     return float(done.stdout.splitlines()[-1])
-
-
-def is_editable() -> bool:
-    """Whether fastmml is installed with ``pip install -e``."""
-    origin = metadata.distribution(OURS).read_text("direct_url.json")
-    return origin is not None and bool(json.loads(origin).get("dir_info", {}).get("editable"))
 
 
 # ---- all ----
@@ -275,7 +278,7 @@ def parse_arguments() -> Settings:
         prog="python -m benchmarks.report",
         description="Compare fastmml with its peers and with the limits of this machine.",
     )
-    parser.add_argument("--graphs", nargs="+", choices=GRAPHS, default=list(GRAPHS))
+    parser.add_argument("--graphs", nargs="+", choices=GRAPHS, default=USUAL_GRAPHS)
     parser.add_argument("--products", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each peer (default: 5)")

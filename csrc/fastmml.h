@@ -67,6 +67,7 @@ typedef struct fml_rank_plan {
     const uint8_t *waves; /* of each segment, at least 1 */
     ptrdiff_t num_levels;
     const int64_t *levels; /* num_levels + 1: the first segment of each */
+    const double *kept;    /* n, or NULL: the weight of each node's links within its segment */
 } fml_rank_plan;
 
 /* ---- kernels: one variant per element type and CPU level (kernels/) ------------------------ */
@@ -107,9 +108,12 @@ FML_KERNEL_TYPES(double, f64)
 FML_KERNEL_TYPES(float, f32)
 
 /* Solves y = damping P'y + base by Gauss-Seidel over the segments of a plan, from the guess in y. A
- * cyclic segment (where inverse_strength is positive) is swept until the 1-norm of a sweep's change
- * is at most tolerance times its share of the nodes of cyclic segments, or max_sweeps are spent. c
- * is scratch. The stride (0 or 1) lets one number stand for a uniform base. visits = links read. */
+ * cyclic segment (where inverse_strength is positive) is swept until the 1-norm of the next sweep's
+ * change, as far as the last ones tell, is at most tolerance times its share of the nodes of cyclic
+ * segments (that of the last one is at most ten times as much), or max_sweeps are spent; where the
+ * plan has kept, each sweep is scaled so that the sum of the segment's ranks is its base
+ * and what it keeps. c is scratch. The stride (0 or 1) lets one number stand for a uniform base.
+ * visits = links read. */
 typedef fml_status fml_rank_solve_f64_fn(const fml_rank_plan *plan,
                                          const double *inverse_strength /* in, n */,
                                          const double *base /* in */, ptrdiff_t base_stride,
@@ -163,15 +167,16 @@ FML_DENSE_TYPES(uint16_t, u16)
 #define FML_KERNELS(X, type) X(rank_pull, type) X(difference_gram, type) X(combine, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
-#define FML_KERNELS_DENSE(X)                                                   \
-    X(matmul, f64)                                                             \
-    X(matmul, f32)                                                             \
-    X(matmul, u64)                                                             \
-    X(matmul, u32)                                                             \
-    X(matmul, u16)                                                             \
-    X(gram, f64)                                                               \
-    X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16) X(matmul_complex, f64) \
-        X(matmul_complex, f32) X(gram_complex, f64) X(gram_complex, f32)
+#define FML_KERNELS_DENSE(X)                                                             \
+    X(matmul, f64)                                                                       \
+    X(matmul, f32)                                                                       \
+    X(matmul, u64)                                                                       \
+    X(matmul, u32)                                                                       \
+    X(matmul, u16)                                                                       \
+    X(gram, f64)                                                                         \
+    X(gram, f32)                                                                         \
+    X(gram, u64) X(gram, u32) X(gram, u16) X(matmul_complex, f64) X(matmul_complex, f32) \
+        X(gram_complex, f64) X(gram_complex, f32)
 
 typedef struct fml_table {
     const char *isa;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import itertools
 import os
 import signal
@@ -71,7 +72,7 @@ def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
 
 
 def environment() -> dict[str, str]:
-    """Of a child that runs on the backend of this process, without its warning at import."""
+    """Of a child that runs on the backend of this process, without its warning."""
     return {**os.environ, "FASTMML_BACKEND": fm.backend(), "PYTHONIOENCODING": "ascii"}
 
 
@@ -333,12 +334,19 @@ def test_exit_2_unknown_option() -> None:
     assert "--bogus" in done.stderr
 
 
-def test_exit_2_without_the_extra() -> None:
-    done = execute("--version", program=WITHOUT_RICH)
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("fastmml: the command needs ")
-    assert "fastmml[cli]" in done.stderr
-    assert done.stderr.count("\n") == 1
+@posix
+def test_exit_2_without_the_extra_on_a_terminal() -> None:
+    status, output = on_terminal("--version", program=WITHOUT_RICH)
+    assert status == 2
+    assert output.startswith("fastmml: a terminal needs ")
+    assert "fastmml[cli]" in output
+    assert output.count("\n") == 1
+
+
+def test_pipes_need_no_extra(graph: Path) -> None:
+    done = execute("pagerank", graph, program=WITHOUT_RICH)
+    assert done.exit_code == 0
+    assert len(parse(done.stdout)) == 3
 
 
 def test_exit_3_not_converged(graph: Path) -> None:
@@ -403,12 +411,12 @@ def test_reader_that_stops_is_no_error(tmp_path: Path) -> None:
 # ---- on a terminal ----
 
 
-def on_terminal(*arguments: object, columns: int = 100) -> tuple[int, str]:
+def on_terminal(*arguments: object, columns: int = 100, program: str = RUN) -> tuple[int, str]:
     """Run the command with a pseudo-terminal as its output; return exit code and output."""
     ours, theirs = os.openpty()
     terminal = {"PYTHONIOENCODING": "utf-8", "TERM": "xterm", "COLUMNS": str(columns)}
     child = subprocess.Popen(
-        argv(arguments), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+        argv(arguments, program), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
         env={**environment(), **terminal},
     )  # fmt: skip
     os.close(theirs)
@@ -605,3 +613,18 @@ def test_help(invoke: Invoke, command: list[str]) -> None:
     done = invoke(*command, "--help")
     assert done.exit_code == 0
     assert "usage: fastmml" in done.stdout
+
+
+@pytest.mark.parametrize("columns", ["60", "100"])
+def test_help_fits_the_terminal(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    widths = [len(line) for line in invoke("pagerank", "--help").stdout.splitlines()]
+    assert int(columns) - 15 < max(widths) < int(columns)
+
+
+def test_process_is_left_as_it_was(invoke: Invoke, graph: Path) -> None:
+    before = gc.isenabled(), dict(os.environ)
+    invoke("pagerank", graph)
+    assert (gc.isenabled(), dict(os.environ)) == before

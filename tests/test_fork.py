@@ -20,7 +20,7 @@ import os, sys, threading
 import fastmml as fm
 
 backend, forks = sys.argv[1], int(sys.argv[2])
-graph = fm.rmat(13, seed=1)  # 131,072 links: three blocks of work
+graph = fm.rmat(16, seed=1)  # a million links: not so small that one thread ranks them
 
 def rank():
     with fm.use_backend(backend), fm.threads(2):
@@ -52,6 +52,28 @@ for number in range(forks):
     if number % 10 == 0:
         assert (rank() == expected).all()  # the parent keeps its threads
 """
+
+
+#: What the parent has not loaded, a library beside it may have: its threads stay behind, too.
+LATE_SCRIPT = """
+import os, sys
+import fastmml as fm
+
+use_backend = fm.use_backend
+assert "fastmml._native" not in sys.modules
+pid = os.fork()
+if pid == 0:
+    with use_backend("native"):
+        os._exit(fm.get_num_threads())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_children_that_load_the_kernels_run_them_on_one_thread() -> None:
+    if not _backend.has_native():
+        pytest.skip("needs the native backend")
+    subprocess.run([sys.executable, "-c", LATE_SCRIPT], check=True, timeout=TIMEOUT_SECONDS)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -208,6 +208,7 @@ def make_plan(
         kinds,
         np.where(kinds == CYCLIC, waves, 1).astype(np.uint8),
         levels,
+        None,
     )
     kernels.permute_rows(g.indptr, g.indices, g.weights, position, plan, threads)
     return plan
@@ -300,7 +301,8 @@ def test_orders_take_read_only_and_mapped_inputs(
 def test_prepare_keeps_the_graph(
     by: str, weighted: bool, variant: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "_components_pay", lambda g: by == "components")
+    monkeypatch.setattr(planning, "_SMALL_NODES", 0)
+    monkeypatch.setattr(planning, "_is_random", lambda g: by == "degree")
     monkeypatch.setattr(planning, "_WAVE_WORK", 100)
     monkeypatch.setattr(planning, "_BLOCK_WORK", 50)
     rng = np.random.default_rng(3)
@@ -317,6 +319,7 @@ def test_prepare_keeps_the_graph(
 
 def test_neighbours_decide_between_components_and_degree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "_SMALL_NODES", 100)
+    monkeypatch.setattr(planning, "_FEW_LINKS", 0)
     near = np.arange(5000)
     assert planning.prepare(fm.Graph(near, (near + 7) % 5000)).by == "components"
     assert planning.prepare(fm.rmat(12)).by == "degree"

@@ -122,6 +122,12 @@ def reference_pagerank(g, damping=0.85):
     return x
 
 
+@pytest.fixture
+def threads_whatever_the_size(monkeypatch):
+    monkeypatch.setattr("fastmml.graph.pagerank._SMALL_LINKS", 0)
+
+
+@pytest.mark.usefixtures("threads_whatever_the_size")
 @pytest.mark.parametrize("method", METHODS)
 def test_threads_give_the_same_bits(variant, method):
     g = fm.rmat(14, seed=3)
@@ -154,6 +160,7 @@ def test_columns_are_ranked_as_if_alone(method, columns, dangling):
         assert [node for node, _ in together.top(5, i)] == [node for node, _ in alone.top(5)]
 
 
+@pytest.mark.usefixtures("threads_whatever_the_size")
 @pytest.mark.parametrize("columns", [1, 20])
 def test_columns_have_the_same_bits_for_all_threads(columns):
     g = fm.rmat(10, seed=3)

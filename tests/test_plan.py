@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from test_kernels_solve import with_kept
 
 import fastmml as fm
 from fastmml import _backend
@@ -32,7 +33,8 @@ def test_scatter_undoes_the_order() -> None:
 def test_prepared_graphs_rank_with_the_same_bits(
     by: str, weighted: bool, variant: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "_components_pay", lambda g: by == "components")
+    monkeypatch.setattr(planning, "_SMALL_NODES", 0)
+    monkeypatch.setattr(planning, "_is_random", lambda g: by == "degree")
     monkeypatch.setattr(planning, "_WAVE_WORK", 500)
     monkeypatch.setattr(planning, "_BLOCK_WORK", 50)
     with _backend.use_kernels(variant):
@@ -47,7 +49,8 @@ def test_prepared_graphs_rank_with_the_same_bits(
 
 @pytest.mark.parametrize("by", ["components", "degree"])
 def test_blocks_partition_the_nodes(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "_components_pay", lambda g: by == "components")
+    monkeypatch.setattr(planning, "_SMALL_NODES", 0)
+    monkeypatch.setattr(planning, "_is_random", lambda g: by == "degree")
     monkeypatch.setattr(planning, "_WAVE_WORK", 500)
     monkeypatch.setattr(planning, "_BLOCK_WORK", 10)
     prepared = planning.prepare(hub_graph(weighted=False))
@@ -61,6 +64,21 @@ def test_blocks_partition_the_nodes(by: str, monkeypatch: pytest.MonkeyPatch) ->
     assert (plan.waves[plan.kinds != CYCLIC] == 1).all()
     assert (np.diff(plan.segments)[plan.kinds == INDEPENDENT] > 1).any()
     assert 0 < prepared.cyclic_nodes < 450
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_random_graphs_know_what_stays_in_their_segment(
+    weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "_SMALL_NODES", 0)
+    monkeypatch.setattr(planning, "_is_random", lambda g: True)
+    plan = planning.prepare(hub_graph(weighted)).plan
+    assert plan.kept is not None
+    start, end = plan.blocks[plan.segments[1:3]]
+    assert plan.kinds[1] == CYCLIC
+    expected = with_kept(plan).kept
+    assert expected is not None
+    np.testing.assert_allclose(plan.kept[start:end], expected[start:end], rtol=1e-14, atol=1e-13)
 
 
 def test_what_is_prepared_is_kept_but_not_pickled() -> None:

@@ -258,8 +258,10 @@ def test_large_text_on_every_variant(variant):
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstd.compress, bytes])
 @pytest.mark.parametrize("block", [64, 8 << 20])
-def test_compressed_files(tmp_path, compress, block, monkeypatch):
+@pytest.mark.parametrize("small", [0, 1 << 20])
+def test_compressed_files(tmp_path, compress, block, small, monkeypatch):
     monkeypatch.setattr(streams, "BLOCK_BYTES", block)
+    monkeypatch.setattr(streams, "SMALL_BYTES", small)
     path = tmp_path / "graph.txt"  # recognised by content, not by name
     text = "".join(f"{i} {(i * 7) % 1000}\n" for i in range(1000)).encode()
     path.write_bytes(compress(text))
@@ -267,6 +269,17 @@ def test_compressed_files(tmp_path, compress, block, monkeypatch):
     g = fm.read_graph(path, progress=lambda *args: seen.append(args))
     assert g.num_edges == 1000
     assert seen[-1] == (path.stat().st_size,) * 2
+
+
+def test_reading_leaves_the_number_of_threads(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("0 1\n1 2\n")
+    with fm.threads(3):
+        fm.read_graph(path)
+        path.write_text("0 1\n1\n")
+        with pytest.raises(fm.GraphFormatError):
+            fm.read_graph(path)
+        assert fm.get_num_threads() == 3
 
 
 def test_concatenated_members(tmp_path):

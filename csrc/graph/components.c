@@ -89,18 +89,23 @@ static inline uint32_t level_after(uint32_t visit)
 static bool descend(search *s)
 {
     frame *top = &s->path[s->depth - 1];
-    int64_t end = s->indptr[top->node + 1];
-    while (top->link < end) {
-        uint32_t next = s->indices[top->link++], visit = s->visit[next];
-        if (visit == 0) {
-            enter(s, next);
-            return true;
-        }
+    const int64_t end = s->indptr[top->node + 1];
+    int64_t link = top->link;
+    uint32_t low = top->low, deepest = top->level, visit = 1;
+    for (; link < end && visit != 0; link++) {
+        visit = s->visit[s->indices[link]];
+        if (visit == 0)
+            continue;
         uint32_t level = level_after(visit);
-        top->low = visit < top->low ? visit : top->low;
-        top->level = level > top->level ? level : top->level;
+        low = visit < low ? visit : low;
+        deepest = level > deepest ? level : deepest;
     }
-    return false;
+    top->link = link;
+    top->low = low;
+    top->level = deepest;
+    if (visit == 0)
+        enter(s, s->indices[link - 1]);
+    return visit == 0;
 }
 
 static void leave(search *s)

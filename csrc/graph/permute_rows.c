@@ -9,7 +9,19 @@
  */
 #include "../runtime.h"
 
-enum { TILE_ROWS = 1 << 12, BUFFER_LINKS = 1 << 11 };
+#include <string.h>
+
+enum {
+    TILE_ROWS = 1 << 12,
+    BUFFER_LINKS = 1 << 11,
+    AHEAD = 8, /* rows between the prefetch of where a row goes and its use */
+    LANES = 4,
+    GROUP = 2 * LANES /* links that are written at once, if none is of an earlier segment */
+};
+/* Sources are below 2^31, so that comparisons may be signed, as every CPU has them. */
+typedef int32_t lanes __attribute__((vector_size(LANES * sizeof(int32_t))));
+typedef uint32_t unsigned_lanes __attribute__((vector_size(LANES * sizeof(uint32_t))));
+typedef int64_t words __attribute__((vector_size(LANES * sizeof(int32_t))));
 
 /* A block: from where on sources are not of earlier segments, and the other blocks of its wave that
  * have nodes (empty ranges fill the places that are left). */
@@ -52,6 +64,34 @@ static inline uint32_t in_other_block(const place *at, uint32_t source)
     return found;
 }
 
+static inline lanes read_lanes(const uint32_t *at)
+{
+    lanes read;
+    memcpy(&read, at, sizeof read);
+    return read;
+}
+
+static inline bool any_below(const uint32_t *sources, uint32_t limit)
+{
+    words below = (words)((read_lanes(sources) < (int32_t)limit) |
+                          (read_lanes(sources + LANES) < (int32_t)limit));
+    return (below[0] | below[1]) != 0;
+}
+
+static inline void renumber_group(const place *at, uint32_t n, const uint32_t *sources,
+                                  uint32_t *out)
+{
+    for (int half = 0; half < GROUP; half += LANES) {
+        lanes source = read_lanes(sources + half), found = {0};
+        for (int i = 0; n > 0 && i < FML_WAVE_BLOCKS - 1; i++) {
+            int32_t start = (int32_t)at->starts[i], end = start + (int32_t)at->lengths[i];
+            found |= (source >= start) & (source < end);
+        }
+        unsigned_lanes renumbered = (unsigned_lanes)source + ((unsigned_lanes)found & n);
+        memcpy(out + half, &renumbered, sizeof renumbered);
+    }
+}
+
 /* A row that is being filled from both ends. */
 typedef struct row {
     ptrdiff_t low, high;
@@ -67,6 +107,14 @@ static inline void fill(row *r, bool in_waves, ptrdiff_t links, const uint32_t *
     const uint32_t n = (uint32_t)plan->n, limit = r->limit;
     ptrdiff_t low = r->low, high = r->high;
     for (ptrdiff_t k = 0; k < links; k++) {
+        if (links - k >= GROUP && !any_below(sources + k, limit)) {
+            high -= GROUP;
+            renumber_group(&at, in_waves ? n : 0, sources + k, plan->indices + high + 1);
+            if (weights)
+                memcpy(plan->weights + high + 1, weights + k, GROUP * sizeof *weights);
+            k += GROUP - 1;
+            continue;
+        }
         uint32_t source = sources[k];
         ptrdiff_t earlier = source < limit, to = earlier ? low : high;
         low += earlier;
@@ -104,6 +152,13 @@ static row start_row(const job *j, uint32_t node)
                  at->acyclic ? node : at->limit, at};
 }
 
+/* Fetches what start_row will read. */
+static inline void prefetch_row(const job *j, ptrdiff_t i)
+{
+    __builtin_prefetch(&j->block_of[j->position[i]]);
+    __builtin_prefetch(&j->plan->indptr[j->position[i]]);
+}
+
 /* Rows in the given order: their links are read and renumbered in a stream, which hides the wait
  * for random reads; the rows are written to where they belong. */
 static void permute_tile(const job *j, ptrdiff_t start, ptrdiff_t end)
@@ -111,6 +166,9 @@ static void permute_tile(const job *j, ptrdiff_t start, ptrdiff_t end)
     uint32_t buffer[BUFFER_LINKS];
     int64_t first = j->indptr[start], filled = first, last = j->indptr[end];
     for (ptrdiff_t i = start; i < end; i++) {
+        if (j->indptr[i] == j->indptr[i + 1])
+            continue;
+        prefetch_row(j, i + AHEAD < end ? i + AHEAD : i);
         row r = start_row(j, j->position[i]);
         int64_t begin = r.low;
         for (int64_t k = j->indptr[i]; k < j->indptr[i + 1];) {
@@ -150,6 +208,7 @@ fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, cons
         fml_watch_start(&watch);
         find_places(plan, block_of, places);
         fill_padding(plan);
+        memset(plan->earlier, 0, (size_t)n * sizeof *plan->earlier); /* rows without links stay */
         job j = {indptr, indices, weights, position, block_of, places, plan};
 #pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, tiles))
         for (ptrdiff_t tile = 0; tile < tiles; tile++) {

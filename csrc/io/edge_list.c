@@ -59,12 +59,20 @@ static const char *take_quoted(const char *at, const char *end, char delimiter, 
     return at == end || *at == delimiter ? at : NULL;
 }
 
+static const char *find_delimiter(const char *at, const char *end, char delimiter)
+{
+    if (delimiter != ' ') {
+        const char *found = memchr(at, delimiter, (size_t)(end - at));
+        return found ? found : end;
+    }
+    while (at < end && !is_blank(*at, ' '))
+        at++;
+    return at;
+}
+
 static const char *take_plain(const char *at, const char *end, char delimiter, span *field)
 {
-    const char *stop = at;
-    while (stop < end && (delimiter == ' ' ? !is_blank(*stop, ' ') : *stop != delimiter))
-        stop++;
-    const char *last = stop;
+    const char *stop = find_delimiter(at, end, delimiter), *last = stop;
     while (last > at && is_blank(last[-1], delimiter))
         last--;
     *field = (span){at, last - at};
@@ -174,10 +182,19 @@ static void close_segments(ptrdiff_t count, const char *end, segment *segments)
     }
 }
 
+/* Counts a block at a time: the counts fit into bytes, of which a vector holds most. */
 static int64_t count_lines(const char *start, const char *end)
 {
+    enum { BLOCK = 15 * 16 };
     int64_t lines = 0;
-    for (const char *at = start; at < end; at++)
+    const char *at = start;
+    for (; end - at >= BLOCK; at += BLOCK) {
+        unsigned char count = 0;
+        for (int i = 0; i < BLOCK; i++)
+            count = (unsigned char)(count + (at[i] == '\n'));
+        lines += count;
+    }
+    for (; at < end; at++)
         lines += *at == '\n';
     return lines + (end > start && end[-1] != '\n');
 }

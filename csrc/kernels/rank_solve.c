@@ -7,10 +7,13 @@
  * Large components are cut into blocks, which are swept in waves: values of the block itself and of
  * earlier waves are new, those of other blocks of the wave are from before the sweep, so that
  * threads do not change the result. Four waves and more converge like one block.
- * Several columns are several systems, solved in one walk over the links; each has its own
- * combinations, and a segment is swept until all of them are done.
- * Cost of a sweep: 4 bytes a link read (12 with weights) and one random read of a number; 40 bytes
- * a node. Where there are several columns: 4 bytes a link, and 36 bytes a link and a node for each.
+ * Where the plan says what of each node's links stays in its segment (`kept`), every sweep is
+ * scaled so that the ranks' sum is in balance: on random graphs that sum is what converges last. It
+ * is aggregation with one aggregate (Koury, McAllister, Stewart, SIAM J. Algebraic Discrete Methods
+ * 5, 1984). Several columns are several systems, solved in one walk over the links; each has its
+ * own combinations, and a segment is swept until all of them are done. Cost of a sweep: 4 bytes a
+ * link read (12 with weights) and one random read of a number; 40 bytes a node. Where there are
+ * several columns: 4 bytes a link, and 36 bytes a link and a node for each.
  */
 #include "../links.h"
 
@@ -32,8 +35,12 @@ static const double REGULARISATION = 1e-10;
 static const int64_t COMBINATION_WORK = 4096;
 /* Larger ones come of steps that are all rounding errors. */
 static const double LARGEST_COEFFICIENT = 1e8;
+/* Relative rounding error of a sum over parts, taken large. */
+static const double SUM_ROUNDING = 0x1p-46;
 /* A change this many times that of the sweep before shows that a combination has failed. */
 static const double FAILURE = 4;
+/* Changes are not expected to fall faster from sweep to sweep, whatever the last two did. */
+static const double LEAST_RATE = 0.1;
 /* Links and rows between two looks at the clock, some 20 microseconds. */
 static const int64_t POLL_WORK = 1 << 13;
 /* Links and rows of a level that are worth the start of threads, 5 microseconds. */
@@ -63,16 +70,18 @@ typedef struct system {
 /* The last sweeps of a segment. Image k is where sweep k ended; steps and jumps lead from image to
  * image, and single precision is enough for them, since only the last image is kept in full. */
 typedef struct history {
-    ptrdiff_t n;        /* columns of the rows below */
-    narrow *steps;      /* (WINDOW, n): the change that each sweep made */
-    narrow *jumps;      /* (JUMPS, n): how far each combination moved from the image before it */
-    number *base;       /* n: the base of the segment, what earlier segments contribute added */
-    double *strength;   /* n: what leads from shares back to ranks */
-    number *parts;      /* partial sums of blocks and of parts */
-    int64_t sweeps;     /* how many were made */
-    int64_t combined;   /* how many had been made at the last combination */
-    int64_t first_jump; /* how many had been made at the first combination, or INT64_MAX */
+    ptrdiff_t n;   /* columns of the rows below */
+    narrow *steps; /* (WINDOW, n): the change that each sweep made */
+    narrow *jumps; /* (JUMPS, n): how far each combination moved from the image before it */
+    number *base;  /* n: the base of the segment, what earlier segments contribute added */
+    number base_sum;
+    double *strength;            /* n: what leads from shares back to ranks */
+    number *parts;               /* partial sums of blocks and of parts */
+    int64_t sweeps;              /* how many were made */
+    int64_t combined;            /* how many had been made at the last combination */
+    int64_t first_jump;          /* how many had been made at the first combination, or INT64_MAX */
     number gram[WINDOW][WINDOW]; /* inner products of steps */
+    number scales[WINDOW];       /* what all was multiplied by before each sweep */
 } history;
 
 /* Who solves segments: all threads together, or one of them. */
@@ -345,11 +354,13 @@ static bool find_coefficients(const history *h, int column, double *coefficients
     return usable;
 }
 
-/* The way back from the last image to a combination of the last ones: rows and their weights. */
+/* The way back from the last image to a combination of the last ones: rows and their weights, and
+ * that of the last image itself. */
 typedef struct way {
     const narrow *rows[WINDOW + JUMPS];
     number weights[WINDOW + JUMPS];
     ptrdiff_t count;
+    number last;
 } way;
 
 FML_INLINE void add_to_way(way *w, const narrow *row, number weight)
@@ -358,24 +369,29 @@ FML_INLINE void add_to_way(way *w, const narrow *row, number weight)
     w->weights[w->count++] = weight;
 }
 
-/* Image k - 1 lies one step, and a jump if a combination was made there, before image k. */
+/* From image k - 1 a jump, if a combination was made there, a scale and a step lead to image k. */
 static void find_way_back(const history *h, const number *coefficients, way *w)
 {
     number weight = {0};
     w->count = 0;
+    w->last = (number){0};
     for (int64_t k = h->sweeps - kept_sweeps(h) + 1; k < h->sweeps; k++) {
         weight += coefficients[(k - 1) % WINDOW];
-        add_to_way(w, step_row(h, k), -weight);
         if (k % PERIOD == 0 && k >= h->first_jump)
             add_to_way(w, jump_row(h, k), -weight);
+        number unscaled = weight / h->scales[k % WINDOW];
+        w->last += unscaled - weight; /* exactly 0 where nothing was scaled */
+        weight = unscaled;
+        add_to_way(w, step_row(h, k), -weight);
     }
 }
 
-static void jump_part(const system *s, const way *w, ptrdiff_t origin, ptrdiff_t start,
-                      ptrdiff_t nodes, narrow *jump)
+static void jump_part(const system *s, const history *h, const way *w, ptrdiff_t origin,
+                      ptrdiff_t start, ptrdiff_t nodes)
 {
+    narrow *jump = jump_row(h, h->sweeps);
     for (ptrdiff_t i = start; i < start + nodes; i++) {
-        number sum = {0};
+        number sum = w->last * s->c[origin + i] * h->strength[i];
         for (ptrdiff_t k = 0; k < w->count; k++)
             sum += w->weights[k] * FML_CONVERT(w->rows[k][i], number);
         jump[i] = FML_CONVERT(sum, narrow);
@@ -401,8 +417,69 @@ static void combine(worker *w, ptrdiff_t start)
     find_way_back(h, coefficients, &back);
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(w->threads, parts / 8))
     for (ptrdiff_t p = 0; p < parts; p++)
-        jump_part(w->s, &back, start, p * PART_NODES, part_nodes(h->n, p), jump_row(h, h->sweeps));
+        jump_part(w->s, h, &back, start, p * PART_NODES, part_nodes(h->n, p));
     h->first_jump = h->sweeps < h->first_jump ? h->sweeps : h->first_jump;
+}
+
+static void sum_base(history *h)
+{
+    ptrdiff_t parts = count_parts(h->n);
+    for (ptrdiff_t p = 0; p < parts; p++) {
+        h->parts[p] = (number){0};
+        for (ptrdiff_t i = p * PART_NODES; i < p * PART_NODES + part_nodes(h->n, p); i++)
+            h->parts[p] += h->base[i];
+    }
+    fml_sum_columns(h->parts, parts, &h->base_sum);
+}
+
+/* Sums of the ranks of some nodes of a segment, and of what of them stays in the segment. */
+FML_INLINE void sum_ranks(const system *s, const history *h, ptrdiff_t origin, ptrdiff_t start,
+                          ptrdiff_t nodes, number *ranks, number *kept)
+{
+    number all = {0}, stays = {0};
+    for (ptrdiff_t i = start; i < start + nodes; i++) {
+        all += s->c[origin + i] * h->strength[i];
+        stays += s->c[origin + i] * s->plan->kept[origin + i];
+    }
+    *ranks = all;
+    *kept = s->damping * stays;
+}
+
+/* The factor that makes what leaves the segment what its base brings in; 1 where there is none. */
+FML_INLINE number balancing_scale(const number *brought, const number *ranks, const number *kept)
+{
+    number scale = (number){0} + 1;
+    for (int column = 0; column < FML_COLUMNS; column++) {
+        double in = fml_column(brought, column), all = fml_column(ranks, column);
+        double stays = fml_column(kept, column), out = all - stays;
+        if (in > 0 && out > 0 && fabs(in - out) > SUM_ROUNDING * (all + stays))
+            fml_set_column(&scale, column, in / out);
+    }
+    return scale;
+}
+
+/* Scales the shares of a segment so that the sum of its ranks is in balance, and with them
+ * `change`, which the next sweep's is compared with. */
+static void balance(worker *w, segment in, number *change)
+{
+    const system *s = w->s;
+    history *h = &w->h;
+    ptrdiff_t parts = count_parts(h->n);
+    const int threads = fml_clamp_threads(w->threads, parts / 8);
+    number ranks, kept;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (ptrdiff_t p = 0; p < parts; p++)
+        sum_ranks(s, h, in.start, p * PART_NODES, part_nodes(h->n, p), &h->parts[p],
+                  &h->parts[parts + p]);
+    fml_sum_columns(h->parts, parts, &ranks);
+    fml_sum_columns(h->parts + parts, parts, &kept);
+    const number scale = balancing_scale(&h->base_sum, &ranks, &kept);
+    h->scales[h->sweeps % WINDOW] = scale;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (ptrdiff_t p = 0; p < parts; p++)
+        for (ptrdiff_t i = p * PART_NODES; i < p * PART_NODES + part_nodes(h->n, p); i++)
+            s->c[in.start + i] *= scale;
+    *change *= scale;
 }
 
 static void start_segment(worker *w, segment in)
@@ -420,6 +497,10 @@ static void start_segment(worker *w, segment in)
         if (in.last - in.first == 1 || !fml_stopped(s->watch))
             start_block(s, blocks[b], blocks[b + 1], h->base + at, h->strength + at);
     }
+    for (int k = 0; k < WINDOW; k++)
+        h->scales[k] = (number){0} + 1;
+    if (s->plan->kept)
+        sum_base(h);
 }
 
 /* Ranks from shares. */
@@ -434,13 +515,23 @@ static void end_segment(const worker *w, segment in)
             s->y[in.start + i] = s->c[in.start + i] * h->strength[i];
 }
 
-/* What the changes of a sweep tell: whether all are small enough, and whether none has grown in a
- * way that shows that a combination has failed. */
-static bool is_converged(const number *change, double tolerance)
+/* How much less a sweep changes than the one before, if no combination came between. */
+static void find_rate(const number *change, const number *before, number *rate)
+{
+    for (int column = 0; column < FML_COLUMNS; column++) {
+        double now = fml_column(change, column), was = fml_column(before, column);
+        double ratio = now < was ? now / was : 1;
+        fml_set_column(rate, column, ratio > LEAST_RATE ? ratio : LEAST_RATE);
+    }
+}
+
+/* What the changes of a sweep tell: whether the next ones would all be small enough, and whether
+ * none has grown in a way that shows that a combination has failed. */
+static bool is_converged(const number *change, const number *rate, double tolerance)
 {
     bool converged = true;
     for (int column = 0; column < FML_COLUMNS; column++)
-        converged = converged && fml_column(change, column) <= tolerance;
+        converged = converged && fml_column(change, column) * fml_column(rate, column) <= tolerance;
     return converged;
 }
 
@@ -454,24 +545,34 @@ static bool has_failed(const number *change, const number *before, double tolera
     return failed;
 }
 
-/* Sweeps a cyclic segment until a sweep changes it by at most its share of the tolerance. */
+/* Sweeps a cyclic segment until the next sweep would change it by at most its share of the
+ * tolerance; the last combination may come between others. */
 static void sweep_until(worker *w, segment in)
 {
     history *h = &w->h;
     int64_t work = segment_work(w->s, in);
     double tolerance = w->s->tolerance * (double)(in.end - in.start);
-    number change, before = (number){0} + INFINITY;
-    bool trusted = true;
+    number change, before = (number){0} + INFINITY, rate = (number){0} + 1;
+    bool trusted = true, combined = false;
     start_segment(w, in);
     while (h->sweeps < w->s->max_sweeps && !stopped_after(w, work)) {
         sweep(w, in, &change);
         h->sweeps++;
-        if (fml_watch_status(w->s->watch) != FML_OK || is_converged(&change, tolerance))
+        if (fml_watch_status(w->s->watch) != FML_OK)
             break;
+        if (!combined && h->sweeps > 1)
+            find_rate(&change, &before, &rate);
+        bool done = is_converged(&change, &rate, tolerance);
         trusted = trusted && !has_failed(&change, &before, tolerance);
         before = change;
-        if (trusted && h->sweeps % PERIOD == 0 && h->sweeps * work >= COMBINATION_WORK)
+        combined =
+            trusted && (done || h->sweeps % PERIOD == 0) && h->sweeps * work >= COMBINATION_WORK;
+        if (combined)
             combine(w, in.start);
+        if (trusted && w->s->plan->kept)
+            balance(w, in, &before);
+        if (done)
+            break;
     }
     end_segment(w, in);
 }

@@ -1,59 +1,46 @@
 """Fast linear algebra and graph ranking with proved error bounds."""
 
-from fastmml._backend import (
-    backend,
-    get_num_threads,
-    set_num_threads,
-    threads,
-    use_backend,
-    warn_without_native,
-)
-from fastmml.errors import ConvergenceError, GraphFormatError
-from fastmml.graph import (
-    EigenvectorResult,
-    Graph,
-    HitsResult,
-    KatzResult,
-    LocalPageRankResult,
-    PageRankResult,
-    eigenvector_centrality,
-    hits,
-    katz_centrality,
-    local_pagerank,
-    pagerank,
-    read_graph,
-    rmat,
-    write_graph,
-)
-from fastmml.linalg import gram, matmul
-
-__all__ = [
-    "ConvergenceError",
-    "EigenvectorResult",
-    "Graph",
-    "GraphFormatError",
-    "HitsResult",
-    "KatzResult",
-    "LocalPageRankResult",
-    "PageRankResult",
-    "backend",
-    "eigenvector_centrality",
-    "get_num_threads",
-    "gram",
-    "hits",
-    "katz_centrality",
-    "local_pagerank",
-    "matmul",
-    "pagerank",
-    "read_graph",
-    "rmat",
-    "set_num_threads",
-    "threads",
-    "use_backend",
-    "write_graph",
-]
+from importlib import import_module
 
 __version__ = "0.1.0"
 
-warn_without_native()
-del warn_without_native
+#: The public names, and the module of each, which is imported when one of its names is first used.
+#: Type checkers read the same names in ``__init__.pyi``.
+_MODULES = {
+    "ConvergenceError": "errors",
+    "EigenvectorResult": "graph.spectral",
+    "Graph": "graph.graph",
+    "GraphFormatError": "errors",
+    "HitsResult": "graph.spectral",
+    "KatzResult": "graph.katz",
+    "LocalPageRankResult": "graph.local_pagerank",
+    "PageRankResult": "graph.pagerank",
+    "backend": "_backend",
+    "eigenvector_centrality": "graph.spectral",
+    "get_num_threads": "_backend",
+    "gram": "linalg",
+    "hits": "graph.spectral",
+    "katz_centrality": "graph.katz",
+    "local_pagerank": "graph.local_pagerank",
+    "matmul": "linalg",
+    "pagerank": "graph.pagerank",
+    "read_graph": "graph.formats",
+    "rmat": "graph.rmat",
+    "set_num_threads": "_backend",
+    "threads": "_backend",
+    "use_backend": "_backend",
+    "write_graph": "graph.formats",
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from types import ModuleType
@@ -27,9 +27,21 @@ _chosen: ContextVar[Kernels | None] = ContextVar("fastmml_backend", default=None
 #: machine PageRank took 1.4 times as long (docs/performance.md).
 _SPINS = "3000"
 
+#: Whether this process was forked from one that had imported this module.
+_forked = False
 
+
+@cache
 def _native_module() -> ModuleType:
     """Import the extension; ImportError where there is none."""
+    native = _import_native()
+    if _forked:
+        # Another library may have started the OpenMP threads that did not come along.
+        native.after_fork_in_child()
+    return native
+
+
+def _import_native() -> ModuleType:
     asked = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
     if asked or "fastmml._native" in sys.modules:
         return importlib.import_module("fastmml._native")
@@ -70,19 +82,14 @@ def has_native() -> bool:
 
 @cache
 def _default_name() -> str:
-    """FASTMML_BACKEND, else native, else numba."""
+    """FASTMML_BACKEND, else native, else numba with a warning."""
     asked = os.environ.get("FASTMML_BACKEND")
     if asked:
         if asked not in BACKENDS:
             raise ValueError(f"FASTMML_BACKEND: expected one of {BACKENDS}, got {asked!r}")
         return asked
-    return "native" if has_native() else "numba"
-
-
-def warn_without_native() -> None:
-    """Called at import: say so if numba runs although nobody asked for it."""
-    if os.environ.get("FASTMML_BACKEND") or has_native():
-        return
+    if has_native():
+        return "native"
     warnings.warn(
         "fastmml runs on numba: its compiled kernels are not installed. Install a C compiler and "
         "run 'pip install --force-reinstall --no-cache-dir fastmml' to get them, or set "
@@ -90,6 +97,7 @@ def warn_without_native() -> None:
         RuntimeWarning,
         stacklevel=3,
     )
+    return "numba"
 
 
 @cache
@@ -177,8 +185,19 @@ def threads(num_threads: int) -> Iterator[None]:
         set_num_threads(before)
 
 
+def one_thread(small: bool) -> AbstractContextManager[None]:
+    """Run a ``with`` block on one thread if the work is small, some milliseconds.
+
+    Several would then save a millisecond on an idle machine, and lose some wherever one of them
+    waits for a core: for 0.1 s after NumPy's import OpenBLAS's threads spin on all the others.
+    """
+    return threads(1) if small else nullcontext()
+
+
 def _after_fork_in_child() -> None:
-    if has_native():
+    global _forked  # noqa: PLW0603 (what a process is)
+    _forked = True
+    if "fastmml._native" in sys.modules:
         _native_module().after_fork_in_child()
 
 

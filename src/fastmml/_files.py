@@ -5,28 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import BinaryIO
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path`` that takes its place when the block succeeds."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
+    folder, name = os.path.split(os.fspath(path))
+    temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
-        _sync_directory(target.parent)
+        os.replace(temporary, path)
+        _sync_directory(folder or os.curdir)
     finally:
         with suppress(FileNotFoundError):
-            temporary.unlink()
+            os.unlink(temporary)
 
 
-def _sync_directory(directory: Path) -> None:
+def _sync_directory(directory: str) -> None:
     """Make the new name itself survive a power cut (POSIX only)."""
     if os.name != "posix":
         return

@@ -81,6 +81,7 @@ class RankPlan(NamedTuple):
     kinds: U8  #: of each segment
     waves: U8  #: of each segment, at least 1
     levels: I64  #: the first segment of each level, and the number of segments
+    kept: F64 | None  #: (n,): the weight of each node's links within its segment; None: no scaling
 
 
 #: Why a line was refused (fml_line_fault in csrc/fastmml.h).
@@ -221,9 +222,11 @@ class Kernels(Protocol):
         """Solve ``y = damping Pᵀy + base`` segment by segment.
 
         y (n, inout) holds a guess at first. A cyclic segment is swept by Gauss-Seidel until the
-        1-norm of a sweep's change is at most ``tolerance`` times the segment's share of the nodes
-        of cyclic segments, or ``max_sweeps`` are spent. ``base`` has length n, or 1 for a uniform
-        one; c (2 n, out) receives ``y * inverse_strength``, twice.
+        1-norm of the next sweep's change, as far as the last ones tell, is at most ``tolerance``
+        times the segment's share of the nodes of cyclic segments (that of the last one is at most
+        ten times as much), or ``max_sweeps`` are spent. Where the plan has ``kept``, every sweep is
+        scaled so that the sum of the segment's ranks is its base and what it keeps. ``base`` has
+        length n, or 1 for a uniform one; c (2 n, out) receives ``y * inverse_strength``, twice.
 
         Returns the sum of y, its sum over dangling nodes, and the number of links read.
         """

@@ -34,6 +34,7 @@ cdef extern from "fastmml.h" nogil:
         const uint8_t *waves
         Py_ssize_t num_levels
         const int64_t *levels
+        const double *kept
 
     ctypedef fml_status (*fml_rank_pull_f64_fn)(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,

@@ -117,6 +117,7 @@ cdef fml_rank_plan unpack_plan(plan):
     out.blocks, out.segments = &blocks[0], &segments[0]
     out.kinds, out.waves = &kinds[0], &waves[0]
     out.num_levels, out.levels = levels.shape[0] - 1, &levels[0]
+    out.kept = pointer_or_null(plan.kept)
     return out
 
 

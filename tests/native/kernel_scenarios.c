@@ -77,6 +77,7 @@ fml_status TYPED(run_rank_solve)(int threads, uint64_t *digest)
     int64_t visits = 0;
     fml_rank_plan plan = rank_plan(&scratch);
     fml_status status = fml_permute_rows(indptr, sources, link_weights, node_table, &plan, 1);
+    plan.kept = vectors; /* less than what links weigh: sweeps are scaled, too */
     for (int i = 0; i < NODES * FML_COLUMNS; i++)
         y[i] = 1;
     for (int column = 0; column < FML_COLUMNS; column++)

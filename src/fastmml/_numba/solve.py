@@ -21,8 +21,11 @@ WINDOW = 9  #: sweeps that are combined
 PERIOD = 3  #: sweeps between two combinations
 REGULARISATION = 1e-10  #: relative weight of the diagonal of the least-squares problem
 LARGEST_COEFFICIENT = 1e8  #: larger ones come of steps that are all rounding errors
+SUM_ROUNDING = 2.0**-46  #: relative rounding error of a sum over parts, taken large
+PART_NODES = 512  #: ranks that are added up one after another
 COMBINATION_WORK = 4096  #: links and rows that can be swept in the time of a combination
 FAILURE = 4.0  #: a change so many times the last one shows that a combination has failed
+LEAST_RATE = 0.1  #: changes are not expected to fall faster
 #: Links read before Ctrl-C is let through between segments of one block: some 10 milliseconds.
 _LINKS_AT_ONCE = 1 << 23
 
@@ -185,13 +188,15 @@ def _combine(
     steps: Real,
     jumps: Real,
     gram: F64,
+    scales: F64,
     inverse_strength: F64,
     y: F64,
     c: F64,
 ) -> None:
     """Move y to the best combination of the last images; stay where there is none.
 
-    The last combination was made after sweep ``combined``, the first one after ``first_jump``.
+    The last combination was made after sweep ``combined``, the first one after ``first_jump``; all
+    was multiplied by ``scales[k % WINDOW]`` before sweep k.
     """
     n = steps.shape[1]
     count = min(sweeps, WINDOW)
@@ -199,21 +204,51 @@ def _combine(
     _update_gram(sweeps, combined, steps, gram)
     sums = np.zeros(n)
     if _find_coefficients(count, gram, coefficients):
-        weight = 0.0
+        weight = last = 0.0
         for k in range(sweeps - count + 1, sweeps):
             weight += coefficients[(k - 1) % WINDOW]
-            step = steps[k % WINDOW]
-            for i in range(n):
-                sums[i] -= weight * step[i]
             if k % PERIOD == 0 and k >= first_jump:
                 jump = jumps[k // PERIOD % (WINDOW // PERIOD)]
                 for i in range(n):
                     sums[i] -= weight * jump[i]
+            unscaled = weight / scales[k % WINDOW]
+            last += unscaled - weight
+            weight = unscaled
+            step = steps[k % WINDOW]
+            for i in range(n):
+                sums[i] -= weight * step[i]
+        for i in range(n):
+            sums[i] += last * y[origin + i]
     out = jumps[sweeps // PERIOD % (WINDOW // PERIOD)]
     for i in range(n):
         out[i] = sums[i]
         y[origin + i] += sums[i]
         c[origin + i] = y[origin + i] * inverse_strength[origin + i]
+
+
+@jit
+def _sum_in_parts(values: F64) -> float:
+    total = 0.0
+    for start in range(0, len(values), PART_NODES):
+        part = 0.0
+        for i in range(start, min(start + PART_NODES, len(values))):
+            part += values[i]
+        total += part
+    return total
+
+
+@jit
+def _balance(damping: float, kept: F64, own_base: F64, y: F64, c: F64) -> float:
+    """Scale a segment so that what leaves it is what its base brings in; returns the scale."""
+    brought, ranks = _sum_in_parts(own_base), _sum_in_parts(y)
+    stays = damping * _sum_in_parts(kept * c)
+    left = ranks - stays
+    if not (brought > 0.0 and left > 0.0 and abs(brought - left) > SUM_ROUNDING * (ranks + stays)):
+        return 1.0
+    scale = brought / left
+    y *= scale
+    c *= scale
+    return scale
 
 
 @jit
@@ -235,32 +270,43 @@ def _solve_block(
     steps: Real,
     jumps: Real,
     gram: F64,
+    kept: F64 | None,
 ) -> int:
     """Solve a cyclic segment of one block; returns the sweeps made."""
+    scales = np.ones(WINDOW)
     _start_block(
         start, end, indptr, indices, weights, earlier, inverse_strength, base, damping, y, c,
         own_base,
     )  # fmt: skip
     work = indptr[end] - indptr[start] + end - start
-    before = math.inf
-    trusted = True
+    before, rate = math.inf, 1.0
+    trusted, done = True, False
     sweeps = combined = first_jump = 0
-    while sweeps < max_sweeps:
+    while sweeps < max_sweeps and not done:
         change = _sweep_block(
             start, end, indptr, indices, weights, earlier, inverse_strength, damping, y, c,
             own_base, steps[sweeps % WINDOW],
         )  # fmt: skip
         sweeps += 1
-        if change <= tolerance:
-            break
-        trusted = trusted and change <= FAILURE * before
+        if sweeps > 1 and sweeps - 1 != combined:
+            rate = max(change / before, LEAST_RATE) if change < before else 1.0
+        done = change * rate <= tolerance
+        trusted = trusted and (change <= FAILURE * before or change <= tolerance)
         before = change
-        if trusted and sweeps % PERIOD == 0 and sweeps * work >= COMBINATION_WORK:
+        pays = sweeps * work >= COMBINATION_WORK
+        if trusted and pays and (done or sweeps % PERIOD == 0):
             first_jump = first_jump if combined else sweeps
             _combine(
-                start, sweeps, combined, first_jump, steps, jumps, gram, inverse_strength, y, c
-            )
+                start, sweeps, combined, first_jump, steps, jumps, gram, scales,
+                inverse_strength, y, c,
+            )  # fmt: skip
             combined = sweeps
+        if trusted and kept is not None:
+            scale = _balance(
+                damping, kept[start:end], own_base[: end - start], y[start:end], c[start:end]
+            )
+            scales[sweeps % WINDOW] = scale
+            before *= scale
     return sweeps
 
 
@@ -286,6 +332,7 @@ def _solve_single_blocks(
     steps: Real,
     jumps: Real,
     gram: F64,
+    kept: F64 | None,
 ) -> tuple[int, int]:
     """Solve segments from the first on, up to one of several blocks or until enough links are read.
 
@@ -309,7 +356,7 @@ def _solve_single_blocks(
                 start, end, indptr, indices, weights, earlier, inverse_strength, base, damping,
                 y, c, tolerance * n, max_sweeps, own_base,
                 steps[: WINDOW * n].reshape(WINDOW, n),
-                jumps[: WINDOW // PERIOD * n].reshape(WINDOW // PERIOD, n), gram,
+                jumps[: WINDOW // PERIOD * n].reshape(WINDOW // PERIOD, n), gram, kept,
             )  # fmt: skip
         visits += sweeps * (indptr[end] - indptr[start])
         segment += 1
@@ -338,7 +385,7 @@ class _Solver:
             readonly(plan.indices),
             readonly_or_none(plan.weights),
         )
-        self.earlier = readonly(plan.earlier)
+        self.earlier, self.kept = readonly(plan.earlier), readonly_or_none(plan.kept)
         self.inverse_strength, self.base = readonly(inverse_strength), readonly(base)
         self.damping, self.y, self.c, self.threads = float(damping), y, c, threads
         self.own_base = np.empty(largest)
@@ -351,7 +398,7 @@ class _Solver:
             first, _LINKS_AT_ONCE, *self.rows, self.earlier, readonly(self.blocks),
             readonly(self.segments), readonly(self.kinds), self.inverse_strength, self.base,
             self.damping, tolerance, max_sweeps, self.y, self.c, self.own_base, self.steps,
-            self.jumps, self.gram,
+            self.jumps, self.gram, self.kept,
         )  # fmt: skip
 
     def _for_each_block(
@@ -418,20 +465,32 @@ class _Solver:
         n = end - origin
         steps = self.steps[: WINDOW * n].reshape(WINDOW, n)
         jumps = self.jumps[: WINDOW // PERIOD * n].reshape(WINDOW // PERIOD, n)
-        before, trusted, combined = math.inf, True, 0
+        before, rate, trusted, combined = math.inf, 1.0, True, 0
+        scales = np.ones(WINDOW)
         self._start(segment, origin)
         for sweeps in range(1, max_sweeps + 1):
             change = self._sweep(segment, origin, end, steps[(sweeps - 1) % WINDOW])
-            if change <= tolerance * n:
-                return sweeps
-            trusted = trusted and change <= FAILURE * before
+            if sweeps > 1 and sweeps - 1 != combined:
+                rate = max(change / before, LEAST_RATE) if change < before else 1.0
+            done = change * rate <= tolerance * n
+            trusted = trusted and (change <= FAILURE * before or change <= tolerance * n)
             before = change
-            if trusted and sweeps % PERIOD == 0:  # the segment is large: it pays from the first on
+            # The segment is large: a combination pays from the first on.
+            if trusted and (done or sweeps % PERIOD == 0):
                 _combine(
-                    origin, sweeps, combined, PERIOD, steps, jumps, self.gram,
+                    origin, sweeps, combined, PERIOD, steps, jumps, self.gram, scales,
                     self.inverse_strength, self.y, self.c,
                 )  # fmt: skip
                 combined = sweeps
+            if trusted and self.kept is not None:
+                scale = _balance(
+                    self.damping, self.kept[origin:end], self.own_base[:n], self.y[origin:end],
+                    self.c[origin:end],
+                )  # fmt: skip
+                scales[sweeps % WINDOW] = scale
+                before *= scale
+            if done:
+                return sweeps
         return max_sweeps
 
 

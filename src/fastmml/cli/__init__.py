@@ -1,7 +1,7 @@
 """The command ``fastmml``: rank, generate and convert graphs from the shell.
 
-Needs the extra ``cli``: ``pip install "fastmml[cli]"``. Exit codes: 0 success, 1 bad input or a
-file that cannot be read or written, 2 wrong usage, 3 not converged, 130 interrupted.
+On a terminal it needs the extra ``cli``: ``pip install "fastmml[cli]"``. Exit codes: 0 success, 1
+bad input or a file that cannot be read or written, 2 wrong usage, 3 not converged, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import NoReturn
 
 from fastmml.cli._exit import USAGE
@@ -18,12 +17,18 @@ from fastmml.cli._exit import USAGE
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command with these arguments (by default the process's own), then exit."""
     _replace_closed_streams()
-    if find_spec("rich") is None:
-        print("fastmml: the command needs rich: pip install 'fastmml[cli]'", file=sys.stderr)
+    if (sys.stdout.isatty() or sys.stderr.isatty()) and not _has_rich():
+        print("fastmml: a terminal needs rich: pip install 'fastmml[cli]'", file=sys.stderr)
         raise SystemExit(USAGE)
     from fastmml.cli._app import run
 
     run(arguments)
+
+
+def _has_rich() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("rich") is not None
 
 
 def _replace_closed_streams() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
+import os
+import sys
 from argparse import ArgumentParser, HelpFormatter, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NoReturn
@@ -19,6 +23,7 @@ from fastmml.cli._options import (
     reading,
 )
 
+_COLUMNS = 80
 _EXIT_CODES = "Exit codes: 0 success, 1 bad input, 2 wrong usage, 3 not converged, 130 interrupted."
 
 
@@ -26,14 +31,39 @@ class _Formatter(HelpFormatter):
     """Help with the names of options in a column that holds most of them."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=28)
+        super().__init__(prog, max_help_position=28, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """Width of the terminal.
+
+    argparse asks for every option that it adds; `shutil`, its way to know, takes long to load.
+    """
+    try:
+        asked = int(os.environ.get("COLUMNS", "0"))
+        return asked or os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS
 
 
 class _Parser(ArgumentParser):
-    """A parser whose options are not to be shortened, and that says where to find help."""
+    """A parser whose options are not to be shortened, and that says where to find help.
 
-    def __init__(self, **settings: Any) -> None:
+    ``fill`` adds its arguments when it is used: of several commands only one is.
+    """
+
+    def __init__(
+        self, fill: Callable[[ArgumentParser], None] | None = None, **settings: Any
+    ) -> None:
         super().__init__(**settings, allow_abbrev=False, formatter_class=_Formatter)
+        self._fill = fill
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse what there is, the command's own arguments too."""
+        fill, self._fill = self._fill, None
+        if fill is not None:
+            fill(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the usage, and exit."""
@@ -43,10 +73,23 @@ class _Parser(ArgumentParser):
 
 def run(arguments: Sequence[str] | None) -> NoReturn:
     """Do what the arguments ask for, then exit."""
-    with exit_codes():
+    with exit_codes(), _uncollected():
         options = _parser().parse_args(arguments)
         options.run(options)
     raise SystemExit(0)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leave the little garbage there is to the system, which takes it all when the process ends."""
+    atexit.register(gc.freeze)
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _parser() -> ArgumentParser:
@@ -60,11 +103,12 @@ def _parser() -> ArgumentParser:
         "--version", action="version", version=f"fastmml {fm.__version__}", help="Show and exit."
     )
     commands = _commands(parser)
-    _add_pagerank(commands)
-    _add_convert(commands)
-    _add_info(commands)
-    generate = _add(commands, "generate", "Make a random graph.", "COMMAND ...")
-    _add_rmat(_commands(generate))
+    more = "On a terminal prints a table and a summary; into a pipe, lines of label, tab and score."
+    _add(commands, "pagerank", "Rank the nodes of a graph.", "GRAPH", _fill_pagerank, more)
+    _add(commands, "convert", "Write a graph in another format.", "IN OUT", _fill_convert)
+    about = "Show versions, backend, CPU level and build: what a bug report needs."
+    _add(commands, "info", about, "", _fill_info)
+    _add(commands, "generate", "Make a random graph.", "COMMAND ...", _fill_generate)
     return parser
 
 
@@ -78,20 +122,31 @@ def _show_help(parser: ArgumentParser, _options: Namespace) -> NoReturn:
     parser.exit(USAGE, parser.format_help())
 
 
-def _add(commands: Any, name: str, about: str, arguments: str, more: str = "") -> ArgumentParser:
-    """Add a command: what it is about, and what follows its options."""
-    command: ArgumentParser = commands.add_parser(
+def _add(
+    commands: Any,
+    name: str,
+    about: str,
+    arguments: str,
+    fill: Callable[[ArgumentParser], None],
+    more: str = "",
+) -> None:
+    """Add a command: what it is about, what follows its options, and what adds these."""
+    commands.add_parser(
         name,
+        fill=fill,
         usage=f"%(prog)s [OPTIONS] {arguments}".rstrip(),
         help=about,
         description=f"{about} {more}",
     )
-    return command
 
 
 @contextmanager
 def _running(options: Namespace) -> Iterator[None]:
     """Run the block on the backend and threads that were asked for."""
+    if "numpy" not in sys.modules:
+        # For OpenBLAS, which nothing here asks for much: idle threads of its own would spin on our
+        # cores for a tenth of a second.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with ExitStack() as stack:
         if options.backend is not None:
             stack.enter_context(fm.use_backend(options.backend))
@@ -100,9 +155,7 @@ def _running(options: Namespace) -> Iterator[None]:
         yield
 
 
-def _add_pagerank(commands: Any) -> None:
-    more = "On a terminal prints a table and a summary; into a pipe, lines of label, tab and score."
-    command = _add(commands, "pagerank", "Rank the nodes of a graph.", "GRAPH", more)
+def _fill_pagerank(command: ArgumentParser) -> None:
     command.set_defaults(run=_pagerank)
     add = command.add_argument
     add("graph", metavar="GRAPH", help="A file; - is standard input.")
@@ -158,9 +211,12 @@ def _pagerank(options: Namespace) -> None:
         )
 
 
-def _add_rmat(commands: Any) -> None:
+def _fill_generate(command: ArgumentParser) -> None:
     about = "R-MAT with the parameters of Graph500 and GAP."
-    command = _add(commands, "rmat", about, "--scale SCALE --output FILE")
+    _add(_commands(command), "rmat", about, "--scale SCALE --output FILE", _fill_rmat)
+
+
+def _fill_rmat(command: ArgumentParser) -> None:
     command.set_defaults(run=_rmat)
     add = command.add_argument
     add("--scale", required=True, type=at_least(0, 32), help="The graph has 2**SCALE nodes.")
@@ -196,8 +252,7 @@ def _rmat(options: Namespace) -> None:
         )
 
 
-def _add_convert(commands: Any) -> None:
-    command = _add(commands, "convert", "Write a graph in another format.", "IN OUT")
+def _fill_convert(command: ArgumentParser) -> None:
     command.set_defaults(run=_convert)
     command.add_argument("source", metavar="IN", help="A file; - is standard input.")
     command.add_argument("target", metavar="OUT", type=graph_path, help="The suffix is the format.")
@@ -212,9 +267,8 @@ def _convert(options: Namespace) -> None:
         _convert.convert(options.source, options.target, reading(options))
 
 
-def _add_info(commands: Any) -> None:
-    about = "Show versions, backend, CPU level and build: what a bug report needs."
-    _add(commands, "info", about, "").set_defaults(run=_info)
+def _fill_info(command: ArgumentParser) -> None:
+    command.set_defaults(run=_info)
 
 
 def _info(_options: Namespace) -> None:

@@ -14,20 +14,22 @@ from fastmml.cli import _print, _progress
 from fastmml.cli._rank import read
 
 
-def convert(source: str, target: Path, reading: Mapping[str, Any]) -> None:
+def convert(source: str, target: str, reading: Mapping[str, Any]) -> None:
     """Read a graph and write it in the format of the target's suffix."""
-    with _temporary_files_beside(target):
+    path = Path(target)
+    with _temporary_files_beside(path):
         graph, _ = read(source, reading)
-    _write(graph, target)
+    _write(graph, path)
 
 
 def generate_rmat(
-    target: Path, scale: int, edge_factor: int, seed: int, max_memory: int | None
+    target: str, scale: int, edge_factor: int, seed: int, max_memory: int | None
 ) -> None:
     """Make an R-MAT graph and write it."""
-    with _progress.working("generating"), _temporary_files_beside(target):
+    path = Path(target)
+    with _progress.working("generating"), _temporary_files_beside(path):
         graph = fm.rmat(scale, edge_factor=edge_factor, seed=seed, max_memory=max_memory)
-    _write(graph, target)
+    _write(graph, path)
 
 
 @contextmanager

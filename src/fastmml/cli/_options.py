@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Collection
 from typing import Any
 
 from fastmml._backend import BACKENDS
-from fastmml.cli._output import WRITERS
-from fastmml.graph.formats import COMPRESSIONS, FORMATS, SUFFIXES
+from fastmml.graph.suffixes import FORMATS, SUFFIXES, suffix_of
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) *([kMGT]?)(i)?B?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -47,20 +46,23 @@ def size(text: str) -> int:
     return bytes_
 
 
-def ranks_path(text: str) -> Path:
+def ranks_path(text: str) -> str:
     """Refuse a file of ranks with an unknown suffix."""
-    path = Path(text)
-    if path.suffix.lower() not in WRITERS:
-        raise ArgumentTypeError(f"expected a name in {' '.join(WRITERS)}, got {path.name!r}")
-    return path
+    from fastmml.cli._output import WRITERS
+
+    return _in_format(text, os.path.splitext(text)[1], WRITERS)
 
 
-def graph_path(text: str) -> Path:
+def graph_path(text: str) -> str:
     """Refuse a file of a graph with an unknown suffix."""
-    path = Path(text)
-    plain = path.with_suffix("") if path.suffix in COMPRESSIONS else path
-    if plain.suffix.lower() not in SUFFIXES:
-        raise ArgumentTypeError(f"expected a name in {' '.join(SUFFIXES)}, got {path.name!r}")
+    return _in_format(text, suffix_of(text), SUFFIXES)
+
+
+def _in_format(path: str, suffix: str, known: Collection[str]) -> str:
+    if suffix.lower() not in known:
+        raise ArgumentTypeError(
+            f"expected a name in {' '.join(known)}, got {os.path.basename(path)!r}"
+        )
     return path
 
 
@@ -121,7 +123,6 @@ def add_reading(parser: ArgumentParser) -> None:
     group.add_argument(
         "--labels",
         action="append",
-        type=Path,
         metavar="FILE",
         help="Names of the nodes of any graph: lines of id, tab, name, from id 0 on. May be "
         "repeated, for names in several files.",

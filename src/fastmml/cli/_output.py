@@ -18,18 +18,19 @@ from fastmml._files import atomic_write
 F64 = NDArray[np.float64]
 
 
-def write(path: Path, graph: fm.Graph, scores: F64) -> None:
+def write(path: str, graph: fm.Graph, scores: F64) -> None:
     """Write scores in the form that the suffix names; the file appears when it is complete."""
     with atomic_write(path) as file:
-        WRITERS[path.suffix.lower()](file, graph, scores)
+        WRITERS[Path(path).suffix.lower()](file, graph, scores)
 
 
-def check(path: Path) -> None:
+def check(path: str) -> None:
     """Fail before the work is done, not after, where the file cannot be written."""
-    if path.suffix.lower() == ".parquet":
+    if Path(path).suffix.lower() == ".parquet":
         _parquet()
-    if not path.parent.is_dir():
-        raise NotADirectoryError(f"--output: {path.parent} is not a directory")
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise NotADirectoryError(f"--output: {folder} is not a directory")
 
 
 def _write_csv(file: BinaryIO, graph: fm.Graph, scores: F64) -> None:

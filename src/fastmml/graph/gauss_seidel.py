@@ -13,9 +13,9 @@ links; of sums, bounds and the like there is one for each column.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import threading
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from fastmml import _memory
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import COLUMNS, F64
 from fastmml.graph.graph import Graph
-from fastmml.graph.plan import arrange, prepare, scatter
+from fastmml.graph.plan import prepare
 from fastmml.graph.solution import Info, Solution, Task, column_sums, prove
 
 #: The last change of every segment overstates the error that is left, on web graphs and random ones
@@ -41,17 +41,15 @@ _WORTH_PADDING = 3
 _BYTES_PER_NODE = 1400
 
 
-@dataclass
 class _Unknowns:
     """Solutions of ``y = damping Pᵀy + base``: for the teleport and, if it differs, the jump."""
 
-    bases: list[F64]
-    values: list[F64]
-    tolerance: float  #: on the change of a sweep, 1-norm
+    def __init__(self, base: F64, value: F64, tolerance: float) -> None:
+        self.bases, self.values = [base], [value]
+        self.tolerance = tolerance  #: on the change of a sweep, 1-norm
 
 
-@dataclass(frozen=True)
-class _Ranks:
+class _Ranks(NamedTuple):
     """Ranks up to their scale, and what follows from them."""
 
     values: F64
@@ -69,6 +67,22 @@ class _Ranks:
         )
 
 
+class _Room(threading.local):
+    """Arrays that each thread keeps from one part to the next: touching new memory takes longer
+    than most of what is done in it."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, F64] = {}
+
+    def array(self, name: str, rows: int, like: F64) -> F64:
+        """Array of so many rows, as wide as those of the other; it holds anything."""
+        shape = (rows, *like.shape[1:])
+        found = self._arrays.get(name)
+        if found is None or found.shape != shape:
+            found = self._arrays[name] = np.empty(shape)
+        return found
+
+
 class GaussSeidel:
     """A graph prepared for solving; for any number of distributions, in any number of threads."""
 
@@ -80,6 +94,7 @@ class GaussSeidel:
         self._links = max(g.num_edges, 1)
         self._kernels = kernels()
         self._threads = get_num_threads()
+        self._room = _Room()
         self.info.choices["order"] = self._prepared.by
         self.info.choices["cyclic_nodes"] = self._prepared.cyclic_nodes
 
@@ -105,12 +120,13 @@ class GaussSeidel:
     def solve(self, teleport: F64, jump: F64, start: F64 | None) -> Solution:
         """Solve, prove, and go on more tightly until the proved bound is at most tol.
 
-        A guess is proved before anything is solved. ``jump is teleport`` saves half the work.
+        A guess is proved before anything is solved. ``jump is teleport`` saves half the work. The
+        scores are valid until the calling thread solves again.
         """
         task, order = self._task, self._prepared.order
-        v = arrange(teleport, order)
-        w = v if jump is teleport else arrange(jump, order)
-        unknowns = self._begin(v, w, v if start is None else arrange(start, order))
+        v = self._arrange("teleport", teleport)
+        w = v if jump is teleport else self._arrange("jump", jump)
+        unknowns = self._begin(v, w, None if start is None else self._arrange("start", start))
         x, iterations = self._advance(unknowns, task.max_iter - 1 if start is None else 0)
         while True:
             change, y = self._map(x, v, w)
@@ -121,45 +137,81 @@ class GaussSeidel:
                 task.callback(iterations, float(np.max(bound)))
             exhausted = iterations >= task.max_iter or unknowns.tolerance <= _LOWEST
             if exhausted or task.is_done(bound, y):
-                return Solution(scatter(y, order), bound, iterations)
+                scores = self._room.array("scores", len(y), y)
+                scores[order] = y
+                return Solution(scores, bound, iterations)
             if iterations > 1:
                 missed_by = np.clip(task.tol / np.max(bound) / 2, *_LOWER_BY)
                 unknowns.tolerance = max(unknowns.tolerance * missed_by, _LOWEST)
             x, passes = self._advance(unknowns, task.max_iter - iterations - 1)
             iterations += passes
 
-    def _begin(self, v: F64, w: F64, guess: F64) -> _Unknowns:
-        """Guess the unknowns from guessed ranks."""
+    def _begin(self, v: F64, w: F64, start: F64 | None) -> _Unknowns:
+        """Guess the unknowns, from guessed ranks if there are any."""
         damping, task = self._task.damping, self._task
-        shape = (len(self._prepared.order), *v.shape[1:])
-        y = np.array(np.broadcast_to(guess, shape))
-        loss = damping * self._over_dangling(y)
-        y /= 1 - damping + loss
+        ranks = v if start is None else start
+        scale = 1 / (1 - damping * (1 - self._over_dangling(ranks)))
         error = task.tol if task.top is None else max(task.tol, _FIRST_ERROR)
-        scale = float(np.min(1 / (1 - damping + loss)))
-        tolerance = _SLACK * error * (1 - damping) * scale / max(damping, _LOWEST)
-        unknowns = _Unknowns([v], [y], tolerance)
+        tolerance = _SLACK * error * (1 - damping) * float(np.min(scale)) / max(damping, _LOWEST)
+        y = self._spread("y", ranks)
+        if start is None:
+            self._guess(y, v)
+        else:
+            y *= scale
+        unknowns = _Unknowns(v, y, tolerance)
         if w is not v:
             unknowns.bases.append(w)
-            unknowns.values.append(np.array(np.broadcast_to(w, shape)))
+            unknowns.values.append(self._spread("jumped", w))
+            self._guess(unknowns.values[1], w)
         return unknowns
+
+    def _guess(self, y: F64, base: F64) -> None:
+        """Guess an unknown: its base, and as much again as goes along links.
+
+        On random graphs a node gets its part of the links of that, elsewhere its part of the base.
+        """
+        damping, linked = self._task.damping, self._prepared.linked
+        along = 1 - self._over_dangling(base)
+        if not self._prepared.is_random:
+            y /= 1 - damping * along
+            return
+        chance = np.diff(self._prepared.plan.indptr) / self._links
+        along = along / (1 - damping * float(chance[:linked].sum()))
+        y += np.multiply.outer(chance, damping * along)
+
+    def _arrange(self, name: str, values: F64) -> F64:
+        """Bring values from the graph's order into the plan's; a single one stands for all."""
+        order = self._prepared.order
+        if len(values) == 1:
+            return values
+        return np.take(values, order, axis=0, out=self._room.array(name, len(order), values))
+
+    def _spread(self, name: str, values: F64) -> F64:
+        """Give every node a value of its own, also where a single one stands for all."""
+        array = self._room.array(name, len(self._prepared.order), values)
+        array[:] = values
+        return array
 
     def _over_dangling(self, values: F64) -> Any:
         """Sums over dangling nodes, which are the last ones."""
-        return column_sums(values[self._prepared.linked :])
+        dangling = len(self._prepared.order) - self._prepared.linked
+        if len(values) == 1:
+            return values[0] * dangling
+        return column_sums(values[len(values) - dangling :])
 
     def _advance(self, unknowns: _Unknowns, passes: int) -> tuple[_Ranks, int]:
         """Solve in at most so many passes; return ranks, and how many passes it took."""
         sweeps = passes // len(unknowns.bases)
         if sweeps < 1:
             return self._ranks(unknowns.values[0]), 0
-        prepared, visits, solved = self._prepared, 0, []
+        prepared, visits = self._prepared, 0
+        solved: list[_Ranks] = []
         with self.info.timing("solve"):
             for base, y in zip(unknowns.bases, unknowns.values, strict=True):
                 solve = (
                     self._kernels.rank_solve if y.ndim == 1 else self._kernels.rank_solve_columns
                 )
-                shares = np.empty((2 * len(y), *y.shape[1:]))
+                shares = self._room.array(f"shares {len(solved)}", 2 * len(y), y)
                 total, dangling, read = solve(
                     prepared.plan, prepared.inverse_strength, base, self._task.damping,
                     unknowns.tolerance, sweeps, y, shares, self._threads,
@@ -189,12 +241,13 @@ class GaussSeidel:
 
     def _map(self, x: _Ranks, v: F64, w: F64) -> tuple[Any, F64]:
         """One pass of the PageRank map: how far the ranks are from their image, and the image."""
-        y = np.empty_like(x.values)
+        y = self._room.array("image", len(x.values), x.values)
+        spare = self._room.array("spare", len(y), y)
         pull = self._kernels.rank_pull if y.ndim == 1 else self._kernels.rank_pull_columns
         with self.info.timing("prove"):
             change, _ = pull(
                 *self._prepared.rows, self._prepared.inverse_strength, v, w, self._task.damping,
-                x.total, x.dangling, x.values, x.shares, y, np.empty_like(y), self._threads,
+                x.total, x.dangling, x.values, x.shares, y, spare, self._threads,
             )  # fmt: skip
             y /= x.total
             np.maximum(y, 0, out=y)  # a combination of iterates may end just below

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import F64, I64, U32
-from fastmml.graph import convert
 from fastmml.graph.build import Rows, build_rows, chunks_from_arrays
 from fastmml.graph.labels import Labels, as_labels
 from fastmml.graph.spill import budget
@@ -133,6 +132,8 @@ class Graph:
         >>> fm.Graph.from_chunks(([i, i], [i + 1, 0]) for i in range(3))
         Graph(num_nodes=4, num_edges=6)
         """
+        from fastmml.graph import convert
+
         count = None if num_nodes is None else _check.node_count("num_nodes", num_nodes)
         return cls.from_rows(convert.rows_from_chunks(chunks, count, budget(max_memory)))
 
@@ -143,6 +144,8 @@ class Graph:
         The values are the weights (all equal to 1: no weights are stored). Indices are checked;
         SciPy itself accepts some that are out of range.
         """
+        from fastmml.graph import convert
+
         edges = convert.edges_from_scipy(matrix)
         return cls(edges.src, edges.dst, edges.weights, num_nodes=edges.num_nodes)
 
@@ -153,6 +156,8 @@ class Graph:
         ``weight`` names the edge attribute that holds weights (1 where it is missing); None, or
         an attribute that no edge has, gives a graph without weights.
         """
+        from fastmml.graph import convert
+
         edges = convert.edges_from_networkx(graph, weight)
         return cls(
             edges.src, edges.dst, edges.weights, num_nodes=edges.num_nodes, labels=edges.labels
@@ -176,6 +181,8 @@ class Graph:
         order of first appearance.
         Needs pyarrow (``pip install "fastmml[arrow]"``).
         """
+        from fastmml.graph import convert
+
         most = budget(max_memory)
         return cls.from_rows(*convert.rows_from_arrow(table, src, dst, weights, None, most))
 
@@ -244,6 +251,8 @@ class Graph:
 
     def to_scipy(self) -> scipy.sparse.csr_array:
         """Return the graph as a sparse matrix: ``A[i, j]`` is the weight of the links i to j."""
+        from fastmml.graph import convert
+
         return convert.scipy_from_rows(Rows(self._indptr, self._indices, self._weights))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -275,6 +284,8 @@ def as_graph(graph: Any) -> Graph:
     """Return a Graph for any object that can be made into one without further questions."""
     if isinstance(graph, Graph):
         return graph
+    from fastmml.graph import convert
+
     if convert.is_scipy_sparse(graph):
         return Graph.from_scipy(graph)
     if convert.is_networkx(graph):

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 STRING = np.dtypes.StringDType()
+#: Bytes below this one are characters of their own.
+_ASCII = 0x80
 #: Bytes of text that are decoded at once to check them.
 _CHECKED_BYTES = 1 << 24
 #: Up to so many names are looked for in the text; for more, a dictionary of all is made.
@@ -53,6 +55,8 @@ def _check_utf8(offsets: NDArray[np.int64], letters: NDArray[np.uint8]) -> None:
     lengths = np.diff(offsets)
     if offsets[0] != 0 or offsets[-1] != len(letters) or (lengths < 0).any():
         raise ValueError("labels: expected strings end to end, from the first byte to the last")
+    if not len(letters) or letters.max() < _ASCII:
+        return
     starts = offsets[:-1][lengths > 0]
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:

@@ -8,8 +8,7 @@ segment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -36,6 +35,8 @@ _SMALL_NODES = 1 << 17
 #: part of all nodes) they then are on average: 0.33 in a random order, 0.01 to 0.1 on web graphs.
 _SAMPLE_LINKS = 1 << 10
 _NEAR = 0.15
+#: With fewer links looking takes longer than it saves.
+_FEW_LINKS = 1 << 14
 #: Links and rows of a block of an independent or acyclic segment, about.
 _BLOCK_WORK = 1 << 17
 #: A cyclic segment with fewer links and rows is one block: a wave would take microseconds. Others
@@ -46,14 +47,14 @@ _WAVES = 8
 _BLOCKS_AT_ONCE = 4
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A plan, and what leads from the given order of the nodes to the plan's."""
 
     plan: RankPlan
     order: U32  #: node i of the plan is node order[i] of the graph
     inverse_strength: F64  #: in the plan's order
     by: str  #: what the order follows, "components" or "degree"
+    is_random: bool  #: whether links lead anywhere
 
     @property
     def cyclic_nodes(self) -> int:
@@ -86,7 +87,8 @@ class Prepared:
 def prepare(g: Graph) -> Prepared:
     """Order the nodes, renumber the links, cut blocks."""
     strength = g.out_strength()
-    by = "components" if _components_pay(g) else "degree"
+    is_random = _is_random(g)
+    by = "degree" if is_random and g.num_nodes > _SMALL_NODES else "components"
     is_sink = (strength == 0).view(np.uint8)
     order = np.empty(g.num_nodes, np.uint32)
     if by == "components":
@@ -94,17 +96,19 @@ def prepare(g: Graph) -> Prepared:
     else:
         starts, kinds, levels = _order_by_degree(g, strength, is_sink, order)
     plan, inverse_strength = _permute(g, strength, order, starts, kinds, levels)
-    return Prepared(plan, order, inverse_strength, by)
+    if by == "degree":
+        plan = plan._replace(kept=_kept(plan, inverse_strength))
+    return Prepared(plan, order, inverse_strength, by, is_random)
 
 
-def _components_pay(g: Graph) -> bool:
-    """Whether the search for strong components is cheap: a small graph, or neighbours are near."""
-    if g.num_nodes <= _SMALL_NODES or g.num_edges == 0:
-        return True
+def _is_random(g: Graph) -> bool:
+    """Whether the given order keeps no neighbours together."""
+    if g.num_edges < _FEW_LINKS:
+        return False
     links = np.linspace(0, g.num_edges - 1, _SAMPLE_LINKS).astype(np.int64)
     targets = np.searchsorted(g.indptr, links, side="right") - 1
     distances = np.abs(targets - g.indices[links].astype(np.int64))
-    return bool(np.mean(distances) < _NEAR * g.num_nodes)
+    return bool(np.mean(distances) >= _NEAR * g.num_nodes)
 
 
 def _order_by_degree(g: Graph, strength: F64, is_sink: U8, order: U32) -> tuple[I64, U8, I64]:
@@ -142,9 +146,23 @@ def _permute(
         kinds,
         waves,
         levels,
+        None,
     )
     kernels().permute_rows(g.indptr, g.indices, g.weights, position, plan, threads)
     return plan, inverse_strength
+
+
+def _kept(plan: RankPlan, inverse_strength: F64) -> F64:
+    """Weights of the links that stay in the one cyclic segment: all but those to the last one."""
+    kept = np.zeros(len(inverse_strength))
+    for segment in np.flatnonzero(plan.kinds == CYCLIC):
+        start, end = plan.blocks[plan.segments[segment : segment + 2]]
+        leaving = slice(plan.indptr[end], plan.indptr[-1])
+        sources = plan.indices[leaving].astype(np.int64)
+        weights = None if plan.weights is None else plan.weights[leaving]
+        left = np.bincount(sources, weights, minlength=end)[start:end]
+        np.subtract(1 / inverse_strength[start:end], left, out=kept[start:end])
+    return kept
 
 
 def _cut_blocks(starts: I64, kinds: U8, indptr: I64) -> tuple[I64, I64, U8]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +20,7 @@ _SINGLE_REACHES = 1e-6
 _SINGLE_RANGE = 1e-18, 1e18
 
 
-@dataclass(frozen=True)
-class _State:
+class _State(NamedTuple):
     """An iterate, how many passes made it, its bound, and whether to stop there."""
 
     x: Real

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,14 @@ from fastmml import _check
 from fastmml._kernels import F64
 from fastmml.graph.graph import Graph
 
+if TYPE_CHECKING:
 
-class _Ranking(Protocol):
-    @property
-    def scores(self) -> F64: ...
+    class _Ranking(Protocol):
+        @property
+        def scores(self) -> F64: ...
 
-    @property
-    def _graph(self) -> Graph: ...
+        @property
+        def _graph(self) -> Graph: ...
 
 
 class HasTop:

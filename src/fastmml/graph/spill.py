@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
@@ -45,9 +44,12 @@ class _Column:
     """Values of one type in a file without a name: appended, read back, mapped into memory."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
+        import tempfile  # brings a dozen modules, which a graph in memory does not need
+
         self.dtype = dtype
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this object)
         weakref.finalize(self, self._file.close)
+        self._folder = tempfile.gettempdir()
 
     def append(self, values: NDArray[Any]) -> None:
         """Write values at the end; what the disk refuses is said with the folder's name."""
@@ -56,7 +58,7 @@ class _Column:
             self._file.write(values.view(np.uint8).data)
             self._file.flush()
         except OSError as error:
-            raise OSError(error.errno, error.strerror, tempfile.gettempdir()) from error
+            raise OSError(error.errno, error.strerror, self._folder) from error
 
     def read(self, first: int, last: int) -> NDArray[Any]:
         """Read values first, ..., last - 1."""

@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from importlib import import_module
 from typing import Any, BinaryIO
 
 from fastmml import _check
-from fastmml.errors import GraphFormatError
 from fastmml.graph import spill
 from fastmml.graph.build import Rows
-from fastmml.graph.formats import (
-    bvgraph,
-    edge_list,
-    gap,
-    matrix_market,
-    numpy_files,
-    saved,
-    vertices,
-)
 from fastmml.graph.graph import Graph
+from fastmml.graph.suffixes import format_of, suffix_of
 
 #: Called as progress(bytes done, bytes in all or None).
 Progress = Callable[[int, int | None], object]
 
-#: Format of a file by its suffix, a compression suffix taken off before.
-SUFFIXES = {
-    ".fastmml": "fastmml",
-    ".npz": "npz",
-    ".npy": "npy",
-    ".mtx": "mtx",
-    ".sg": "gap",
-    ".wsg": "gap",
-    ".graph": "bvgraph",
-    ".txt": "edges",
-    ".tsv": "edges",
-    ".csv": "edges",
-    ".el": "edges",
-    ".wel": "edges",
-    ".edges": "edges",
+#: Functions that take a path, by format. Their modules are imported when one is asked for: each
+#: needs others of its own.
+_READERS = {
+    "npz": "numpy_files.read_npz",
+    "npy": "numpy_files.read_npy",
+    "mtx": "matrix_market.read",
+    "gap": "gap.read",
+    "bvgraph": "bvgraph.read",
 }
-FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
-COMPRESSIONS = (".gz", ".zst")
+_WRITERS = {
+    "edges": "edge_list.write",
+    "fastmml": "saved.write",
+    "npz": "numpy_files.write_npz",
+    "mtx": "matrix_market.write",
+    "gap": "gap.write",
+}
 
 
 def read_graph(
@@ -124,7 +112,7 @@ def read_graph(
     Memory peaks at about twice the finished graph, unless ``max_memory`` is less.
     """
     graph = _read(
-        path, _format_of(path, format), delimiter, header, weighted, ids, comments, num_nodes,
+        path, format_of(path, format), delimiter, header, weighted, ids, comments, num_nodes,
         verify, max_memory, progress,
     )  # fmt: skip
     if labels is None:
@@ -132,6 +120,8 @@ def read_graph(
     if graph._labels.kind != "none":
         raise ValueError("labels: the file has names of nodes itself")
     rows = Rows(graph.indptr, graph.indices, graph.weights)
+    from fastmml.graph.formats import vertices
+
     return Graph.from_rows(rows, vertices.read(labels, graph.num_nodes))
 
 
@@ -150,6 +140,8 @@ def _read(
 ) -> Graph:
     """Read the links, and the labels that the file itself has."""
     if kind == "edges":
+        from fastmml.graph.formats import edge_list
+
         options = edge_list.Options(
             delimiter,
             header,
@@ -165,15 +157,17 @@ def _read(
     if not isinstance(path, (str, os.PathLike)) or path == "-":
         raise ValueError(f"path: expected a path for format {kind!r}, got {path!r}")
     if kind == "fastmml":
+        from fastmml.graph.formats import saved
+
         return saved.read(path, verify=verify)
-    readers: dict[str, Callable[[Any], Graph]] = {
-        "mtx": matrix_market.read,
-        "npz": numpy_files.read_npz,
-        "npy": numpy_files.read_npy,
-        "gap": gap.read,
-        "bvgraph": bvgraph.read,
-    }
-    return readers[kind](path)
+    graph: Graph = _function(_READERS[kind])(path)
+    return graph
+
+
+def _function(place: str) -> Callable[..., Any]:
+    module, name = place.split(".")
+    function: Callable[..., Any] = getattr(import_module(f"{__name__}.{module}"), name)
+    return function
 
 
 def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
@@ -185,39 +179,9 @@ def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     Only ``.fastmml`` and edge lists keep labels; the others refuse a graph that has some. The
     file appears under its name only when it is complete.
     """
-    kind = _format_of(path, None)
-    if kind in ("npy", "bvgraph"):
-        raise ValueError(f"path: a graph is not written to {Path(path).suffix}; use .npz")
+    kind = format_of(path, None)
+    if kind not in _WRITERS:
+        raise ValueError(f"path: a graph is not written to {suffix_of(path)}; use .npz")
     if kind in ("npz", "mtx", "gap") and graph._labels.kind != "none":
-        raise ValueError(f"path: {Path(path).suffix} keeps no labels; use .fastmml or .tsv")
-    writers: dict[str, Callable[[Graph, Any], None]] = {
-        "fastmml": saved.write,
-        "npz": numpy_files.write_npz,
-        "mtx": matrix_market.write,
-        "gap": gap.write,
-        "edges": edge_list.write,
-    }
-    writers[kind](graph, path)
-
-
-def _format_of(path: Any, format: str | None) -> str:
-    if format is not None:
-        if format not in FORMATS:
-            raise ValueError(f"format: expected one of {FORMATS}, got {format!r}")
-        return format
-    if path == "-" or not isinstance(path, (str, os.PathLike)):
-        return "edges"
-    name = Path(path)
-    if name.suffix in COMPRESSIONS:
-        name = name.with_suffix("")
-    if name.suffix.lower() in SUFFIXES:
-        return SUFFIXES[name.suffix.lower()]
-    raise GraphFormatError(
-        f"{os.fspath(path)}: no format is known by the suffix {name.suffix!r}; "
-        f"expected one of {', '.join(SUFFIXES)}, or format="
-    )
-
-
-def standard_input() -> BinaryIO:
-    """Standard input as bytes."""
-    return sys.stdin.buffer
+        raise ValueError(f"path: {suffix_of(path)} keeps no labels; use .fastmml or .tsv")
+    _function(_WRITERS[kind])(graph, path)

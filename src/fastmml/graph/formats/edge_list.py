@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from fastmml._backend import get_num_threads, kernels
+from fastmml._backend import get_num_threads, kernels, one_thread
 from fastmml._files import atomic_write
 from fastmml._kernels import F64, I64, LINE_FAULTS, U8, EdgeFormat, EdgeReport
 from fastmml.errors import GraphFormatError
-from fastmml.graph import convert
 from fastmml.graph.collect import IntegerIds, TextIds
 from fastmml.graph.formats import streams
 from fastmml.graph.graph import Graph
@@ -28,8 +24,7 @@ _BOM = b"\xef\xbb\xbf"
 _SNIFFED_LINES = 2
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """How to read an edge list; see `fastmml.read_graph`."""
 
     delimiter: str | None
@@ -40,7 +35,8 @@ class Options:
     num_nodes: int | None
     max_memory: int  #: bytes that edges may take
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse what no text can have."""
         if self.ids not in ("auto", "int", "str"):
             raise ValueError(f"ids: expected 'auto', 'int' or 'str', got {self.ids!r}")
         if self.delimiter is not None and (
@@ -57,15 +53,23 @@ class Options:
 
 def read(source: str | os.PathLike[str] | BinaryIO, options: Options, progress: Any) -> Graph:
     """Read a graph from an edge list."""
+    options.check()
     reader = _Reader(_name_of(source), options)
     try:
-        for block in streams.blocks(source, progress):
-            reader.take(np.frombuffer(block, np.uint8))
-        return reader.finish(progress)
-    except (ValueError, OverflowError, csv.Error) as error:
+        with one_thread(_is_small(source)):
+            for block in streams.blocks(source, progress):
+                reader.take(np.frombuffer(block, np.uint8))
+            return reader.finish(progress)
+    except (ValueError, OverflowError) as error:
         if isinstance(error, GraphFormatError) and str(error).startswith(_name_of(source)):
             raise
         raise GraphFormatError(f"{_name_of(source)}: {error}") from error
+
+
+def _is_small(source: Any) -> bool:
+    if not isinstance(source, (str, os.PathLike)) or not os.path.isfile(source):
+        return False
+    return os.path.getsize(source) <= streams.SMALL_BYTES
 
 
 def _name_of(source: Any) -> str:
@@ -222,10 +226,18 @@ def _guess_delimiter(line: str, name: str) -> str:
 def _split(line: str, delimiter: str) -> list[str]:
     if delimiter == " ":
         return line.split()
-    return [
-        field.strip()
-        for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
-    ]
+    if '"' not in line:
+        return [field.strip() for field in line.split(delimiter)]
+    return [field.strip() for field in _split_quoted(line, delimiter)]
+
+
+def _split_quoted(line: str, delimiter: str) -> list[str]:
+    import csv
+
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
 
 
 def _has_integer_ids(fields: list[str]) -> bool:
@@ -234,16 +246,18 @@ def _has_integer_ids(fields: list[str]) -> bool:
 
 def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write one line an edge: source, target and, if there are weights, the weight."""
+    from fastmml.graph import convert
+
     pa = convert.import_pyarrow("writing edge lists")
     from pyarrow import csv as pa_csv
 
-    suffixes = Path(path).suffixes
-    delimiter = "," if ".csv" in suffixes[-2:] else "\t"
+    stem, suffix = os.path.splitext(path)
+    delimiter = "," if ".csv" in (suffix, os.path.splitext(stem)[1]) else "\t"
     options = pa_csv.WriteOptions(
         include_header=False, delimiter=delimiter, quoting_style=_quoting(graph, delimiter)
     )
     with atomic_write(path) as file, ExitStack() as stack:
-        sink = streams.compressor(suffixes[-1], file, stack)
+        sink = streams.compressor(suffix, file, stack)
         for batch in _batches(pa, graph):
             pa_csv.write_csv(batch, sink, options)
 
