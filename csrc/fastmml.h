@@ -167,16 +167,10 @@ FML_DENSE_TYPES(uint16_t, u16)
 #define FML_KERNELS(X, type) X(rank_pull, type) X(difference_gram, type) X(combine, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
-#define FML_KERNELS_DENSE(X)                                                             \
-    X(matmul, f64)                                                                       \
-    X(matmul, f32)                                                                       \
-    X(matmul, u64)                                                                       \
-    X(matmul, u32)                                                                       \
-    X(matmul, u16)                                                                       \
-    X(gram, f64)                                                                         \
-    X(gram, f32)                                                                         \
-    X(gram, u64) X(gram, u32) X(gram, u16) X(matmul_complex, f64) X(matmul_complex, f32) \
-        X(gram_complex, f64) X(gram_complex, f32)
+#define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
+#define FML_GRAM(X) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16)
+#define FML_COMPLEX(X, type) X(matmul_complex, type) X(gram_complex, type)
+#define FML_KERNELS_DENSE(X) FML_MATMUL(X) FML_GRAM(X) FML_COMPLEX(X, f64) FML_COMPLEX(X, f32)
 
 typedef struct fml_table {
     const char *isa;

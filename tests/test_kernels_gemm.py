@@ -61,6 +61,11 @@ def test_large_products_are_packed(variant: Kernels, dtype: str) -> None:
         assert_product(multiply(variant, x, y)[rows], a[rows], b)
 
 
+def test_few_columns_of_a_large_b(variant: Kernels) -> None:
+    a, b = operand((150, 12000), "d", 30), operand((12000, 30), "d", 31)
+    assert_product(multiply(variant, a, b)[::10], a[::10], b)
+
+
 @pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 def test_long_sums_are_cut(variant: Kernels, dtype: str) -> None:
     a, b = operand((16, 20000), dtype, 27), operand((20000, 8), dtype, 28)

@@ -75,11 +75,15 @@ static fml_status multiply_parts(const product *x, int threads)
     return fml_watch_status(&watch);
 }
 
-/* Columns of A would be read as single numbers far from each other, many of which share a set of
- * the first-level cache. */
-static bool is_cached(const product *x)
+/* Whether the product is best read as it lies: B in a cache, and C too, but where A has too few
+ * uses to be packed. Columns of A would be read as single numbers far from each other, many of
+ * which share a set of the first-level cache. */
+static bool is_direct(const product *x, ptrdiff_t work)
 {
-    return x->a_col == 1 && x->k <= CACHED_NUMBERS / x->n && x->m <= CACHED_NUMBERS / x->n;
+    bool is_cached_b = x->k <= CACHED_NUMBERS / x->n, is_cached_c = x->m <= CACHED_NUMBERS / x->n;
+    if (x->a_col != 1 || !is_cached_b)
+        return false;
+    return x->n <= FEW_COLUMNS || (is_cached_c && work < FML_BLOCKED_WORK);
 }
 
 fml_status FML(multiply)(const product *x, int threads)
@@ -91,7 +95,7 @@ fml_status FML(multiply)(const product *x, int threads)
     }
     if (x->k >= TALL_TERMS && x->m <= TALL_RESULTS / x->n)
         return FML(multiply_tall)(x, threads);
-    if (FML(is_vector)(x) || x->n <= FEW_COLUMNS || (work < FML_BLOCKED_WORK && is_cached(x)))
+    if (FML(is_vector)(x) || is_direct(x, work))
         return multiply_parts(x, threads);
     return FML(multiply_blocked)(x, threads);
 }
