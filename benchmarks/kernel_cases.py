@@ -199,6 +199,35 @@ def rank_push(kernels: Kernels, weighted: bool = False) -> Call:
     )
 
 
+def matmul(
+    kernels: Kernels, m: int, k: int, n: int, count: int = 1, dtype: str = "d", turned: bool = False
+) -> Call:
+    """Products of matrices."""
+    a, b = reals((count, m, k), 10).astype(dtype), reals((count, k, n), 11).astype(dtype)
+    if turned:
+        b = np.ascontiguousarray(b.swapaxes(1, 2)).swapaxes(1, 2)
+    out = np.empty((count, m, n), dtype)
+    return lambda: kernels.matmul(a, b, out, THREADS)
+
+
+def matmul_plain(kernels: Kernels) -> Call:
+    """A product whose checks take longer."""
+    a, b = reals((4, 4), 12), reals((4, 4), 13)
+    return lambda: kernels.matmul_plain(a, b)
+
+
+def gram(kernels: Kernels) -> Call:
+    """A product of a matrix with itself."""
+    x, out = reals((300, 100), 14), np.empty((100, 100))
+    return lambda: kernels.gram(x, out, THREADS)
+
+
+def gram_plain(kernels: Kernels) -> Call:
+    """A Gram matrix whose checks take longer."""
+    x = reals((8, 4), 15)
+    return lambda: kernels.gram_plain(x)
+
+
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
     """What the kernel of almost this name computes."""
     tiles = np.arange(EDGES) // TILE_EDGES
@@ -360,6 +389,16 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "small_det 8x8": lambda kernels: small_det(kernels, 8),
     "small_eigh 4x4": lambda kernels: small_eigh(kernels, 4),
     "small_eigh 8x8": lambda kernels: small_eigh(kernels, 8),
+    "matmul": lambda kernels: matmul(kernels, 100, 90, 80),
+    "matmul packed": lambda kernels: matmul(kernels, 520, 520, 520, dtype="f"),
+    "matmul turned": lambda kernels: matmul(kernels, 30, 300, 70, turned=True),
+    "matmul stack": lambda kernels: matmul(kernels, 4, 4, 4, count=1000),
+    "matmul vector": lambda kernels: matmul(kernels, 300, 200, 1),
+    "matmul complex": lambda kernels: matmul(kernels, 40, 50, 60, dtype="D"),
+    "matmul integers": lambda kernels: matmul(kernels, 40, 50, 60, dtype="Q"),
+    "matmul_plain": matmul_plain,
+    "gram": gram,
+    "gram_plain": gram_plain,
     "bucket_count": bucket_count,
     "bucket_scatter": bucket_scatter,
     "bucket_scatter weighted": lambda kernels: bucket_scatter(kernels, weighted=True),

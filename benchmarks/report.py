@@ -37,10 +37,11 @@ from benchmarks.limits import Limits, measure
 from benchmarks.machine import busy, describe, environment, is_editable, thread_counts
 from benchmarks.panels import OURS, Panel, Row, align, draw
 from benchmarks.peers import PEERS, TARGET, Contest, enter
+from benchmarks.products import GROUPS, compare_products
 from benchmarks.readers import READERS, Reader, Reading, read_in_process
 from benchmarks.timing import Run, interleave, seconds_of
 
-SECTIONS = ("limits", "pagerank", "read", "process", "systems", "import")
+SECTIONS = ("limits", "pagerank", "matmul", "read", "process", "systems", "import")
 READ_GRAPHS = ("rmat-18", "rmat-20")
 PROCESS_GRAPHS = ("debian12", "rmat-20")
 IMPORTS = ("from fastmml import pagerank, read_graph", "import numpy, scipy.sparse")
@@ -56,6 +57,7 @@ class Settings(NamedTuple):
     """What the command line asks for."""
 
     graphs: Sequence[str]
+    products: Sequence[str]
     sections: Sequence[str]
     rounds: int
     plot: Path | None
@@ -299,10 +301,27 @@ def parse_arguments() -> Settings:
         description="Compare fastmml with its peers and with the limits of this machine.",
     )
     parser.add_argument("--graphs", nargs="+", choices=GRAPHS, default=USUAL_GRAPHS)
+    parser.add_argument("--products", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each peer (default: 5)")
     parser.add_argument("--plot", type=Path, metavar="PATH", help="also draw PATH.png and PATH.svg")
     return Settings(**vars(parser.parse_args()))
+
+
+def compare_graphs(settings: Settings, limits: Sequence[Limits]) -> list[Panel]:
+    """Print the tables of graphs, which can be drawn, too."""
+    panels: list[Panel] = []
+    if "pagerank" in settings.sections:
+        for name in settings.graphs:
+            panels += compare_pagerank(name, limits, settings.rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        if "read" in settings.sections:
+            for name in READ_GRAPHS:
+                panels += compare_reading(name, limits, settings.rounds, Path(folder))
+        if "process" in settings.sections:
+            for name in PROCESS_GRAPHS:
+                panels += compare_process(name, settings.rounds, Path(folder))
+    return panels
 
 
 def main() -> None:
@@ -312,20 +331,11 @@ def main() -> None:
     if busy():
         print("The machine is busy with other work: expect times to vary, most on all cores.")
     limits = [measure(threads) for threads in thread_counts()]
-    panels: list[Panel] = []
     if "limits" in settings.sections:
         show_limits(limits)
-    if "pagerank" in settings.sections:
-        for name in settings.graphs:
-            panels += compare_pagerank(name, limits, settings.rounds)
-    if "read" in settings.sections:
-        with tempfile.TemporaryDirectory() as folder:
-            for name in READ_GRAPHS:
-                panels += compare_reading(name, limits, settings.rounds, Path(folder))
-    if "process" in settings.sections:
-        with tempfile.TemporaryDirectory() as folder:
-            for name in PROCESS_GRAPHS:
-                panels += compare_process(name, settings.rounds, Path(folder))
+    panels = compare_graphs(settings, limits)
+    if "matmul" in settings.sections:
+        compare_products(settings.products, settings.rounds)
     if "systems" in settings.sections:
         for threads in thread_counts():
             compare_systems(threads, settings.rounds)

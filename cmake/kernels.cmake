@@ -1,13 +1,19 @@
-# The one list of numeric kernels, and how they become an object library per element type and CPU
+# The lists of numeric kernels, and how they become an object library per element type and CPU
 # level.
 
 set(FML_KERNELS rank_pull difference_gram combine
                 small_solve small_inverse small_det small_eigh)
 set(FML_KERNELS_F64 rank_solve)
 set(FML_KERNELS_F64X8 rank_pull rank_solve) # for eight columns side by side
+# The files of matrix products (csrc/dense), and those for complex numbers.
+set(FML_DENSE tile pack vector direct tall blocked multiply run matmul gram)
+set(FML_DENSE_COMPLEX complex)
 set(FML_REAL_f64 double)
 set(FML_REAL_f32 float)
 set(FML_REAL_f64x8 double)
+set(FML_REAL_u64 uint64_t)
+set(FML_REAL_u32 uint32_t)
+set(FML_REAL_u16 uint16_t)
 set(FML_COLUMNS_f64 1)
 set(FML_COLUMNS_f32 1)
 set(FML_COLUMNS_f64x8 8)
@@ -56,12 +62,19 @@ function(fml_add_kernels target)
   foreach(list FML_KERNELS FML_KERNELS_F64 FML_KERNELS_F64X8)
     list(TRANSFORM ${list} REPLACE "(.+)" "csrc/kernels/\\1.c" OUTPUT_VARIABLE ${list}_sources)
   endforeach()
+  foreach(list FML_DENSE FML_DENSE_COMPLEX)
+    list(TRANSFORM ${list} REPLACE "(.+)" "csrc/dense/\\1.c" OUTPUT_VARIABLE ${list}_sources)
+  endforeach()
   set(variants "")
   foreach(level IN LISTS FML_LEVELS)
     fml_add_variant(${target} f64 ${level}
-      "${FML_KERNELS_sources};${FML_KERNELS_F64_sources};csrc/table.c")
-    fml_add_variant(${target} f32 ${level} "${FML_KERNELS_sources}")
+      "${FML_KERNELS_sources};${FML_KERNELS_F64_sources};${FML_DENSE_sources};${FML_DENSE_COMPLEX_sources};csrc/table.c")
+    fml_add_variant(${target} f32 ${level}
+      "${FML_KERNELS_sources};${FML_DENSE_sources};${FML_DENSE_COMPLEX_sources}")
     fml_add_variant(${target} f64x8 ${level} "${FML_KERNELS_F64X8_sources}")
+    foreach(type u64 u32 u16)
+      fml_add_variant(${target} ${type} ${level} "${FML_DENSE_sources}")
+    endforeach()
     string(APPEND variants "X(${level})")
   endforeach()
   target_compile_definitions(${target} PRIVATE "FML_VARIANTS=${variants}")

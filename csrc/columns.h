@@ -8,8 +8,6 @@
 
 #include "kernel.h"
 
-#define FML_INLINE static inline __attribute__((always_inline))
-
 #if FML_COLUMNS == 1
 
 typedef real number;

@@ -1,9 +1,9 @@
 /* The C interface of fastmml: the only header that the extension module sees.
  *
  * Nothing here knows Python. Functions take sizes, inputs, outputs and a number of threads, and
- * return a status; they print nothing, abort nothing and never modify an input. Arrays are
- * contiguous and aligned to their element. Results do not depend on the number of threads.
- * `in`, `out` and `inout` in the comments say who writes.
+ * return a status; they print nothing, abort nothing and never modify an input. Arrays are aligned
+ * to their element and, but for matrices of given strides, contiguous. Results do not depend on the
+ * number of threads. `in`, `out` and `inout` in the comments say who writes.
  */
 #ifndef FASTMML_H
 #define FASTMML_H
@@ -31,6 +31,8 @@ void fml_set_poll(fml_poll_function poll);
 bool fml_has_openmp(void);
 int fml_get_num_threads(void);
 void fml_set_num_threads(int threads);
+/* Returns the scratch memory that kernels keep between calls to the system. */
+void fml_forget(void);
 /* OpenMP's thread pool does not survive fork: the child runs every kernel on one thread. */
 void fml_after_fork_in_child(void);
 
@@ -162,7 +164,41 @@ enum { FML_SIDE_BY_SIDE = 8 };
 typedef fml_rank_pull_f64_fn fml_rank_pull_f64x8_fn;
 typedef fml_rank_solve_f64_fn fml_rank_solve_f64x8_fn;
 
-/* The lists of kernels: for both element types, for double alone, for several columns. */
+/* A stack of matrix products: where matrices and their elements lie. Dimensions of the operands
+ * and the result are the same in number and, but for the last two, in size. Strides count bytes
+ * and are multiples of a real. `shape` is that of the result, whose rows or columns are
+ * contiguous. */
+typedef struct fml_stack {
+    ptrdiff_t dims;                     /* 2 to 64 */
+    ptrdiff_t k;                        /* terms of each sum */
+    const ptrdiff_t *shape, *a, *b, *c; /* dims each */
+} fml_stack;
+
+/* matmul: c = a b for every pair of matrices of two stacks. Sums of no terms are 0. c overlaps
+ * neither a nor b. Unsigned numbers wrap around.
+ *
+ * gram: the (n, n) array c = x'x for x (k, n), exactly symmetric; row and col are its strides in
+ * bytes, multiples of a real.
+ *
+ * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals. */
+#define FML_DENSE_TYPES(real, type)                                                           \
+    typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */, \
+                                              const real *b /* in */, real *c /* out */,      \
+                                              int threads);                                   \
+    typedef fml_status fml_gram_##type##_fn(ptrdiff_t k, ptrdiff_t n, const real *x /* in */, \
+                                            ptrdiff_t row, ptrdiff_t col, real *c /* out */,  \
+                                            int threads);                                     \
+    typedef fml_matmul_##type##_fn fml_matmul_complex_##type##_fn;                            \
+    typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;
+
+FML_DENSE_TYPES(double, f64)
+FML_DENSE_TYPES(float, f32)
+FML_DENSE_TYPES(uint64_t, u64)
+FML_DENSE_TYPES(uint32_t, u32)
+FML_DENSE_TYPES(uint16_t, u16)
+
+/* The lists of kernels: for both element types, for double alone, for several columns; for
+ * real and whole numbers, for complex ones. */
 #define FML_KERNELS(X, type) \
     X(rank_pull, type)       \
     X(difference_gram, type) \
@@ -170,6 +206,10 @@ typedef fml_rank_solve_f64_fn fml_rank_solve_f64x8_fn;
     X(small_solve, type) X(small_inverse, type) X(small_det, type) X(small_eigh, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
+#define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
+#define FML_GRAM(X) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16)
+#define FML_COMPLEX(X, type) X(matmul_complex, type) X(gram_complex, type)
+#define FML_KERNELS_DENSE(X) FML_MATMUL(X) FML_GRAM(X) FML_COMPLEX(X, f64) FML_COMPLEX(X, f32)
 
 typedef struct fml_table {
     const char *isa;
@@ -178,8 +218,35 @@ typedef struct fml_table {
     FML_KERNELS(FML_FIELD, f32)
     FML_KERNELS_F64(FML_FIELD)
     FML_KERNELS_F64X8(FML_FIELD)
+    FML_KERNELS_DENSE(FML_FIELD)
 #undef FML_FIELD
 } fml_table;
+
+/* ---- match.c ----------------------------------------------------------------------------------
+ */
+
+enum { FML_MAX_DIMS = 64 };
+
+/* Where the elements of an array lie: strides count bytes. */
+typedef struct fml_array {
+    ptrdiff_t dims;
+    const ptrdiff_t *shape, *strides; /* dims each */
+} fml_array;
+
+/* A stack of products into a new, contiguous array, whose rows or columns may be left out. The
+ * members of `stack` point into the rest. */
+typedef struct fml_match {
+    fml_stack stack;
+    ptrdiff_t result_dims;
+    ptrdiff_t result[FML_MAX_DIMS]; /* the shape of that array */
+    ptrdiff_t shape[FML_MAX_DIMS], a[FML_MAX_DIMS], b[FML_MAX_DIMS], c[FML_MAX_DIMS];
+} fml_match;
+
+/* Fits two arrays together as NumPy's matmul does: stacks of matrices broadcast; an array of one
+ * dimension is a row on the left and a column on the right, which the result does not have.
+ * False if they do not fit. */
+bool fml_match_arrays(const fml_array *a, const fml_array *b, ptrdiff_t element_size,
+                      fml_match *match /* out */);
 
 /* ---- dispatch.c --------------------------------------------------------------------------- */
 

@@ -1,20 +1,10 @@
-/* What a numeric kernel sees. CMake compiles each file of kernels/ once per variant, with
- *   FML_REAL  the element type, double or float
- *   FML_TYPE  its short name, f64 or f32, or f64x8 where nodes have eight columns (columns.h)
- *   FML_ISA   the CPU level, for example x86_v3
- * so that a kernel is plain C over `real`, and FML(name) is its name in this variant. */
+/* What a kernel of kernels/ sees beside its variant: four numbers at once, masks, sums. */
 #ifndef FASTMML_KERNEL_H
 #define FASTMML_KERNEL_H
 
-#include "runtime.h"
+#include "variant.h"
 
 #include <string.h>
-
-#define FML_JOIN_(name, type, isa) fml_##name##_##type##_##isa
-#define FML_JOIN(name, type, isa) FML_JOIN_(name, type, isa)
-#define FML(name) FML_JOIN(name, FML_TYPE, FML_ISA)
-
-typedef FML_REAL real;
 
 /* Four numbers, in one register where the level has one so wide, and masks for them. */
 typedef real vec4 __attribute__((vector_size(4 * sizeof(real))));

@@ -13,8 +13,6 @@
 #include <immintrin.h>
 #endif
 
-#define FML_INLINE static inline __attribute__((always_inline))
-
 #if defined(__AVX512F__)
 #define FML_LANE_BYTES 64
 #elif defined(__AVX__)

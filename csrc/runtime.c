@@ -58,6 +58,45 @@ void fml_free(void *scratch)
 #endif
 }
 
+/* Kept scratch starts with its size, a cache line before what the caller sees. */
+typedef struct kept_scratch {
+    size_t bytes;
+    char padding[ALIGNMENT - sizeof(size_t)];
+} kept_scratch;
+
+enum { MOST_KEPT = 1 << 24 };
+
+static _Atomic(kept_scratch *) kept;
+
+void *fml_alloc_kept(ptrdiff_t count, size_t element_size)
+{
+    if (count < 0 || (size_t)count > (PTRDIFF_MAX - ALIGNMENT) / element_size)
+        return NULL;
+    size_t bytes = (size_t)count * element_size;
+    kept_scratch *scratch = atomic_exchange(&kept, NULL);
+    if (!scratch || scratch->bytes < bytes) {
+        fml_free(scratch);
+        scratch = fml_alloc((ptrdiff_t)(bytes + ALIGNMENT), 1);
+        if (!scratch)
+            return NULL;
+        scratch->bytes = bytes;
+    }
+    return scratch + 1;
+}
+
+void fml_keep(void *scratch)
+{
+    kept_scratch *whole = scratch ? (kept_scratch *)scratch - 1 : NULL;
+    if (whole && whole->bytes <= MOST_KEPT)
+        whole = atomic_exchange(&kept, whole);
+    fml_free(whole);
+}
+
+void fml_forget(void)
+{
+    fml_free(atomic_exchange(&kept, NULL));
+}
+
 void fml_set_poll(fml_poll_function poll)
 {
     atomic_store(&poll_function, poll);

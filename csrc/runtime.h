@@ -10,6 +10,12 @@
 void *fml_alloc(ptrdiff_t count, size_t element_size);
 void fml_free(void *scratch);
 
+/* The same from memory that an earlier call gave back with fml_keep, whose pages need not be
+ * fetched from the system again; what is left over from fml_keep stays with the process, 16 MB at
+ * most, until fml_forget. */
+void *fml_alloc_kept(ptrdiff_t count, size_t element_size);
+void fml_keep(void *scratch);
+
 /* How many threads a job cut into `blocks` blocks should start: never more than blocks. */
 int fml_clamp_threads(int threads, ptrdiff_t blocks);
 /* Which of a job's threads this is: 0 for the one that called. */

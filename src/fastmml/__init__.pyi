@@ -21,6 +21,8 @@ from fastmml.graph.spectral import EigenvectorResult as EigenvectorResult
 from fastmml.graph.spectral import HitsResult as HitsResult
 from fastmml.graph.spectral import eigenvector_centrality as eigenvector_centrality
 from fastmml.graph.spectral import hits as hits
+from fastmml.linalg import gram as gram
+from fastmml.linalg import matmul as matmul
 from fastmml.systems import EighResult as EighResult
 from fastmml.systems import change_of_basis as change_of_basis
 from fastmml.systems import det as det

@@ -100,13 +100,16 @@ def _default_name() -> str:
     return "numba"
 
 
-def kernels() -> Kernels:
-    """The kernels in use in this context."""
-    chosen = _chosen.get()
-    if chosen is not None:
-        return chosen
+@cache
+def _default_kernels() -> Kernels:
+    """The kernels that the environment asks for at their first use."""
     name = _default_name()
     return load(name, (os.environ.get("FASTMML_ISA") or None) if name == "native" else None)
+
+
+def kernels() -> Kernels:
+    """The kernels in use in this context."""
+    return _chosen.get() or _default_kernels()
 
 
 def backend() -> str:

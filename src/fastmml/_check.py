@@ -88,3 +88,71 @@ def positive_int(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name}: expected at least 1, got {value}")
     return int(value)
+
+
+def number_type(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a dtype that matrix products compute with, in native byte order."""
+    if dtype.kind not in "biufc" or dtype.char in "gG":
+        raise TypeError(
+            f"{name}: expected bool, integers of at most 64 bits, float16, float32, float64, "
+            f"complex64 or complex128, got dtype {dtype}"
+        )
+    return dtype.newbyteorder("=")
+
+
+def castable(name: str, dtype: np.dtype[Any], number: np.dtype[Any]) -> None:
+    """Check that elements may be cast to what is computed with."""
+    if not np.can_cast(dtype, number, "same_kind"):
+        raise TypeError(f"{name}: expected a dtype that casts to {number}, got {dtype}")
+
+
+def at_least_1d(name: str, values: NDArray[Any]) -> None:
+    """Check that an array is no scalar."""
+    if values.ndim == 0:
+        raise ValueError(f"{name}: expected at least 1 dimension, got a scalar")
+
+
+def stack_of_products(a: NDArray[Any], b: NDArray[Any]) -> tuple[int, ...]:
+    """Return the shape of the stack of the products of two stacks of matrices."""
+    if a.shape[-1] != b.shape[-2]:
+        raise ValueError(
+            f"b: expected {a.shape[-1]} rows, as many as a has columns, got {b.shape[-2]} "
+            f"(matrices of shapes {a.shape} and {b.shape})"
+        )
+    try:
+        return np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise ValueError(
+            "b: expected a stack of matrices that broadcasts with that of a, got shapes "
+            f"{a.shape} and {b.shape}"
+        ) from None
+
+
+def output(
+    out: Any, stack: tuple[int, ...], core: tuple[int, ...], number: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return the array of an ``out`` argument that takes results of this shape.
+
+    Its stack may be larger: then results are repeated.
+    """
+    array = out[0] if isinstance(out, tuple) and len(out) == 1 else out
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"out: expected an array, got {type(array).__name__}")
+    if not array.flags.writeable:
+        raise ValueError("out: expected a writeable array, got a read-only one")
+    if not np.can_cast(number, array.dtype, "same_kind"):
+        raise TypeError(f"out: expected a dtype that {number} casts to, got {array.dtype}")
+    own = array.ndim - len(core)
+    if own < len(stack) or array.shape[own:] != core or not _broadcasts(stack, array.shape[:own]):
+        raise ValueError(
+            f"out: expected shape {stack + core}, or more of these, got {array.shape} "
+            "(non-broadcastable)"
+        )
+    return array
+
+
+def _broadcasts(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, wanted) == wanted
+    except ValueError:
+        return False

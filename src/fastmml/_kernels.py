@@ -347,6 +347,39 @@ class Kernels(Protocol):
         """
         ...
 
+    # ---- matrix products ----
+
+    def matmul(self, a: Real, b: Real, out: Real, threads: int) -> None:
+        """``out = a @ b`` for stacks of matrices: (..., m, k), (..., k, n) and (..., m, n).
+
+        All three have the same dtype (float64, float32, complex128, complex64, or integers of 64,
+        32 or 16 bits, which wrap around) and the same leading dimensions. Unlike elsewhere,
+        strides may be any multiple of the size of a real, and 0 or negative in ``a`` and ``b``;
+        in ``out`` that of the last or the one before is the size of an element. ``out`` overlaps
+        neither ``a`` nor ``b``. Sums of no terms are 0. NaN and infinities as IEEE 754 has them;
+        errors are at most gamma(k) |a| |b| elementwise.
+        """
+        ...
+
+    def matmul_plain(self, a: Any, b: Any) -> Any:
+        """``a @ b`` where that takes no preparation, None anywhere else.
+
+        A way past the checks of `fastmml.matmul`, which take longer than a small product: for two
+        arrays of the same dtype that fit together and can be read as they lie.
+        """
+        ...
+
+    def gram(self, x: Real, out: Real, threads: int) -> None:
+        """``out = x* @ x`` for x (k, n) of strides and dtypes as in `matmul`.
+
+        ``out`` (n, n) is C-contiguous, and exactly Hermitian in the end.
+        """
+        ...
+
+    def gram_plain(self, x: Any) -> Real | None:
+        """The Gram matrix of x where that takes no preparation, as in `matmul_plain`."""
+        ...
+
     # ---- building a graph ----
 
     def bucket_count(self, dst: U32, shift: int, counts: I64, threads: int) -> None:

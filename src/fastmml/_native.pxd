@@ -93,6 +93,20 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_small_eigh_f32_fn)(
         Py_ssize_t batch, Py_ssize_t n, const float *a, const Py_ssize_t *strides, c_bool upper,
         float *values, float *vectors, c_bool *failed, int threads) noexcept
+    ctypedef struct fml_stack:
+        Py_ssize_t dims
+        Py_ssize_t k
+        const Py_ssize_t *shape
+        const Py_ssize_t *a
+        const Py_ssize_t *b
+        const Py_ssize_t *c
+
+    # Of any element type: C knows the right one of each kernel.
+    ctypedef fml_status (*fml_matmul_fn)(
+        const fml_stack *stack, const void *a, const void *b, void *c, int threads) noexcept
+    ctypedef fml_status (*fml_gram_fn)(
+        Py_ssize_t k, Py_ssize_t n, const void *x, Py_ssize_t row, Py_ssize_t col, void *c,
+        int threads) noexcept
 
     ctypedef struct fml_table:
         const char *isa
@@ -113,9 +127,36 @@ cdef extern from "fastmml.h" nogil:
         fml_small_det_f32_fn small_det_f32
         fml_small_eigh_f64_fn small_eigh_f64
         fml_small_eigh_f32_fn small_eigh_f32
+        fml_matmul_fn matmul_f64
+        fml_matmul_fn matmul_f32
+        fml_matmul_fn matmul_u64
+        fml_matmul_fn matmul_u32
+        fml_matmul_fn matmul_u16
+        fml_matmul_fn matmul_complex_f64
+        fml_matmul_fn matmul_complex_f32
+        fml_gram_fn gram_f64
+        fml_gram_fn gram_f32
+        fml_gram_fn gram_u64
+        fml_gram_fn gram_u32
+        fml_gram_fn gram_u16
+        fml_gram_fn gram_complex_f64
+        fml_gram_fn gram_complex_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)
+
+    ctypedef struct fml_array:
+        Py_ssize_t dims
+        const Py_ssize_t *shape
+        const Py_ssize_t *strides
+
+    ctypedef struct fml_match:
+        fml_stack stack
+        Py_ssize_t result_dims
+        Py_ssize_t[64] result
+
+    bint fml_match_arrays(
+        const fml_array *a, const fml_array *b, Py_ssize_t element_size, fml_match *match)
 
     fml_status fml_bucket_count(
         Py_ssize_t edges, const uint32_t *dst, int shift, Py_ssize_t buckets, int64_t *counts,

@@ -2,6 +2,7 @@
 """The native backend: arrays to pointers, status to exception. No arithmetic."""
 
 cimport cython
+cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
@@ -9,6 +10,9 @@ import numpy as np
 
 from fastmml._kernels import EdgeReport, RowReport
 from fastmml._threads import is_stopped
+
+
+cnp.import_array()
 
 
 cdef extern from "Python.h":
@@ -119,9 +123,10 @@ cdef fml_rank_plan unpack_plan(plan):
 
 include "_native_edges.pxi"
 include "_native_small.pxi"
+include "_native_dense.pxi"
 
 
-cdef class NativeKernels(SmallKernels):
+cdef class NativeKernels(DenseKernels):
     """See fastmml._kernels.Kernels."""
 
     def __init__(self, isa=None):

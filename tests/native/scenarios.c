@@ -441,5 +441,6 @@ const scenario SCENARIOS[] = {{"bucket_count", run_bucket_count},
                               {"bvgraph_rows", run_bvgraph_rows},
                               {"bvgraph_rows, offsets", run_bvgraph_rows_by_offsets},
                               FML_KERNELS(ENTRY, f64) FML_KERNELS(ENTRY, f32) //
-                              FML_KERNELS_F64(ENTRY) FML_KERNELS_F64X8(ENTRY)};
+                              FML_KERNELS_F64(ENTRY) FML_KERNELS_F64X8(ENTRY) //
+                              FML_KERNELS_DENSE(ENTRY)};
 const int SCENARIO_COUNT = sizeof SCENARIOS / sizeof *SCENARIOS;

@@ -1,0 +1,219 @@
+"""Matrix products that are compared, and the libraries that compute them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+import fastmml as fm
+from benchmarks.graphs import Unavailable
+from benchmarks.machine import thread_counts
+from benchmarks.panels import OURS, align
+from benchmarks.timing import Run, interleave, seconds_of
+
+Array = NDArray[Any]
+Call = Callable[[], object]
+
+#: A run repeats a short call for about so many seconds.
+RUN_SECONDS = 0.01
+#: Threads of OpenBLAS go on looking for work for some 20 ms after a call, and would take a core
+#: from the next library: nobody is timed before they sleep.
+PAUSE = 0.03
+
+
+class Case(NamedTuple):
+    """A product of two arrays, or a Gram matrix where ``b`` is None."""
+
+    name: str
+    a: Array
+    b: Array | None
+    flops: float
+
+
+def _numbers(shape: tuple[int, ...], dtype: str) -> Array:
+    rng = np.random.default_rng(1)
+    if np.dtype(dtype).kind in "iub":
+        return rng.integers(2 if dtype == "bool" else 100, size=shape).astype(dtype)
+    return rng.standard_normal(shape).astype(dtype)
+
+
+def square(n: int, dtype: str) -> Case:
+    """Two square matrices."""
+    a, b = _numbers((n, n), dtype), _numbers((n, n), dtype)
+    return Case(f"{dtype} {n}", a, b, 2.0 * n**3)
+
+
+def stack(n: int, dtype: str) -> Case:
+    """100,000 pairs of square matrices."""
+    a, b = _numbers((100_000, n, n), dtype), _numbers((100_000, n, n), dtype)
+    return Case(f"{dtype} 100,000 x {n}", a, b, 2e5 * n**3)
+
+
+def turned(n: int, dtype: str, left: bool, right: bool) -> Case:
+    """Square matrices of which one or both are transposed."""
+    a, b, flops = _numbers((n, n), dtype), _numbers((n, n), dtype), 2.0 * n**3
+    name = f"{dtype} {n}, a{'.T' * left} b{'.T' * right}"
+    return Case(name, a.T if left else a, b.T if right else b, flops)
+
+
+def shape(m: int, k: int, n: int, dtype: str) -> Case:
+    """Matrices of which a side is short."""
+    a, b = _numbers((m, k), dtype), _numbers((k, n), dtype)
+    return Case(f"{dtype} {m:,} x {k:,} x {n:,}", a, b, 2.0 * m * k * n)
+
+
+def gram(k: int, n: int, dtype: str) -> Case:
+    """A matrix with itself; flops are those of a product that does not know."""
+    return Case(f"gram {dtype} {k:,} x {n:,}", _numbers((k, n), dtype), None, 2.0 * k * n * n)
+
+
+REALS = ("float32", "float64")
+SIZES = (2, 4, 8, 16, 32, 64, 100, 128, 256, 512, 1024, 2048, 4096)
+#: Makers of cases, by what they have in common.
+GROUPS: dict[str, list[Callable[[], Case]]] = {
+    "square": [lambda n=n, d=d: square(n, d) for d in REALS for n in SIZES],
+    "stacks": [lambda n=n, d=d: stack(n, d) for d in REALS for n in (2, 3, 4, 8, 16, 32)],
+    "turned": [
+        lambda n=n, d=d, t=t: turned(n, d, *t)
+        for d in REALS
+        for n in (16, 128, 512, 1024)
+        for t in ((True, False), (False, True), (True, True))
+    ],
+    "shapes": [
+        lambda s=s, d=d: shape(*s, d)
+        for d in REALS
+        for s in (
+            (1, 1_000_000, 1),
+            (2000, 2000, 1),
+            (1, 2000, 2000),
+            (2000, 1, 2000),
+            (100_000, 16, 16),
+            (16, 4096, 4096),
+            (4096, 4096, 16),
+            (32, 100_000, 32),
+        )
+    ],
+    "types": [
+        lambda n=n, d=d: square(n, d)
+        for d in ("int8", "int16", "int32", "int64", "bool", "float16", "complex64", "complex128")
+        for n in (16, 512)
+    ],
+    "gram": [
+        lambda s=s, d=d: gram(*s, d)
+        for d, s in (
+            ("float32", (100_000, 784)),
+            ("float32", (1_000_000, 32)),
+            ("float64", (100_000, 100)),
+            ("float64", (1000, 1000)),
+        )
+    ],
+}
+
+
+class Fastmml:
+    """Ours."""
+
+    name = "fastmml"
+
+    def __init__(self, case: Case) -> None:
+        a, b = case.a, case.b
+        self.call: Call = (lambda: fm.gram(a)) if b is None else (lambda: fm.matmul(a, b))
+
+    @staticmethod
+    def set_threads(threads: int) -> None:
+        """Use so many threads."""
+        fm.set_num_threads(threads)
+
+
+class Numpy:
+    """NumPy, on the BLAS that it came with."""
+
+    name = "numpy"
+
+    def __init__(self, case: Case) -> None:
+        a, b = case.a, case.b
+        self.call: Call = (lambda: a.T @ a) if b is None else (lambda: np.matmul(a, b))
+
+    @staticmethod
+    def set_threads(threads: int) -> None:
+        """Use so many threads."""
+        threadpool_limits(threads, user_api="blas")
+
+
+class Torch:
+    """PyTorch, on MKL."""
+
+    name = "torch"
+
+    def __init__(self, case: Case) -> None:
+        try:
+            self._torch = importlib.import_module("torch")
+        except ImportError:
+            raise Unavailable("torch is not installed") from None
+        if case.a.dtype.kind != "f" or case.a.dtype.itemsize < 4:
+            raise Unavailable("torch: floating-point products alone are compared")
+        a = self._torch.from_numpy(case.a)
+        b = None if case.b is None else self._torch.from_numpy(case.b)
+        product = self._torch.matmul
+        self.call: Call = (lambda: product(a.T, a)) if b is None else (lambda: product(a, b))
+
+    def set_threads(self, threads: int) -> None:
+        """Use so many threads."""
+        self._torch.set_num_threads(threads)
+
+
+LIBRARIES = (Fastmml, Numpy, Torch)
+
+
+def repeated(library: Fastmml | Numpy | Torch, threads: int) -> Run:
+    """A run of calls after a pause, which returns the seconds of one."""
+    library.set_threads(threads)
+    library.call()
+    once = seconds_of(library.call)
+    calls = max(1, min(100_000, int(RUN_SECONDS / max(once, 1e-9))))
+
+    def call_often() -> None:
+        for _ in range(calls):
+            library.call()
+
+    def run() -> float:
+        library.set_threads(threads)
+        time.sleep(PAUSE)
+        library.call()
+        return seconds_of(call_often) / calls
+
+    return run
+
+
+def compare_products(groups: Sequence[str], rounds: int) -> None:
+    """Print the times of all products, and the ratios to the best peer."""
+    names = [library.name for library in LIBRARIES]
+    head = ("", *(f"{name} us" for name in names), "speed / best peer", "GFLOP/s")
+    for group in groups:
+        for threads in thread_counts():
+            rows = [_race(make(), threads, rounds) for make in GROUPS[group]]
+            title = f"Matrix products, {group}, {threads} thread{'s' * (threads > 1)}"
+            print("", title, *align([head, *rows]), sep="\n", flush=True)
+
+
+def _race(case: Case, threads: int, rounds: int) -> tuple[str, ...]:
+    """Let the libraries that can compute a product do so in turns; a row of the table."""
+    runs: dict[str, Run] = {}
+    for library in LIBRARIES:
+        with contextlib.suppress(Unavailable):
+            runs[library.name] = repeated(library(case), threads)
+    ours, seconds = interleave(runs.pop(OURS), runs, rounds)
+    ratio, rate = min(seconds.values()) / ours, case.flops / ours / 1e9
+    seconds |= {OURS: ours}
+    cells = (
+        f"{seconds[library.name] * 1e6:.2f}" if library.name in seconds else ""
+        for library in LIBRARIES
+    )
+    return case.name, *cells, f"{ratio:.2f}", f"{rate:.1f}"

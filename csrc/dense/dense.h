@@ -1,0 +1,174 @@
+/* What the files of a matrix product share. From the outside in:
+ *   matmul.c   a stack of products, split over threads
+ *   run.c      small products one after the other
+ *   complex.c  complex products as real ones of twice the size
+ *   gram.c     X'X, one triangle of it
+ *   multiply.c which way one product is computed
+ *   blocked.c  large products: operands packed for the caches, shared by threads
+ *   tall.c     few results of long sums, which are cut into blocks
+ *   direct.c   smaller products: A is read where it lies
+ *   vector.c   a matrix times a vector, inner products
+ *   pack.c     panels: rows or columns side by side
+ *   tile.c     the innermost loops
+ * All of it is compiled for real and for unsigned numbers; signed ones wrap around to the same
+ * bits.
+ */
+#ifndef FASTMML_DENSE_H
+#define FASTMML_DENSE_H
+
+#include "vectors.h"
+
+/* A tile of C is ROWS x COLUMNS sums in registers: 16 of AVX-512's 32, 12 of AVX2's 16, 8 of SSE's
+ * 16 (which needs one more for each product). Tiles of 12 x 2 and 8 x 3 vectors reach the same
+ * 98 % of the peak on Zen 5; 8 x 2 divides the usual sizes. */
+#if FML_MASKS || defined(__aarch64__)
+#define ROWS 8
+#elif defined(__AVX2__)
+#define ROWS 6
+#else
+#define ROWS 4
+#endif
+#define VECTORS 2
+#define COLUMNS (VECTORS * LANES)
+
+/* Sums run over this many terms at a time: a panel of B, 16 columns of double, then takes 32 KB
+ * of a first-level cache of 48. */
+enum { BLOCK_K = 256 };
+
+/* C = A B, with A (m x k), B (k x n) and C (m x n), none of them empty. Strides count elements;
+ * columns of C are next to each other. */
+typedef struct product {
+    ptrdiff_t m, n, k;
+    const real *a;
+    ptrdiff_t a_row, a_col;
+    const real *b;
+    ptrdiff_t b_row, b_col;
+    real *c;
+    ptrdiff_t c_row;
+    bool add; /* C += A B instead */
+    /* 0, or: only elements whose column is below (row + 1) * triangle are asked for, where row and
+     * column count from first_row and first_column. */
+    ptrdiff_t triangle, first_row, first_column;
+} product;
+
+/* Gives strides of a dimension of one element the values that other code can use best. */
+FML_INLINE void settle_strides(product *x, ptrdiff_t unit)
+{
+    if (x->m == 1)
+        x->a_row = x->c_row = 0;
+    if (x->k == 1)
+        x->a_col = x->b_row = unit;
+    if (x->n == 1)
+        x->b_col = unit;
+}
+
+/* Multiply-adds; what does not fit counts as very many. */
+FML_INLINE ptrdiff_t work_of(const product *x)
+{
+    ptrdiff_t work;
+    if (__builtin_mul_overflow(x->m, x->n, &work) || __builtin_mul_overflow(work, x->k, &work))
+        return PTRDIFF_MAX;
+    return work;
+}
+
+/* Whether something in rows up to `row` and in columns from `column` on is asked for. */
+FML_INLINE bool is_wanted(const product *x, ptrdiff_t row, ptrdiff_t column)
+{
+    return x->triangle == 0 || x->first_column + column < (x->first_row + row + 1) * x->triangle;
+}
+
+FML_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b)
+{
+    return a < b ? a : b;
+}
+
+FML_INLINE ptrdiff_t blocks_of(ptrdiff_t size, ptrdiff_t block)
+{
+    return size / block + (size % block != 0);
+}
+
+/* A tile of C (+)= A B over k terms. Without masks, rows of b reach to whole vectors. `last` lanes
+ * of the last vector are stored. */
+typedef void tile_function(ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
+                           const real *b, ptrdiff_t b_row, ptrdiff_t last, real *c, ptrdiff_t c_row,
+                           bool add);
+
+/* The function for a tile of this size, at most ROWS x COLUMNS. */
+tile_function *FML(tile)(ptrdiff_t rows, ptrdiff_t columns);
+
+FML_INLINE ptrdiff_t last_lanes(ptrdiff_t columns)
+{
+    return (columns - 1) % LANES + 1;
+}
+
+/* out[p * width + l] = in[l * lane + p * step] for l < lanes, p < k. The width is ROWS or COLUMNS;
+ * for COLUMNS, zeros follow up to a whole vector. */
+void FML(pack_panel)(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *in, ptrdiff_t lane,
+                     ptrdiff_t step, real *out);
+
+enum { CACHE_LINE = 64 / sizeof(real) };
+
+FML_INLINE void fetch(const real *x, ptrdiff_t start, ptrdiff_t end)
+{
+    for (ptrdiff_t i = start; i < end; i += CACHE_LINE)
+        __builtin_prefetch(x + i);
+}
+
+/* Matrices that are needed soon, fetched piece by piece while a product is computed (run.c). */
+typedef struct ahead {
+    const real *a, *b, *c;
+    ptrdiff_t a_size, b_size, c_size;
+    ptrdiff_t done, piece; /* numbers of each that were and that are fetched */
+} ahead;
+
+FML_INLINE void fetch_piece(ahead *soon)
+{
+    ptrdiff_t start = soon->done, end = start + soon->piece;
+    fetch(soon->a, start, smaller(end, soon->a_size));
+    fetch(soon->b, start, smaller(end, soon->b_size));
+    fetch(soon->c, start, smaller(end, soon->c_size));
+    soon->done = end;
+}
+
+/* A product, and the distances to the next one. */
+typedef struct run {
+    product p;
+    ptrdiff_t a, b, c;
+} run;
+
+FML_INLINE void next_product(run *x)
+{
+    x->p.a += x->a;
+    x->p.b += x->b;
+    x->p.c += x->c;
+}
+
+/* So many products on one thread, each by the ways of multiply_small. */
+void FML(multiply_run)(run x, ptrdiff_t count);
+
+/* Whether C is one row or one column, and A and B can be read in vectors; multiply_vector takes
+ * no other product. */
+bool FML(is_vector)(const product *x);
+void FML(multiply_vector)(const product *x);
+/* `soon` may be NULL. */
+void FML(multiply_direct)(const product *x, ahead *soon);
+fml_status FML(multiply_blocked)(const product *x, int threads);
+fml_status FML(multiply_tall)(const product *x, int threads);
+
+/* The product on one thread without packing all of it: by multiply_vector or multiply_direct. */
+void FML(multiply_small)(const product *x);
+/* Any product, whichever way fits. */
+typedef fml_status multiply_function(const product *x, int threads);
+multiply_function FML(multiply);
+
+/* Every product of a stack of matrices of elements of `unit` numbers, by this function. */
+fml_status FML(multiply_stack)(const fml_stack *stack, ptrdiff_t unit, multiply_function *multiply,
+                               const real *a, const real *b, real *c, int threads);
+
+/* The product x'x of an array of `unit` numbers an element, as fml_gram describes it. */
+product FML(gram_product)(ptrdiff_t k, ptrdiff_t n, const real *x, ptrdiff_t row, ptrdiff_t col,
+                          ptrdiff_t unit, real *c);
+/* Copies the lower triangle of the (n, n) array to the upper one, conjugated if unit is 2. */
+void FML(mirror)(real *c, ptrdiff_t n, ptrdiff_t unit);
+
+#endif

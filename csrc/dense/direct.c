@@ -1,0 +1,49 @@
+/* Products whose A fits a cache: it is read where it lies, B too where that serves.
+ *
+ * Cost: 2 m n k flops; a panel of B is read m / ROWS times from the first-level cache, A n /
+ * COLUMNS times from the second. On Zen 5 it keeps 95 % of the peak up to 512 rows and columns.
+ */
+#include "dense.h"
+
+/* From this many rows on a copy of a panel of B is worth its cost. */
+enum { ROWS_FOR_PANEL = 64 };
+
+static bool needs_panel(const product *x, ptrdiff_t columns)
+{
+    if (x->b_col != 1 || x->m >= ROWS_FOR_PANEL)
+        return true;
+    return !FML_MASKS && columns % LANES != 0;
+}
+
+/* Columns of C from `column` on, k terms from `start` on. */
+static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns, ptrdiff_t start,
+                           ptrdiff_t k, ahead *soon)
+{
+    real panel[BLOCK_K * COLUMNS] __attribute__((aligned(FML_VECTOR_BYTES)));
+    const real *b = x->b + start * x->b_row + column * x->b_col;
+    ptrdiff_t b_row = x->b_row;
+    if (needs_panel(x, columns)) {
+        FML(pack_panel)(COLUMNS, columns, k, b, x->b_col, x->b_row, panel);
+        b = panel;
+        b_row = COLUMNS;
+    }
+    const real *a = x->a + start * x->a_col;
+    real *c = x->c + column;
+    for (ptrdiff_t i = 0; i < x->m; i += ROWS) {
+        ptrdiff_t rows = smaller(ROWS, x->m - i);
+        if (soon)
+            fetch_piece(soon);
+        if (is_wanted(x, i + rows - 1, column))
+            FML(tile)(rows, columns)(k, a + i * x->a_row, x->a_row, x->a_col, b, b_row,
+                                     last_lanes(columns), c + i * x->c_row, x->c_row,
+                                     x->add || start > 0);
+    }
+}
+
+void FML(multiply_direct)(const product *x, ahead *soon)
+{
+    for (ptrdiff_t start = 0; start < x->k; start += BLOCK_K)
+        for (ptrdiff_t column = 0; column < x->n; column += COLUMNS)
+            multiply_panel(x, column, smaller(COLUMNS, x->n - column), start,
+                           smaller(BLOCK_K, x->k - start), soon);
+}

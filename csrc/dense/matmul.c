@@ -1,0 +1,196 @@
+/* A stack of products: which matrices belong together, and how threads share them.
+ *
+ * Cost: that of the products; a small one takes a few nanoseconds beside its flops.
+ */
+#include "dense.h"
+
+enum { MAX_DIMS = 64 };
+/* Multiply-adds of a chunk of products that a thread takes: some 20 microseconds of double. */
+enum { CHUNK_WORK = 1 << 20 };
+/* Multiply-adds of one product from which on threads share each product. */
+enum { SHARED_WORK = 1 << 22 };
+
+/* Products at equal distances, in up to MAX_DIMS dimensions; the last one varies fastest. */
+typedef struct batch {
+    product first;
+    ptrdiff_t unit; /* numbers of an element: 2 for complex ones */
+    ptrdiff_t dims, count;
+    ptrdiff_t sizes[MAX_DIMS], a[MAX_DIMS], b[MAX_DIMS], c[MAX_DIMS];
+} batch;
+
+/* Adds a dimension within the others, or makes the last one longer. */
+static void append(batch *x, ptrdiff_t size, ptrdiff_t a, ptrdiff_t b, ptrdiff_t c)
+{
+    ptrdiff_t last = x->dims - 1;
+    if (size == 1)
+        return;
+    x->count *= size;
+    if (last >= 0 && x->a[last] == a * size && x->b[last] == b * size && x->c[last] == c * size) {
+        x->sizes[last] *= size;
+    } else {
+        x->dims++;
+        last++;
+        x->sizes[last] = size;
+    }
+    x->a[last] = a;
+    x->b[last] = b;
+    x->c[last] = c;
+}
+
+/* C' = B'A' where the columns of C are next to each other and its rows are not. */
+static void turn(batch *x, ptrdiff_t c_row, ptrdiff_t c_col)
+{
+    product *p = &x->first;
+    p->c_row = c_row;
+    if (p->n == 1 || c_col == x->unit)
+        return;
+    product t = {.m = p->n,
+                 .n = p->m,
+                 .k = p->k,
+                 .a = p->b,
+                 .a_row = p->b_col,
+                 .a_col = p->b_row,
+                 .b = p->a,
+                 .b_row = p->a_col,
+                 .b_col = p->a_row,
+                 .c = p->c,
+                 .c_row = c_col};
+    *p = t;
+    for (ptrdiff_t d = 0; d < x->dims; d++) {
+        ptrdiff_t a = x->a[d];
+        x->a[d] = x->b[d];
+        x->b[d] = a;
+    }
+}
+
+/* Matrices under each other that are multiplied with the same B are one. */
+static void join_rows(batch *x)
+{
+    product *p = &x->first;
+    ptrdiff_t d = x->dims - 1;
+    if (d < 0 || x->b[d] != 0)
+        return;
+    if (p->m == 1) {
+        p->a_row = x->a[d];
+        p->c_row = x->c[d];
+    }
+    if (x->a[d] != p->m * p->a_row || x->c[d] != p->m * p->c_row)
+        return;
+    p->m *= x->sizes[d];
+    x->count /= x->sizes[d];
+    x->dims--;
+}
+
+static batch read_stack(const fml_stack *stack, ptrdiff_t unit, const real *a, const real *b,
+                        real *c)
+{
+    enum { SIZE = sizeof(real) };
+    ptrdiff_t row = stack->dims - 2, col = stack->dims - 1;
+    batch x = {.unit = unit, .count = 1};
+    x.first = (product){.m = stack->shape[row],
+                        .n = stack->shape[col],
+                        .k = stack->k,
+                        .a = a,
+                        .a_row = stack->a[row] / SIZE,
+                        .a_col = stack->a[col] / SIZE,
+                        .b = b,
+                        .b_row = stack->b[row] / SIZE,
+                        .b_col = stack->b[col] / SIZE,
+                        .c = c};
+    for (ptrdiff_t d = 0; d < row; d++)
+        append(&x, stack->shape[d], stack->a[d] / SIZE, stack->b[d] / SIZE, stack->c[d] / SIZE);
+    turn(&x, stack->c[row] / SIZE, stack->c[col] / SIZE);
+    join_rows(&x);
+    settle_strides(&x.first, unit);
+    return x;
+}
+
+/* Product i of the batch. */
+static product product_at(const batch *x, ptrdiff_t i)
+{
+    product p = x->first;
+    for (ptrdiff_t d = x->dims - 1; d >= 0; d--) {
+        ptrdiff_t index = i % x->sizes[d];
+        i /= x->sizes[d];
+        p.a += index * x->a[d];
+        p.b += index * x->b[d];
+        p.c += index * x->c[d];
+    }
+    return p;
+}
+
+/* Products first .. end - 1, on one thread. */
+static fml_status multiply_chunk(const batch *x, multiply_function *multiply, ptrdiff_t first,
+                                 ptrdiff_t end)
+{
+    ptrdiff_t d = x->dims - 1;
+    fml_status status = FML_OK;
+    while (first < end && status == FML_OK) {
+        run part = {product_at(x, first), x->a[d], x->b[d], x->c[d]};
+        ptrdiff_t count = smaller(end - first, x->sizes[d] - first % x->sizes[d]);
+        first += count;
+        if (x->unit == 1)
+            FML(multiply_run)(part, count);
+        else
+            for (; count > 0 && status == FML_OK; count--, next_product(&part))
+                status = multiply(&part.p, 1);
+    }
+    return status;
+}
+
+static fml_status multiply_batch(const batch *x, multiply_function *multiply, ptrdiff_t work,
+                                 int threads)
+{
+    ptrdiff_t chunk = CHUNK_WORK / work + 1, chunks = blocks_of(x->count, chunk);
+    int failure = FML_OK;
+    fml_watch watch;
+    fml_watch_start(&watch);
+#pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, chunks))
+    for (ptrdiff_t i = 0; i < chunks; i++) {
+        if (fml_stopped(&watch))
+            continue;
+        int status =
+            (int)multiply_chunk(x, multiply, i * chunk, smaller((i + 1) * chunk, x->count));
+        if (status != FML_OK) {
+#pragma omp atomic write
+            failure = status;
+        }
+    }
+    return failure == FML_OK ? fml_watch_status(&watch) : (fml_status)failure;
+}
+
+static void clear(const batch *x)
+{
+    for (ptrdiff_t i = 0; i < x->count; i++) {
+        product p = product_at(x, i);
+        for (ptrdiff_t row = 0; row < p.m; row++)
+            memset(p.c + row * p.c_row, 0, (size_t)(p.n * x->unit) * sizeof(real));
+    }
+}
+
+fml_status FML(multiply_stack)(const fml_stack *stack, ptrdiff_t unit, multiply_function *multiply,
+                               const real *a, const real *b, real *c, int threads)
+{
+    for (ptrdiff_t d = 0; d < stack->dims; d++)
+        if (stack->shape[d] == 0)
+            return FML_OK;
+    batch x = read_stack(stack, unit, a, b, c);
+    fml_status status = FML_OK;
+    if (stack->k == 0) {
+        clear(&x);
+        return status;
+    }
+    ptrdiff_t work = work_of(&x.first);
+    if (x.count > 1 && work < SHARED_WORK)
+        return multiply_batch(&x, multiply, work, threads);
+    for (ptrdiff_t i = 0; i < x.count && status == FML_OK; i++) {
+        product p = product_at(&x, i);
+        status = multiply(&p, threads);
+    }
+    return status;
+}
+
+fml_status FML(matmul)(const fml_stack *stack, const real *a, const real *b, real *c, int threads)
+{
+    return FML(multiply_stack)(stack, 1, FML(multiply), a, b, c, threads);
+}

@@ -1,0 +1,101 @@
+/* Which way one product is computed. The choice depends on its sizes and strides alone. */
+#include "dense.h"
+
+/* Multiply-adds from which on operands are packed for all threads: direct products keep their speed
+ * up to 512^3 on Zen 5 (double: 127 GFLOP/s both ways), and need no scratch memory. */
+#ifndef FML_BLOCKED_WORK
+#define FML_BLOCKED_WORK ((ptrdiff_t)512 * 512 * 512)
+#endif
+/* Numbers of B and of C up to which panels of them are in a cache: 2 MB of double. In memory these
+ * are short pieces far from each other, and packing and fetching them saves up to half the time. */
+enum { CACHED_NUMBERS = 1 << 18 };
+/* Columns of C that are not worth packing A. */
+enum { FEW_COLUMNS = 2 * COLUMNS };
+/* Results of a product that is cut along its sums, and terms of each, at least. */
+enum { TALL_RESULTS = 64 * 64, TALL_TERMS = 16384 };
+/* Multiply-adds that are worth a second thread: 30 microseconds of double. A sleeping thread takes
+ * as long to wake, and on a busy machine ten times as long. */
+#ifndef FML_THREAD_WORK
+#define FML_THREAD_WORK (1 << 21)
+#endif
+/* Parts for each thread, so that all finish together, and multiply-adds of a part, at most: some
+ * milliseconds. */
+enum { PARTS_PER_THREAD = 4, PART_WORK = 1 << 26 };
+
+void FML(multiply_small)(const product *x)
+{
+    if (FML(is_vector)(x))
+        FML(multiply_vector)(x);
+    else
+        FML(multiply_direct)(x, NULL);
+}
+
+/* Rows row .. row + rows - 1 of the product, and so many columns. */
+static product part_of(const product *x, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column,
+                       ptrdiff_t columns)
+{
+    product part = *x;
+    part.m = smaller(rows, x->m - row);
+    part.n = smaller(columns, x->n - column);
+    part.a += row * x->a_row;
+    part.b += column * x->b_col;
+    part.c += row * x->c_row + column;
+    part.first_row += row;
+    part.first_column += column;
+    return part;
+}
+
+/* Size of the parts when `size` is cut into at most `parts`, of whole units. */
+static ptrdiff_t part_size(ptrdiff_t size, ptrdiff_t parts, ptrdiff_t unit)
+{
+    return blocks_of(blocks_of(size, parts), unit) * unit;
+}
+
+/* Cuts C into parts for the threads. A part of one column is computed as the whole would be: by a
+ * vector kernel its sums would be other bits. */
+static fml_status multiply_parts(const product *x, int threads)
+{
+    ptrdiff_t wanted = (ptrdiff_t)PARTS_PER_THREAD * threads + work_of(x) / PART_WORK;
+    ptrdiff_t columns = part_size(x->n, wanted, COLUMNS), across = blocks_of(x->n, columns);
+    ptrdiff_t rows = part_size(x->m, blocks_of(wanted, across), ROWS);
+    ptrdiff_t parts = blocks_of(x->m, rows) * across;
+    bool by_vectors = FML(is_vector)(x);
+    fml_watch watch;
+    fml_watch_start(&watch);
+#pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, parts))
+    for (ptrdiff_t p = 0; p < parts; p++) {
+        if (fml_stopped(&watch))
+            continue;
+        product part = part_of(x, p / across * rows, rows, p % across * columns, columns);
+        if (by_vectors)
+            FML(multiply_vector)(&part);
+        else if (is_wanted(&part, part.m - 1, 0))
+            FML(multiply_direct)(&part, NULL);
+    }
+    return fml_watch_status(&watch);
+}
+
+/* Whether the product is best read as it lies: B in a cache, and C too, but where A has too few
+ * uses to be packed. Columns of A would be read as single numbers far from each other, many of
+ * which share a set of the first-level cache. */
+static bool is_direct(const product *x, ptrdiff_t work)
+{
+    bool is_cached_b = x->k <= CACHED_NUMBERS / x->n, is_cached_c = x->m <= CACHED_NUMBERS / x->n;
+    if (x->a_col != 1 || !is_cached_b)
+        return false;
+    return x->n <= FEW_COLUMNS || (is_cached_c && work < FML_BLOCKED_WORK);
+}
+
+fml_status FML(multiply)(const product *x, int threads)
+{
+    ptrdiff_t work = work_of(x);
+    if (work < FML_THREAD_WORK) {
+        FML(multiply_small)(x);
+        return FML_OK;
+    }
+    if (x->k >= TALL_TERMS && x->m <= TALL_RESULTS / x->n)
+        return FML(multiply_tall)(x, threads);
+    if (FML(is_vector)(x) || is_direct(x, work))
+        return multiply_parts(x, threads);
+    return FML(multiply_blocked)(x, threads);
+}

@@ -1,0 +1,81 @@
+/* Small products one after the other, at equal distances.
+ *
+ * Each matrix is too short for the CPU to see it coming, so the operands of later products are
+ * fetched while one is computed: without, 100,000 products of 16 x 16 matrices of float took 2.8
+ * times as long, of 8 x 8 twice. Memory then sets the pace: 30 of 29 GB/s.
+ */
+#include "dense.h"
+
+/* How far ahead matrices are fetched, in numbers: 2 KB of double; and the longest that are, since
+ * the CPU sees longer ones coming. */
+enum { FETCHED_AHEAD = 256, LONGEST_FETCHED = 1 << 12 };
+
+/* How many products later matrices are fetched; 0: they need not be. */
+static ptrdiff_t fetch_distance(const run *x)
+{
+    ptrdiff_t largest = x->a > x->b ? x->a : x->b;
+    if (x->a < 0 || x->b < 0 || largest < CACHE_LINE || largest > LONGEST_FETCHED)
+        return 0;
+    return largest < FETCHED_AHEAD ? FETCHED_AHEAD / largest : 1;
+}
+
+/* Sizes of the matrices, without gaps between them. */
+static ahead sizes_of(const run *x)
+{
+    const product *p = &x->p;
+    return (ahead){.a_size = smaller(x->a, p->m * p->k),
+                   .b_size = smaller(x->b, p->k * p->n),
+                   .c_size = smaller(x->c, p->m * p->n)};
+}
+
+/* Products of one tile each. */
+static void multiply_tiles(run x, ptrdiff_t count, ptrdiff_t distance)
+{
+    const product *p = &x.p;
+    tile_function *tile = FML(tile)(p->m, p->n);
+    ahead sizes = sizes_of(&x);
+    for (ptrdiff_t i = 0; i < count; i++, next_product(&x)) {
+        if (i + distance < count && distance > 0) {
+            fetch(p->a + distance * x.a, 0, sizes.a_size);
+            fetch(p->b + distance * x.b, 0, sizes.b_size);
+            fetch(p->c + distance * x.c, 0, sizes.c_size);
+        }
+        tile(p->k, p->a, p->a_row, p->a_col, p->b, p->b_row, last_lanes(p->n), p->c, p->c_row,
+             false);
+    }
+}
+
+/* Products of several tiles, with which pieces of later matrices take turns. */
+static void multiply_larger(run x, ptrdiff_t count, ptrdiff_t distance)
+{
+    const product *p = &x.p;
+    ahead soon = sizes_of(&x);
+    ptrdiff_t tiles = blocks_of(p->m, ROWS) * blocks_of(p->n, COLUMNS);
+    ptrdiff_t largest = soon.a_size > soon.b_size ? soon.a_size : soon.b_size;
+    soon.piece = blocks_of(blocks_of(largest, tiles), CACHE_LINE) * CACHE_LINE;
+    for (ptrdiff_t i = 0; i < count; i++, next_product(&x)) {
+        soon.a = p->a + distance * x.a;
+        soon.b = p->b + distance * x.b;
+        soon.c = p->c + distance * x.c;
+        soon.done = 0;
+        FML(multiply_direct)(p, i + distance < count ? &soon : NULL);
+    }
+}
+
+static bool is_one_tile(const product *p)
+{
+    bool is_whole = FML_MASKS || p->n % LANES == 0;
+    return p->m <= ROWS && p->n <= COLUMNS && p->k <= BLOCK_K && p->b_col == 1 && is_whole;
+}
+
+void FML(multiply_run)(run x, ptrdiff_t count)
+{
+    ptrdiff_t distance = fetch_distance(&x);
+    if (is_one_tile(&x.p))
+        multiply_tiles(x, count, distance);
+    else if (distance > 0 && !FML(is_vector)(&x.p))
+        multiply_larger(x, count, distance);
+    else
+        for (ptrdiff_t i = 0; i < count; i++, next_product(&x))
+            FML(multiply_small)(&x.p);
+}

@@ -1,0 +1,91 @@
+/* The innermost loops of a matrix product: a tile of C in registers.
+ *
+ * Each step reads one row of a panel of B (VECTORS vectors) and one number of each row of A, and
+ * adds rows x VECTORS products: 16 multiply-adds for 10 loads. A row or column may lie anywhere,
+ * so that the same code serves packed and unpacked operands. Every tile size is a function
+ * of its own, since registers have no index.
+ */
+#include "dense.h"
+
+FML_INLINE vec load_lanes(const real *p, bool is_last, ptrdiff_t last)
+{
+#if FML_MASKS
+    return is_last ? load_first(p, last) : load(p);
+#else
+    (void)is_last;
+    (void)last;
+    return load(p);
+#endif
+}
+
+FML_INLINE void store_sum(real *c, vec sum, bool is_last, ptrdiff_t last, bool add)
+{
+    if (!is_last)
+        store(c, add ? load(c) + sum : sum);
+    else
+        store_first(c, add ? load_first(c, last) + sum : sum, last);
+}
+
+FML_INLINE void tile(int rows, int vectors, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                     ptrdiff_t a_col, const real *b, ptrdiff_t b_row, ptrdiff_t last, real *c,
+                     ptrdiff_t c_row, bool add)
+{
+    vec sums[ROWS][VECTORS], row[VECTORS];
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; j++)
+            sums[i][j] = (vec){0};
+    for (ptrdiff_t p = 0; p < k; p++, a += a_col, b += b_row) {
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; j++)
+            row[j] = load_lanes(b + j * LANES, j == vectors - 1, last);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+            for (int j = 0; j < vectors; j++)
+                sums[i][j] += a[i * a_row] * row[j];
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; j++)
+            store_sum(c + i * c_row + j * LANES, sums[i][j], j == vectors - 1, last, add);
+}
+
+#define TILE(rows, vectors)                                                                 \
+    static void tile_##rows##_##vectors(ptrdiff_t k, const real *a, ptrdiff_t a_row,        \
+                                        ptrdiff_t a_col, const real *b, ptrdiff_t b_row,    \
+                                        ptrdiff_t last, real *c, ptrdiff_t c_row, bool add) \
+    {                                                                                       \
+        tile(rows, vectors, k, a, a_row, a_col, b, b_row, last, c, c_row, add);             \
+    }
+#define TILES(rows) TILE(rows, 1) TILE(rows, 2)
+#define ENTRY(rows) {tile_##rows##_1, tile_##rows##_2},
+
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
+#if ROWS > 4
+TILES(5)
+TILES(6)
+#endif
+#if ROWS > 6
+TILES(7)
+TILES(8)
+#endif
+
+static tile_function *const TABLE[ROWS][VECTORS] = {ENTRY(1) ENTRY(2) ENTRY(3) ENTRY(4)
+#if ROWS > 4
+                                                        ENTRY(5) ENTRY(6)
+#endif
+#if ROWS > 6
+                                                            ENTRY(7) ENTRY(8)
+#endif
+};
+
+tile_function *FML(tile)(ptrdiff_t rows, ptrdiff_t columns)
+{
+    return TABLE[rows - 1][(columns - 1) / LANES];
+}

@@ -1,0 +1,124 @@
+/* Vectors of the level's full width, and the first lanes of them. */
+#ifndef FASTMML_VECTORS_H
+#define FASTMML_VECTORS_H
+
+#include "../variant.h"
+
+#include <string.h>
+
+/* AVX-512 reads and writes the first lanes of a vector as fast as all of them. Other levels have no
+ * such load: FML_MASKS is 0, and what they read must be padded to whole vectors. */
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+#include <immintrin.h>
+#define FML_MASKS 1
+#define FML_VECTOR_BYTES 64
+#else
+#define FML_MASKS 0
+#if defined(__AVX__)
+#define FML_VECTOR_BYTES 32
+#else
+#define FML_VECTOR_BYTES 16
+#endif
+#endif
+
+enum { LANES = FML_VECTOR_BYTES / sizeof(real) };
+typedef real vec __attribute__((vector_size(FML_VECTOR_BYTES)));
+/* The same in memory, where it may start at any element. */
+typedef real loose_vec __attribute__((vector_size(FML_VECTOR_BYTES), aligned(sizeof(real))));
+
+FML_INLINE vec load(const real *p)
+{
+    return *(const loose_vec *)p;
+}
+
+FML_INLINE void store(real *p, vec v)
+{
+    *(loose_vec *)p = v;
+}
+
+#if FML_MASKS
+
+FML_INLINE uint32_t first_lanes(ptrdiff_t count)
+{
+    return (uint32_t)(((uint64_t)1 << count) - 1);
+}
+
+/* The first `count` (1 to LANES) lanes, and zeros. */
+FML_INLINE vec load_first(const real *p, ptrdiff_t count)
+{
+    if (sizeof(real) == 8)
+        return (vec)_mm512_maskz_loadu_epi64((__mmask8)first_lanes(count), p);
+    if (sizeof(real) == 4)
+        return (vec)_mm512_maskz_loadu_epi32((__mmask16)first_lanes(count), p);
+    return (vec)_mm512_maskz_loadu_epi16((__mmask32)first_lanes(count), p);
+}
+
+FML_INLINE void store_first(real *p, vec v, ptrdiff_t count)
+{
+    if (sizeof(real) == 8)
+        _mm512_mask_storeu_epi64(p, (__mmask8)first_lanes(count), (__m512i)v);
+    else if (sizeof(real) == 4)
+        _mm512_mask_storeu_epi32(p, (__mmask16)first_lanes(count), (__m512i)v);
+    else
+        _mm512_mask_storeu_epi16(p, (__mmask32)first_lanes(count), (__m512i)v);
+}
+
+#else
+
+/* The first `count` (1 to LANES) lanes, and zeros. */
+FML_INLINE vec load_first(const real *p, ptrdiff_t count)
+{
+    vec v = {0};
+    memcpy(&v, p, (size_t)count * sizeof(real));
+    return v;
+}
+
+FML_INLINE void store_first(real *p, vec v, ptrdiff_t count)
+{
+    if (count == LANES)
+        store(p, v);
+    else
+        memcpy(p, &v, (size_t)count * sizeof(real));
+}
+
+#endif
+/* gcc can shuffle vectors by lane numbers that it computes; clang wants them written out. */
+#if defined(__clang__)
+#define FML_SHUFFLES 0
+#else
+#define FML_SHUFFLES 1
+
+#define FML_LANE_f64 int64_t
+#define FML_LANE_f32 int32_t
+#define FML_LANE_u64 int64_t
+#define FML_LANE_u32 int32_t
+#define FML_LANE_u16 int16_t
+#define FML_LANE_(type) FML_LANE_##type
+#define FML_LANE(type) FML_LANE_(type)
+typedef FML_LANE(FML_TYPE) lane_number;
+typedef lane_number lane_numbers __attribute__((vector_size(FML_VECTOR_BYTES)));
+
+/* Rows become columns: blocks of half the lanes change places, then blocks of a quarter, ... */
+FML_INLINE void transpose_vectors(vec rows[LANES])
+{
+#pragma GCC unroll 8
+    for (int half = LANES / 2; half > 0; half /= 2) {
+        lane_numbers low, high;
+#pragma GCC unroll 64
+        for (int l = 0; l < LANES; l++) {
+            low[l] = (lane_number)((l & half) ? l - half + LANES : l);
+            high[l] = (lane_number)((l & half) ? l + LANES : l + half);
+        }
+#pragma GCC unroll 64
+        for (int i = 0; i < LANES; i++) {
+            if (i & half)
+                continue;
+            vec upper = rows[i], lower = rows[i + half];
+            rows[i] = __builtin_shuffle(upper, lower, low);
+            rows[i + half] = __builtin_shuffle(upper, lower, high);
+        }
+    }
+}
+
+#endif
+#endif

@@ -1,0 +1,133 @@
+"""Matrix products of the native backend: part of _native.pyx. No arithmetic."""
+
+
+# Numbers of an array up to which the interpreter's lock is kept: giving it back and taking it
+# again takes 30 ns, a product of so few 10 microseconds at most.
+cdef enum: FEW_NUMBERS = 1024
+
+
+cdef fml_status run_matmul(const fml_table *table, int type_num, int itemsize,
+                           const fml_stack *stack, const void *a, const void *b, void *c,
+                           int threads) noexcept nogil:
+    """The kernel for these elements, which are floating, complex or whole numbers."""
+    if type_num == cnp.NPY_DOUBLE:
+        return table.matmul_f64(stack, a, b, c, threads)
+    if type_num == cnp.NPY_FLOAT:
+        return table.matmul_f32(stack, a, b, c, threads)
+    if type_num == cnp.NPY_CDOUBLE:
+        return table.matmul_complex_f64(stack, a, b, c, threads)
+    if type_num == cnp.NPY_CFLOAT:
+        return table.matmul_complex_f32(stack, a, b, c, threads)
+    if itemsize == 8:
+        return table.matmul_u64(stack, a, b, c, threads)
+    if itemsize == 4:
+        return table.matmul_u32(stack, a, b, c, threads)
+    return table.matmul_u16(stack, a, b, c, threads)
+
+
+cdef fml_status run_gram(const fml_table *table, int type_num, int itemsize, Py_ssize_t k,
+                         Py_ssize_t n, const void *x, Py_ssize_t row, Py_ssize_t col, void *c,
+                         int threads) noexcept nogil:
+    if type_num == cnp.NPY_DOUBLE:
+        return table.gram_f64(k, n, x, row, col, c, threads)
+    if type_num == cnp.NPY_FLOAT:
+        return table.gram_f32(k, n, x, row, col, c, threads)
+    if type_num == cnp.NPY_CDOUBLE:
+        return table.gram_complex_f64(k, n, x, row, col, c, threads)
+    if type_num == cnp.NPY_CFLOAT:
+        return table.gram_complex_f32(k, n, x, row, col, c, threads)
+    if itemsize == 8:
+        return table.gram_u64(k, n, x, row, col, c, threads)
+    if itemsize == 4:
+        return table.gram_u32(k, n, x, row, col, c, threads)
+    return table.gram_u16(k, n, x, row, col, c, threads)
+
+
+cdef bint has_kernel(cnp.ndarray x) noexcept:
+    """Whether kernels compute with elements of this type as they are."""
+    cdef int type_num = cnp.PyArray_TYPE(x)
+    if cnp.PyTypeNum_ISINTEGER(type_num):
+        return cnp.PyArray_ITEMSIZE(x) > 1
+    return type_num in (cnp.NPY_DOUBLE, cnp.NPY_FLOAT, cnp.NPY_CDOUBLE, cnp.NPY_CFLOAT)
+
+
+cdef bint is_plain(object x) noexcept:
+    """Whether kernels can read an array as it lies."""
+    if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISBEHAVED_RO(x) or not has_kernel(x):
+        return False
+    cdef int d
+    for d in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_STRIDE(x, d) % cnp.PyArray_ITEMSIZE(x) != 0:
+            return False
+    return True
+
+
+cdef fml_array as_array(cnp.ndarray x) noexcept:
+    cdef fml_array out
+    out.dims = cnp.PyArray_NDIM(x)
+    out.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(x)
+    out.strides = <const Py_ssize_t *>cnp.PyArray_STRIDES(x)
+    return out
+
+
+cdef fml_status multiply_arrays(const fml_table *table, const fml_stack *stack, cnp.ndarray a,
+                                cnp.ndarray b, cnp.ndarray out, int threads) noexcept:
+    cdef fml_status status
+    cdef int type_num = cnp.PyArray_TYPE(out), itemsize = <int>cnp.PyArray_ITEMSIZE(out)
+    if (cnp.PyArray_SIZE(a) <= FEW_NUMBERS and cnp.PyArray_SIZE(b) <= FEW_NUMBERS
+            and cnp.PyArray_SIZE(out) <= FEW_NUMBERS):
+        return run_matmul(table, type_num, itemsize, stack, cnp.PyArray_DATA(a),
+                          cnp.PyArray_DATA(b), cnp.PyArray_DATA(out), threads)
+    with nogil:
+        status = run_matmul(table, type_num, itemsize, stack, cnp.PyArray_DATA(a),
+                            cnp.PyArray_DATA(b), cnp.PyArray_DATA(out), threads)
+    return status
+
+
+cdef fml_status square_array(const fml_table *table, cnp.ndarray x, cnp.ndarray out,
+                             int threads) noexcept:
+    cdef int type_num = cnp.PyArray_TYPE(out), itemsize = <int>cnp.PyArray_ITEMSIZE(out)
+    cdef fml_status status
+    with nogil:
+        status = run_gram(table, type_num, itemsize, cnp.PyArray_DIM(x, 0),
+                          cnp.PyArray_DIM(x, 1), cnp.PyArray_DATA(x), cnp.PyArray_STRIDE(x, 0),
+                          cnp.PyArray_STRIDE(x, 1), cnp.PyArray_DATA(out), threads)
+    return status
+
+
+cdef class DenseKernels(SmallKernels):
+    """The kernels of matrix products; see fastmml._kernels.Kernels."""
+
+    def matmul(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
+        cdef fml_stack stack
+        stack.dims = cnp.PyArray_NDIM(out)
+        stack.k = cnp.PyArray_DIM(a, <int>stack.dims - 1)
+        stack.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(out)
+        stack.a = <const Py_ssize_t *>cnp.PyArray_STRIDES(a)
+        stack.b = <const Py_ssize_t *>cnp.PyArray_STRIDES(b)
+        stack.c = <const Py_ssize_t *>cnp.PyArray_STRIDES(out)
+        check(multiply_arrays(self.table, &stack, a, b, out, threads))
+
+    def matmul_plain(self, a, b):
+        if not is_plain(a) or not is_plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
+            return None
+        cdef fml_array left = as_array(a), right = as_array(b)
+        cdef fml_match match
+        if not fml_match_arrays(&left, &right, cnp.PyArray_ITEMSIZE(a), &match):
+            return None
+        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(
+            <int>match.result_dims, <cnp.npy_intp *>match.result, cnp.PyArray_TYPE(a))
+        check(multiply_arrays(self.table, &match.stack, a, b, out, fml_get_num_threads()))
+        return out if match.result_dims > 0 else out[()]
+
+    def gram(self, cnp.ndarray x, cnp.ndarray out, int threads):
+        check(square_array(self.table, x, out, threads))
+
+    def gram_plain(self, x):
+        if not is_plain(x) or cnp.PyArray_NDIM(x) != 2:
+            return None
+        cdef cnp.npy_intp columns = cnp.PyArray_DIM(x, 1)
+        cdef cnp.npy_intp[2] shape = [columns, columns]
+        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.PyArray_TYPE(x))
+        check(square_array(self.table, x, out, fml_get_num_threads()))
+        return out

@@ -1,0 +1,101 @@
+/* The scenarios of matrix products; CMake compiles this file once per element type, with FML_REAL
+ * and FML_TYPE. Each takes every way to multiply: packed, cut along its sums, in parts, in a batch.
+ */
+#include "inputs.h"
+
+#define JOIN_(a, b) a##_##b
+#define JOIN(a, b) JOIN_(a, b)
+#define TYPED(name) JOIN(name, FML_TYPE)
+#define TYPED_FN(name) JOIN(TYPED(name), fn)
+
+typedef FML_REAL real;
+
+enum { NUMBERS = 150000 };
+
+static const real *numbers(void)
+{
+    static real filled[NUMBERS];
+    for (int i = 0; i < NUMBERS; i++)
+        filled[i] = (real)(i * 7 % 97 + 1);
+    return filled;
+}
+
+/* Stacks of contiguous matrices: count times (m, k) by (k, n), of elements of so many reals. */
+typedef struct sizes {
+    ptrdiff_t count, m, k, n, unit;
+} sizes;
+
+static fml_status multiply(TYPED_FN(fml_matmul) * kernel, sizes x, int threads, uint64_t *digest)
+{
+    static real c[NUMBERS];
+    ptrdiff_t size = x.unit * (ptrdiff_t)sizeof(real);
+    ptrdiff_t shape[3] = {x.count, x.m, x.n};
+    ptrdiff_t a[3] = {x.m * x.k * size, x.k * size, size};
+    ptrdiff_t b[3] = {x.k * x.n * size, x.n * size, size};
+    ptrdiff_t strides[3] = {x.m * x.n * size, x.n * size, size};
+    fml_stack stack = {.dims = 3, .k = x.k, .shape = shape, .a = a, .b = b, .c = strides};
+    fml_status status = kernel(&stack, numbers(), numbers(), c, threads);
+    fml_forget();
+    fold(digest, c, (size_t)(x.count * x.m * x.n * size));
+    return status;
+}
+
+static fml_status multiply_all(TYPED_FN(fml_matmul) * kernel, ptrdiff_t unit, int threads,
+                               uint64_t *digest)
+{
+    const sizes all[] = {{1, 100, 90, 80, unit},
+                         {1, 6, 20000 / unit, 7, unit},
+                         {1, 350, 350 / unit, 1, unit},
+                         {60, 20, 21, 22, unit},
+                         {2000, 3, 4, 3, unit}};
+    fml_status status = FML_OK;
+    for (size_t i = 0; i < sizeof all / sizeof *all && status == FML_OK; i++)
+        status = multiply(kernel, all[i], threads, digest);
+    return status;
+}
+
+static fml_status square(TYPED_FN(fml_gram) * kernel, ptrdiff_t k, ptrdiff_t n, ptrdiff_t unit,
+                         int threads, uint64_t *digest)
+{
+    static real c[NUMBERS];
+    ptrdiff_t size = unit * (ptrdiff_t)sizeof(real);
+    fml_status status = kernel(k, n, numbers(), n * size, size, c, threads);
+    fml_forget();
+    fold(digest, c, (size_t)(n * n * size));
+    return status;
+}
+
+static fml_status square_all(TYPED_FN(fml_gram) * kernel, ptrdiff_t unit, int threads,
+                             uint64_t *digest)
+{
+    fml_status status = square(kernel, 80, 100, unit, threads, digest);
+    return status == FML_OK ? square(kernel, 20000 / unit, 6, unit, threads, digest) : status;
+}
+
+fml_status TYPED(run_matmul)(int threads, uint64_t *digest)
+{
+    return multiply_all(fml_variants()[0]->TYPED(matmul), 1, threads, digest);
+}
+
+fml_status TYPED(run_gram)(int threads, uint64_t *digest)
+{
+    return square_all(fml_variants()[0]->TYPED(gram), 1, threads, digest);
+}
+
+#define IS_REAL_f64 1
+#define IS_REAL_f32 1
+#define IS_REAL_u64 0
+#define IS_REAL_u32 0
+#define IS_REAL_u16 0
+
+#if TYPED(IS_REAL)
+fml_status TYPED(run_matmul_complex)(int threads, uint64_t *digest)
+{
+    return multiply_all(fml_variants()[0]->TYPED(matmul_complex), 2, threads, digest);
+}
+
+fml_status TYPED(run_gram_complex)(int threads, uint64_t *digest)
+{
+    return square_all(fml_variants()[0]->TYPED(gram_complex), 2, threads, digest);
+}
+#endif

@@ -1,0 +1,261 @@
+"""The kernels of matrix products, on every backend and CPU level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from laws import THREADS, assert_same_for_all_threads
+from products import LAYOUTS, adjoint, assert_product, exact_integers, ill_scaled, operand, repeated
+
+from fastmml._kernels import Kernels
+
+#: Sizes that meet every edge of tiles and vectors, and every way to multiply.
+SIZES = [
+    (1, 1, 1),
+    (2, 3, 4),
+    (4, 4, 4),
+    (7, 5, 3),
+    (8, 16, 32),
+    (9, 17, 33),
+    (3, 300, 50),
+    (65, 33, 70),
+    (70, 260, 65),
+    (1, 40, 33),
+    (33, 40, 1),
+    (1, 1500, 1),
+    (5, 2000, 3),
+]
+
+
+class Subclass(np.ndarray):
+    """What kernels leave to NumPy to unpack."""
+
+
+KERNEL_DTYPES = ["d", "f", "D", "F", "Q", "I", "H"]
+LAYOUTS_READ = ["C", "Fortran", "strided"]
+
+
+def multiply(variant: Kernels, a: np.ndarray, b: np.ndarray, threads: int = 2) -> np.ndarray:
+    out = np.full((*a.shape[:-1], b.shape[-1]), 77, a.dtype)
+    variant.matmul(a, b, out, threads)
+    return out
+
+
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_product(variant: Kernels, size: tuple[int, int, int], dtype: str) -> None:
+    m, k, n = size
+    a, b = operand((m, k), dtype, 1), operand((k, n), dtype, 2)
+    for left in LAYOUTS_READ:
+        for right in LAYOUTS_READ:
+            x, y = LAYOUTS[left](a), LAYOUTS[right](b)
+            assert_product(multiply(variant, x, y), a, b)
+
+
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
+def test_large_products_are_packed(variant: Kernels, dtype: str) -> None:
+    m, k, n = 530, 521, 560
+    rows = np.random.default_rng(1).integers(m, size=20)
+    a, b = operand((m, k), dtype, 3), operand((k, n), dtype, 4)
+    for x, y in ((a, b), (np.asfortranarray(a), repeated(b))):
+        assert_product(multiply(variant, x, y)[rows], a[rows], b)
+
+
+def test_few_columns_of_a_large_b(variant: Kernels) -> None:
+    a, b = operand((150, 12000), "d", 30), operand((12000, 30), "d", 31)
+    assert_product(multiply(variant, a, b)[::10], a[::10], b)
+
+
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
+def test_long_sums_are_cut(variant: Kernels, dtype: str) -> None:
+    a, b = operand((16, 20000), dtype, 27), operand((20000, 8), dtype, 28)
+    assert_product(multiply(variant, a, b), a, b)
+    assert_product(multiply(variant, np.asfortranarray(a), np.asfortranarray(b)), a, b)
+
+
+@pytest.mark.parametrize("dtype", ["d", "f", "D", "F"])
+def test_numbers_of_all_sizes(variant: Kernels, dtype: str) -> None:
+    a, b = ill_scaled((30, 500), dtype, 5), ill_scaled((500, 40), dtype, 6)
+    assert_product(multiply(variant, a, b), a, b)
+
+
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
+def test_sums_of_no_terms_are_zero(variant: Kernels, dtype: str) -> None:
+    for shape in ((3, 4), (2, 3, 4), (2, 0, 4)):
+        a, b = np.empty((*shape[:-1], 0), dtype), np.empty((*shape[:-2], 0, 4), dtype)
+        np.testing.assert_array_equal(multiply(variant, a, b), np.zeros(shape, dtype))
+
+
+@pytest.mark.parametrize("dtype", ["d", "f", "Q", "D"])
+@pytest.mark.parametrize(
+    "size", [(2, 2, 2), (4, 4, 4), (5, 3, 6), (1, 7, 9), (9, 7, 1), (17, 9, 20)]
+)
+def test_stacks(variant: Kernels, size: tuple[int, int, int], dtype: str) -> None:
+    m, k, n = size
+    a, b = operand((3, 5, m, k), dtype, 7), operand((3, 5, k, n), dtype, 8)
+    assert_product(multiply(variant, a, b), a, b)
+    for x, y in (
+        (np.broadcast_to(a[1, 2], a.shape), b),
+        (a, np.broadcast_to(b[1, 2], b.shape)),
+        (np.broadcast_to(a[:, :1], a.shape), np.broadcast_to(b[0], b.shape)),
+        (a[::-1], b[:, ::-1]),
+    ):
+        assert_product(multiply(variant, x, y), x, y)
+
+
+def test_stack_of_large_matrices(variant: Kernels) -> None:
+    a, b = operand((2, 170, 165), "d", 9), operand((2, 165, 160), "d", 10)
+    assert_product(multiply(variant, a, b), a, b)
+
+
+@pytest.mark.parametrize("dtype", ["d", "I", "F"])
+def test_many_small_products(variant: Kernels, dtype: str) -> None:
+    """So many that threads share them."""
+    a, b = operand((40_000, 3, 4), dtype, 11), operand((40_000, 4, 5), dtype, 12)
+    result = multiply(variant, a, b)
+    chosen = slice(None, None, 997)
+    assert_product(result[chosen], a[chosen], b[chosen])
+    assert_product(result[-3:], a[-3:], b[-3:])
+
+
+@pytest.mark.parametrize("dtype", ["d", "H", "D"])
+@pytest.mark.parametrize("size", [(5, 3, 6), (1, 7, 9), (9, 7, 1), (70, 300, 80)])
+def test_outputs_of_other_layouts(variant: Kernels, size: tuple[int, int, int], dtype: str) -> None:
+    m, k, n = size
+    a, b = operand((4, m, k), dtype, 13), operand((4, k, n), dtype, 14)
+    wide = np.full((4, 2 * m, n + 3), 77, dtype)
+    tall = np.full((4, n + 1, m), 77, dtype)
+    for out in (wide[:, ::-2, 1 : n + 1], tall[::-1, :n].swapaxes(1, 2)):
+        variant.matmul(a, b, out, 2)
+        assert_product(out, a, b)
+    for memory, written in ((wide, 4 * m * n), (tall, 4 * m * n)):
+        assert np.count_nonzero(memory != 77) <= written
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        (1, 3000000, 1),
+        (1, 1500, 1600),
+        (1600, 1500, 1),
+        (150, 140, 130),
+        (100, 300, 113),
+        (16, 20000, 8),
+    ],
+)
+@pytest.mark.parametrize("layout", ["C", "Fortran"])
+@pytest.mark.parametrize("dtype", ["d", "f", "D"])
+def test_same_bits_on_any_number_of_threads(
+    variant: Kernels, size: tuple[int, int, int], dtype: str, layout: str
+) -> None:
+    m, k, n = size
+    a = LAYOUTS[layout](operand((m, k), dtype, 15))
+    b = LAYOUTS[layout](operand((k, n), dtype, 16))
+    assert_same_for_all_threads(lambda threads: (multiply(variant, a, b, threads),))
+
+
+def test_same_bits_of_large_products(variant: Kernels) -> None:
+    a, b = operand((520, 530), "d", 17), operand((530, 525), "d", 18)
+    assert_same_for_all_threads(lambda threads: (multiply(variant, a, b, threads),))
+
+
+@pytest.mark.parametrize("dtype", ["d", "f"])
+@pytest.mark.parametrize(
+    "size", [(6, 5, 4), (20, 300, 30), (1, 50, 40), (40, 50, 1), (3, 17000, 2)]
+)
+def test_nan_and_infinities_reach_what_they_belong_to(
+    variant: Kernels, size: tuple[int, int, int], dtype: str
+) -> None:
+    m, k, n = size
+    a, b = operand((m, k), dtype, 19), operand((k, n), dtype, 20)
+    a[m // 2, k // 2] = np.nan
+    a[0, 1] = np.inf
+    b[k // 3, n // 2] = -np.inf
+    b[1, 0] = 0 if n > 1 else b[1, 0]
+    with np.errstate(invalid="ignore"):
+        expected = a.astype(np.longdouble) @ b.astype(np.longdouble)
+    result = multiply(variant, a, b)
+    np.testing.assert_array_equal(np.isnan(result), np.isnan(expected))
+    infinite = np.isinf(expected)
+    np.testing.assert_array_equal(result[infinite], expected[infinite].astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["D", "F"])
+def test_complex_nan_and_infinities(variant: Kernels, dtype: str) -> None:
+    a, b = operand((5, 9), dtype, 21), operand((9, 7), dtype, 22)
+    a[1, 2] = complex(np.inf, 1)
+    a[2, 3] = complex(0, np.nan)
+    b[4, 5] = complex(1, -np.inf)
+    with np.errstate(invalid="ignore"):  # by NumPy's loops: BLAS multiplies by 1 + 0i besides
+        expected = a.astype(np.clongdouble) @ b.astype(np.clongdouble)
+    result = multiply(variant, a, b)
+    for part in ("real", "imag"):
+        found, wanted = getattr(result, part), getattr(expected, part)
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
+        np.testing.assert_array_equal(np.isposinf(found), np.isposinf(wanted))
+
+
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (50, 33), (300, 70), (17000, 12), (5, 0), (0, 5)])
+def test_gram(variant: Kernels, size: tuple[int, int], dtype: str) -> None:
+    x = operand(size, dtype, 23)
+    for layout in LAYOUTS_READ:
+        out = np.full((size[1], size[1]), 77, dtype)
+        variant.gram(LAYOUTS[layout](x), out, 2)
+        assert_product(out, adjoint(x), x)
+        np.testing.assert_array_equal(out, adjoint(out))
+
+
+@pytest.mark.parametrize("dtype", ["d", "F"])
+def test_gram_of_many_columns(variant: Kernels, dtype: str) -> None:
+    x = operand((280, 990), dtype, 24)
+    grams = []
+    for threads in THREADS:
+        out = np.empty((990, 990), dtype)
+        variant.gram(x, out, threads)
+        grams.append(out.tobytes())
+    assert_product(out[::50], adjoint(x)[::50], x)
+    np.testing.assert_array_equal(out, adjoint(out))
+    assert set(grams) == {grams[0]}
+
+
+@pytest.mark.parametrize("dtype", ["Q", "I", "H"])
+def test_whole_numbers_wrap_around(variant: Kernels, dtype: str) -> None:
+    top = np.full((3, 5), np.iinfo(dtype).max, dtype)
+    result = multiply(variant, top, top.T.copy())
+    np.testing.assert_array_equal(result, exact_integers(top, top.T))
+    assert result[0, 0] == 5  # (-1)(-1) five times
+
+
+@pytest.mark.parametrize("dtype", ["d", "f"])
+def test_plain_products_are_taken_or_left(variant: Kernels, dtype: str) -> None:
+    a, b = operand((5, 6), dtype, 25), operand((6, 7), dtype, 26)
+    result = variant.matmul_plain(a, b)
+    if variant.name == "native":
+        assert result is not None
+        assert_product(result, a, b)
+        assert_product(variant.matmul_plain(a, np.asfortranarray(b)), a, b)
+    left = [
+        (a, b.astype(np.complex128)),
+        (a, b[1:]),
+        (a, b.tolist()),
+        (a.astype(">f8"), b.astype(">f8")),
+        (a.astype(np.int8), b.astype(np.int8)),
+        (a.astype(np.longdouble), b.astype(np.longdouble)),
+        (a.view(Subclass), b),
+        (LAYOUTS["misaligned"](a), b),
+        (LAYOUTS["field"](a), b),
+        (a, b[0, 0]),
+        (np.ones((3, 5, 6), dtype), np.ones((2, 6, 7), dtype)),
+    ]
+    assert [variant.matmul_plain(x, y) for x, y in left] == [None] * len(left)
+
+
+def test_plain_gram_matrices_are_taken_or_left(variant: Kernels) -> None:
+    x = operand((7, 5), "d", 29)
+    result = variant.gram_plain(x)
+    if variant.name == "native":
+        assert result is not None
+        assert_product(result, x.T, x)
+    left = [x[0], x[None], x.tolist(), x.astype(">f8"), x.astype(bool), LAYOUTS["field"](x)]
+    assert [variant.gram_plain(y) for y in left] == [None] * len(left)
