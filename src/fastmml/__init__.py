@@ -8,6 +8,7 @@ from fastmml._backend import (
     use_backend,
     warn_without_native,
 )
+from fastmml.contraction import einsum
 from fastmml.errors import ConvergenceError, GraphFormatError
 from fastmml.graph import (
     EigenvectorResult,
@@ -38,6 +39,7 @@ __all__ = [
     "PageRankResult",
     "backend",
     "eigenvector_centrality",
+    "einsum",
     "get_num_threads",
     "gram",
     "hits",
