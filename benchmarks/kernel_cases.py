@@ -191,6 +191,12 @@ def gram(kernels: Kernels) -> Call:
     return lambda: kernels.gram(x, out, THREADS)
 
 
+def gram_plain(kernels: Kernels) -> Call:
+    """A Gram matrix whose checks take longer."""
+    x = reals((8, 4), 15)
+    return lambda: kernels.gram_plain(x)
+
+
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
     """What the kernel of almost this name computes."""
     tiles = np.arange(EDGES) // TILE_EDGES
@@ -353,6 +359,7 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "matmul integers": lambda kernels: matmul(kernels, 40, 50, 60, dtype="Q"),
     "matmul_plain": matmul_plain,
     "gram": gram,
+    "gram_plain": gram_plain,
     "bucket_count": bucket_count,
     "bucket_scatter": bucket_scatter,
     "bucket_scatter weighted": lambda kernels: bucket_scatter(kernels, weighted=True),

@@ -163,13 +163,15 @@ FML_DENSE_TYPES(uint16_t, u16)
 #define FML_KERNELS(X, type) X(rank_pull, type) X(difference_gram, type) X(combine, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
-#define FML_KERNELS_DENSE(X)                                                        \
-    X(matmul, f64)                                                                  \
-    X(matmul, f32)                                                                  \
-    X(matmul, u64)                                                                  \
-    X(matmul, u32)                                                                  \
-    X(matmul, u16) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16) \
-        X(matmul_complex, f64) X(matmul_complex, f32) X(gram_complex, f64) X(gram_complex, f32)
+#define FML_KERNELS_DENSE(X)                                                   \
+    X(matmul, f64)                                                             \
+    X(matmul, f32)                                                             \
+    X(matmul, u64)                                                             \
+    X(matmul, u32)                                                             \
+    X(matmul, u16)                                                             \
+    X(gram, f64)                                                               \
+    X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16) X(matmul_complex, f64) \
+        X(matmul_complex, f32) X(gram_complex, f64) X(gram_complex, f32)
 
 typedef struct fml_table {
     const char *isa;
@@ -181,6 +183,32 @@ typedef struct fml_table {
     FML_KERNELS_DENSE(FML_FIELD)
 #undef FML_FIELD
 } fml_table;
+
+/* ---- match.c ----------------------------------------------------------------------------------
+ */
+
+enum { FML_MAX_DIMS = 64 };
+
+/* Where the elements of an array lie: strides count bytes. */
+typedef struct fml_array {
+    ptrdiff_t dims;
+    const ptrdiff_t *shape, *strides; /* dims each */
+} fml_array;
+
+/* A stack of products into a new, contiguous array, whose rows or columns may be left out. The
+ * members of `stack` point into the rest. */
+typedef struct fml_match {
+    fml_stack stack;
+    ptrdiff_t result_dims;
+    ptrdiff_t result[FML_MAX_DIMS]; /* the shape of that array */
+    ptrdiff_t shape[FML_MAX_DIMS], a[FML_MAX_DIMS], b[FML_MAX_DIMS], c[FML_MAX_DIMS];
+} fml_match;
+
+/* Fits two arrays together as NumPy's matmul does: stacks of matrices broadcast; an array of one
+ * dimension is a row on the left and a column on the right, which the result does not have.
+ * False if they do not fit. */
+bool fml_match_arrays(const fml_array *a, const fml_array *b, ptrdiff_t element_size,
+                      fml_match *match /* out */);
 
 /* ---- dispatch.c --------------------------------------------------------------------------- */
 

@@ -232,13 +232,25 @@ def test_plain_products_are_taken_or_left(variant: Kernels, dtype: str) -> None:
         assert_product(variant.matmul_plain(a, np.asfortranarray(b)), a, b)
     left = [
         (a, b.astype(np.complex128)),
-        (a[:, ::2], b[::2]),
-        (a, b[:, 0]),
         (a, b[1:]),
         (a, b.tolist()),
         (a.astype(">f8"), b.astype(">f8")),
-        (a[None], b),
-        (a.astype(int), b.astype(int)),
+        (a.astype(np.int8), b.astype(np.int8)),
+        (a.astype(np.longdouble), b.astype(np.longdouble)),
         (a.view(Subclass), b),
+        (LAYOUTS["misaligned"](a), b),
+        (LAYOUTS["field"](a), b),
+        (a, b[0, 0]),
+        (np.ones((3, 5, 6), dtype), np.ones((2, 6, 7), dtype)),
     ]
     assert [variant.matmul_plain(x, y) for x, y in left] == [None] * len(left)
+
+
+def test_plain_gram_matrices_are_taken_or_left(variant: Kernels) -> None:
+    x = operand((7, 5), "d", 29)
+    result = variant.gram_plain(x)
+    if variant.name == "native":
+        assert result is not None
+        assert_product(result, x.T, x)
+    left = [x[0], x[None], x.tolist(), x.astype(">f8"), x.astype(bool), LAYOUTS["field"](x)]
+    assert [variant.gram_plain(y) for y in left] == [None] * len(left)

@@ -12,6 +12,8 @@
 enum { SHARED_ROWS = 2048, SHARED_COLUMNS = 2048 };
 /* Rows of A of a task: 384 KB of double, of a second-level cache of 512 KB or more. */
 enum { TASK_ROWS = 192 };
+/* Rows of B that are packed side by side: as many as the CPU can fetch ahead of. */
+enum { STRIP_ROWS = 8 };
 /* Tasks for each thread, so that all finish together. */
 enum { TASKS_PER_THREAD = 6 };
 
@@ -30,13 +32,26 @@ static void pack_a(const packed *block, ptrdiff_t panel)
                     x->a_col, block->a + i * block->k);
 }
 
-static void pack_b(const packed *block, ptrdiff_t panel)
+/* Part `strip` of B's panels. Where its rows are contiguous they are read from end to end, a strip
+ * of them at a time; else a strip is one panel. */
+static void pack_b(const packed *block, ptrdiff_t strip)
 {
     const product *x = block->x;
-    ptrdiff_t j = panel * COLUMNS;
-    FML(pack_panel)(COLUMNS, smaller(COLUMNS, block->columns - j), block->k,
-                    x->b + block->start * x->b_row + (block->column + j) * x->b_col, x->b_col,
-                    x->b_row, block->b + j * block->k);
+    bool by_rows = x->b_col == 1;
+    ptrdiff_t first = by_rows ? strip * STRIP_ROWS : 0;
+    ptrdiff_t rows = by_rows ? smaller(STRIP_ROWS, block->k - first) : block->k;
+    ptrdiff_t column = by_rows ? 0 : strip * COLUMNS;
+    ptrdiff_t end = by_rows ? block->columns : smaller(column + COLUMNS, block->columns);
+    const real *b = x->b + (block->start + first) * x->b_row + block->column * x->b_col;
+    for (ptrdiff_t j = column; j < end; j += COLUMNS)
+        FML(pack_panel)(COLUMNS, smaller(COLUMNS, end - j), rows, b + j * x->b_col, x->b_col,
+                        x->b_row, block->b + j * block->k + first * COLUMNS);
+}
+
+static ptrdiff_t strips_of_b(const packed *block)
+{
+    bool by_rows = block->x->b_col == 1;
+    return by_rows ? blocks_of(block->k, STRIP_ROWS) : blocks_of(block->columns, COLUMNS);
 }
 
 /* Asks for the tile of C that is written after some 2000 cycles: without, 2048 x 2048 products of
@@ -106,8 +121,8 @@ static void multiply_team(packed block, int team, fml_watch *watch)
             block.columns = smaller(SHARED_COLUMNS, x->n - block.column);
             block.k = smaller(k_step, x->k - block.start);
 #pragma omp for schedule(static) nowait
-            for (ptrdiff_t panel = 0; panel < blocks_of(block.columns, COLUMNS); panel++)
-                pack_b(&block, panel);
+            for (ptrdiff_t strip = 0; strip < strips_of_b(&block); strip++)
+                pack_b(&block, strip);
             for (block.row = 0; block.row < x->m; block.row += SHARED_ROWS) {
                 block.rows = smaller(SHARED_ROWS, x->m - block.row);
                 multiply_shared(&block, team, watch);

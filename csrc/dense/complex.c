@@ -14,6 +14,17 @@ enum { SMALL_SCRATCH = 1024 };
 /* Reals that are worth a second thread. */
 enum { THREAD_REALS = 1 << 17 };
 
+/* A row of B to two rows of E. */
+FML_INLINE void expand_row(const real *b, ptrdiff_t b_col, ptrdiff_t n, real *first, real *second)
+{
+    for (ptrdiff_t j = 0; j < n; j++) {
+        real re = b[j * b_col], im = b[j * b_col + 1];
+        first[2 * j] = second[2 * j + 1] = re;
+        first[2 * j + 1] = im;
+        second[2 * j] = -im;
+    }
+}
+
 /* Rows start .. start + rows - 1 of B to 2 rows of E. */
 static void expand(const product *x, ptrdiff_t start, ptrdiff_t rows, real *e, int threads)
 {
@@ -22,12 +33,10 @@ static void expand(const product *x, ptrdiff_t start, ptrdiff_t rows, real *e, i
     for (ptrdiff_t p = 0; p < rows; p++) {
         const real *b = x->b + (start + p) * x->b_row;
         real *first = e + p * 4 * x->n, *second = first + 2 * x->n;
-        for (ptrdiff_t j = 0; j < x->n; j++) {
-            real re = b[j * x->b_col], im = b[j * x->b_col + 1];
-            first[2 * j] = second[2 * j + 1] = re;
-            first[2 * j + 1] = im;
-            second[2 * j] = -im;
-        }
+        if (x->b_col == 2) /* known to the compiler, which then works in vectors */
+            expand_row(b, 2, x->n, first, second);
+        else
+            expand_row(b, x->b_col, x->n, first, second);
     }
 }
 

@@ -327,11 +327,11 @@ class Kernels(Protocol):
         """
         ...
 
-    def matmul_plain(self, a: Any, b: Any) -> Real | None:
+    def matmul_plain(self, a: Any, b: Any) -> Any:
         """``a @ b`` where that takes no preparation, None anywhere else.
 
         A way past the checks of `fastmml.matmul`, which take longer than a small product: for two
-        contiguous matrices of float64 or float32 that fit together.
+        arrays of the same dtype that fit together and can be read as they lie.
         """
         ...
 
@@ -340,6 +340,10 @@ class Kernels(Protocol):
 
         ``out`` (n, n) is C-contiguous, and exactly Hermitian in the end.
         """
+        ...
+
+    def gram_plain(self, x: Any) -> Real | None:
+        """The Gram matrix of x where that takes no preparation, as in `matmul_plain`."""
         ...
 
     # ---- building a graph ----

@@ -107,6 +107,19 @@ cdef extern from "fastmml.h" nogil:
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)
 
+    ctypedef struct fml_array:
+        Py_ssize_t dims
+        const Py_ssize_t *shape
+        const Py_ssize_t *strides
+
+    ctypedef struct fml_match:
+        fml_stack stack
+        Py_ssize_t result_dims
+        Py_ssize_t[64] result
+
+    bint fml_match_arrays(
+        const fml_array *a, const fml_array *b, Py_ssize_t element_size, fml_match *match)
+
     fml_status fml_bucket_count(
         Py_ssize_t edges, const uint32_t *dst, int shift, Py_ssize_t buckets, int64_t *counts,
         int threads)

@@ -43,33 +43,55 @@ cdef fml_status run_gram(const fml_table *table, int type_num, int itemsize, Py_
     return table.gram_u16(k, n, x, row, col, c, threads)
 
 
+cdef bint has_kernel(cnp.ndarray x) noexcept:
+    """Whether kernels compute with elements of this type as they are."""
+    cdef int type_num = cnp.PyArray_TYPE(x)
+    if cnp.PyTypeNum_ISINTEGER(type_num):
+        return cnp.PyArray_ITEMSIZE(x) > 1
+    return type_num in (cnp.NPY_DOUBLE, cnp.NPY_FLOAT, cnp.NPY_CDOUBLE, cnp.NPY_CFLOAT)
+
+
 cdef bint is_plain(object x) noexcept:
-    """Whether kernels can read a matrix as it is: no view of odd strides, no subclass."""
-    if not cnp.PyArray_CheckExact(x) or cnp.PyArray_NDIM(x) != 2:
+    """Whether kernels can read an array as it lies."""
+    if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISBEHAVED_RO(x) or not has_kernel(x):
         return False
-    if not cnp.PyArray_ISBEHAVED_RO(x):
-        return False
-    return cnp.PyArray_IS_C_CONTIGUOUS(x) or cnp.PyArray_IS_F_CONTIGUOUS(x)
+    cdef int d
+    for d in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_STRIDE(x, d) % cnp.PyArray_ITEMSIZE(x) != 0:
+            return False
+    return True
 
 
-cdef fml_status multiply_arrays(const fml_table *table, cnp.ndarray a, cnp.ndarray b,
-                                cnp.ndarray out, int threads) noexcept:
-    cdef fml_stack stack
+cdef fml_array as_array(cnp.ndarray x) noexcept:
+    cdef fml_array out
+    out.dims = cnp.PyArray_NDIM(x)
+    out.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(x)
+    out.strides = <const Py_ssize_t *>cnp.PyArray_STRIDES(x)
+    return out
+
+
+cdef fml_status multiply_arrays(const fml_table *table, const fml_stack *stack, cnp.ndarray a,
+                                cnp.ndarray b, cnp.ndarray out, int threads) noexcept:
     cdef fml_status status
     cdef int type_num = cnp.PyArray_TYPE(out), itemsize = <int>cnp.PyArray_ITEMSIZE(out)
-    stack.dims = cnp.PyArray_NDIM(out)
-    stack.k = cnp.PyArray_DIM(a, <int>stack.dims - 1)
-    stack.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(out)
-    stack.a = <const Py_ssize_t *>cnp.PyArray_STRIDES(a)
-    stack.b = <const Py_ssize_t *>cnp.PyArray_STRIDES(b)
-    stack.c = <const Py_ssize_t *>cnp.PyArray_STRIDES(out)
     if (cnp.PyArray_SIZE(a) <= FEW_NUMBERS and cnp.PyArray_SIZE(b) <= FEW_NUMBERS
             and cnp.PyArray_SIZE(out) <= FEW_NUMBERS):
-        return run_matmul(table, type_num, itemsize, &stack, cnp.PyArray_DATA(a),
+        return run_matmul(table, type_num, itemsize, stack, cnp.PyArray_DATA(a),
                           cnp.PyArray_DATA(b), cnp.PyArray_DATA(out), threads)
     with nogil:
-        status = run_matmul(table, type_num, itemsize, &stack, cnp.PyArray_DATA(a),
+        status = run_matmul(table, type_num, itemsize, stack, cnp.PyArray_DATA(a),
                             cnp.PyArray_DATA(b), cnp.PyArray_DATA(out), threads)
+    return status
+
+
+cdef fml_status square_array(const fml_table *table, cnp.ndarray x, cnp.ndarray out,
+                             int threads) noexcept:
+    cdef int type_num = cnp.PyArray_TYPE(out), itemsize = <int>cnp.PyArray_ITEMSIZE(out)
+    cdef fml_status status
+    with nogil:
+        status = run_gram(table, type_num, itemsize, cnp.PyArray_DIM(x, 0),
+                          cnp.PyArray_DIM(x, 1), cnp.PyArray_DATA(x), cnp.PyArray_STRIDE(x, 0),
+                          cnp.PyArray_STRIDE(x, 1), cnp.PyArray_DATA(out), threads)
     return status
 
 
@@ -78,31 +100,35 @@ cdef class DenseKernels(EdgeKernels):
     cdef const fml_table *table
 
     def matmul(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
-        check(multiply_arrays(self.table, a, b, out, threads))
+        cdef fml_stack stack
+        stack.dims = cnp.PyArray_NDIM(out)
+        stack.k = cnp.PyArray_DIM(a, <int>stack.dims - 1)
+        stack.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(out)
+        stack.a = <const Py_ssize_t *>cnp.PyArray_STRIDES(a)
+        stack.b = <const Py_ssize_t *>cnp.PyArray_STRIDES(b)
+        stack.c = <const Py_ssize_t *>cnp.PyArray_STRIDES(out)
+        check(multiply_arrays(self.table, &stack, a, b, out, threads))
 
     def matmul_plain(self, a, b):
-        if not is_plain(a) or not is_plain(b):
+        if not is_plain(a) or not is_plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
             return None
-        cdef int type_num = cnp.PyArray_TYPE(a)
-        if type_num != cnp.PyArray_TYPE(b):
+        cdef fml_array left = as_array(a), right = as_array(b)
+        cdef fml_match match
+        if not fml_match_arrays(&left, &right, cnp.PyArray_ITEMSIZE(a), &match):
             return None
-        if type_num != cnp.NPY_DOUBLE and type_num != cnp.NPY_FLOAT:
-            return None
-        cdef cnp.npy_intp *a_shape = cnp.PyArray_DIMS(a)
-        cdef cnp.npy_intp *b_shape = cnp.PyArray_DIMS(b)
-        if a_shape[1] != b_shape[0]:
-            return None
-        cdef cnp.npy_intp[2] shape = [a_shape[0], b_shape[1]]
-        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, type_num)
-        check(multiply_arrays(self.table, a, b, out, fml_get_num_threads()))
-        return out
+        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(
+            <int>match.result_dims, <cnp.npy_intp *>match.result, cnp.PyArray_TYPE(a))
+        check(multiply_arrays(self.table, &match.stack, a, b, out, fml_get_num_threads()))
+        return out if match.result_dims > 0 else out[()]
 
     def gram(self, cnp.ndarray x, cnp.ndarray out, int threads):
-        cdef fml_status status
-        cdef int type_num = cnp.PyArray_TYPE(out), itemsize = <int>cnp.PyArray_ITEMSIZE(out)
-        with nogil:
-            status = run_gram(self.table, type_num, itemsize, cnp.PyArray_DIM(x, 0),
-                              cnp.PyArray_DIM(x, 1), cnp.PyArray_DATA(x),
-                              cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1),
-                              cnp.PyArray_DATA(out), threads)
-        check(status)
+        check(square_array(self.table, x, out, threads))
+
+    def gram_plain(self, x):
+        if not is_plain(x) or cnp.PyArray_NDIM(x) != 2:
+            return None
+        cdef cnp.npy_intp columns = cnp.PyArray_DIM(x, 1)
+        cdef cnp.npy_intp[2] shape = [columns, columns]
+        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.PyArray_TYPE(x))
+        check(square_array(self.table, x, out, fml_get_num_threads()))
+        return out

@@ -35,6 +35,7 @@ class NumbaKernels:
     matmul = staticmethod(dense.matmul)
     matmul_plain = staticmethod(dense.matmul_plain)
     gram = staticmethod(dense.gram)
+    gram_plain = staticmethod(dense.gram_plain)
 
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)

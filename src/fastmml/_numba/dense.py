@@ -106,3 +106,7 @@ def gram(x: Real, out: Real, threads: int) -> None:
     out[upper] = np.conjugate(out.T[upper])
     if out.dtype.kind == "c":
         np.fill_diagonal(out.imag, 0)
+
+
+def gram_plain(x: Any) -> None:
+    """See `fastmml._kernels.Kernels.gram_plain`."""
