@@ -141,7 +141,10 @@ typedef struct fml_stack {
  * gram: the (n, n) array c = x'x for x (k, n), exactly symmetric; row and col are its strides in
  * bytes, multiples of a real.
  *
- * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals. */
+ * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals.
+ *
+ * solve_right: x (m, n) such that x u = a, for a (m, n) with strides row and col in bytes, and the
+ * upper triangle of u (n, n), whose diagonal is not 0. x may be a, if that is contiguous. */
 #define FML_DENSE_TYPES(real, type)                                                           \
     typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */, \
                                               const real *b /* in */, real *c /* out */,      \
@@ -150,7 +153,10 @@ typedef struct fml_stack {
                                             ptrdiff_t row, ptrdiff_t col, real *c /* out */,  \
                                             int threads);                                     \
     typedef fml_matmul_##type##_fn fml_matmul_complex_##type##_fn;                            \
-    typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;
+    typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                \
+    typedef fml_status fml_solve_right_##type##_fn(                                           \
+        ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,       \
+        const real *u /* in */, real *x /* out */, int threads);
 
 FML_DENSE_TYPES(double, f64)
 FML_DENSE_TYPES(float, f32)
@@ -163,15 +169,20 @@ FML_DENSE_TYPES(uint16_t, u16)
 #define FML_KERNELS(X, type) X(rank_pull, type) X(difference_gram, type) X(combine, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
-#define FML_KERNELS_DENSE(X)                                                   \
-    X(matmul, f64)                                                             \
-    X(matmul, f32)                                                             \
-    X(matmul, u64)                                                             \
-    X(matmul, u32)                                                             \
-    X(matmul, u16)                                                             \
-    X(gram, f64)                                                               \
-    X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16) X(matmul_complex, f64) \
-        X(matmul_complex, f32) X(gram_complex, f64) X(gram_complex, f32)
+#define FML_KERNELS_DENSE(X) \
+    X(matmul, f64)           \
+    X(matmul, f32)           \
+    X(matmul, u64)           \
+    X(matmul, u32)           \
+    X(matmul, u16)           \
+    X(gram, f64)             \
+    X(gram, f32)             \
+    X(gram, u64)             \
+    X(gram, u32)             \
+    X(gram, u16)             \
+    X(matmul_complex, f64)   \
+    X(matmul_complex, f32)   \
+    X(gram_complex, f64) X(gram_complex, f32) X(solve_right, f64) X(solve_right, f32)
 
 typedef struct fml_table {
     const char *isa;

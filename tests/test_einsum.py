@@ -25,7 +25,7 @@ def on_every_variant(variant: Kernels) -> Iterator[None]:
 
 
 def operands_of(subscripts: str, dtype: str = "d") -> list[Any]:
-    terms = subscripts.split("->")[0].split(",")
+    terms = subscripts.split("->", maxsplit=1)[0].split(",")
     return [
         operand(tuple(SIZES[label] for label in term), dtype, seed)
         for seed, term in enumerate(terms)

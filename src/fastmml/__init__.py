@@ -27,6 +27,7 @@ from fastmml.graph import (
     write_graph,
 )
 from fastmml.linalg import gram, matmul
+from fastmml.orthogonal import gram_schmidt, orthogonality, project, qr
 
 __all__ = [
     "ConvergenceError",
@@ -42,11 +43,15 @@ __all__ = [
     "einsum",
     "get_num_threads",
     "gram",
+    "gram_schmidt",
     "hits",
     "katz_centrality",
     "local_pagerank",
     "matmul",
+    "orthogonality",
     "pagerank",
+    "project",
+    "qr",
     "read_graph",
     "rmat",
     "set_num_threads",
