@@ -26,6 +26,7 @@ from fastmml.graph import (
     rmat,
     write_graph,
 )
+from fastmml.least_squares import lstsq
 from fastmml.linalg import gram, matmul
 from fastmml.orthogonal import gram_schmidt, orthogonality, project, qr
 
@@ -47,6 +48,7 @@ __all__ = [
     "hits",
     "katz_centrality",
     "local_pagerank",
+    "lstsq",
     "matmul",
     "orthogonality",
     "pagerank",

@@ -98,7 +98,7 @@ def qr(a: ArrayLike, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "complete", "r"):
         raise ValueError(f"mode: expected 'reduced', 'complete' or 'r', got {mode!r}")
     x = np.asarray(a)
-    if mode != "complete" and _is_tall(x):
+    if mode != "complete" and is_tall(x):
         found = _tall_qr(x if x.dtype.kind == "f" else x.astype(np.float64))
         if found is not None:
             return found if mode == "reduced" else found.R
@@ -246,7 +246,7 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
     return Projection(np.linalg.solve(r, inside), projection, distance[()])
 
 
-def _is_tall(x: Array) -> bool:
+def is_tall(x: Array) -> bool:
     """Whether Gram matrices are faster than LAPACK, and accurate enough to try."""
     is_real = x.dtype.char in "fd" or x.dtype.kind in "biu"
     return is_real and x.ndim == 2 and 0 < x.shape[1] <= min(_MOST_COLUMNS, len(x) // _TALL)
