@@ -228,6 +228,13 @@ def gram_plain(kernels: Kernels) -> Call:
     return lambda: kernels.gram_plain(x)
 
 
+def solve_right(kernels: Kernels) -> Call:
+    """Many rows against a small triangle."""
+    a, u = reals((2000, 12), 16), np.triu(reals((12, 12), 17)) + 9 * np.eye(12)
+    out = np.empty_like(a)
+    return lambda: kernels.solve_right(a, u, out, THREADS)
+
+
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
     """What the kernel of almost this name computes."""
     tiles = np.arange(EDGES) // TILE_EDGES
@@ -399,6 +406,7 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "matmul_plain": matmul_plain,
     "gram": gram,
     "gram_plain": gram_plain,
+    "solve_right": solve_right,
     "bucket_count": bucket_count,
     "bucket_scatter": bucket_scatter,
     "bucket_scatter weighted": lambda kernels: bucket_scatter(kernels, weighted=True),

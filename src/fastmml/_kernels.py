@@ -380,6 +380,15 @@ class Kernels(Protocol):
         """The Gram matrix of x where that takes no preparation, as in `matmul_plain`."""
         ...
 
+    def solve_right(self, a: Real, u: Real, out: Real, threads: int) -> None:
+        """Solve ``out @ u = a`` for the upper triangle of u (n, n), whose diagonal is not 0.
+
+        a (m, n) has any strides; u and ``out`` (m, n) are C-contiguous, and ``out`` may be a. All
+        are of one dtype, float64 or float32. Each row solves a system whose u differs by at most
+        gamma(n) |u|.
+        """
+        ...
+
     # ---- building a graph ----
 
     def bucket_count(self, dst: U32, shift: int, counts: I64, threads: int) -> None:

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml._backend import kernels
 from fastmml._kernels import SMALL_ROWS
+from fastmml.linalg import matmul
 
 __all__ = ["EighResult", "change_of_basis", "det", "eigh", "inv", "solve"]
 
@@ -314,4 +315,4 @@ def change_of_basis(a: ArrayLike, basis: ArrayLike) -> NDArray[Any]:
     array([[1., 0.],
            [3., 1.]])
     """
-    return solve(basis, np.matmul(a, basis))
+    return solve(basis, matmul(a, basis))

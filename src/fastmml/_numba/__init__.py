@@ -53,6 +53,7 @@ class NumbaKernels:
     matmul_plain = staticmethod(dense.matmul_plain)
     gram = staticmethod(dense.gram)
     gram_plain = staticmethod(dense.gram_plain)
+    solve_right = staticmethod(dense.solve_right)
 
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)
