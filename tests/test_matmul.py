@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from products import DTYPES, LAYOUTS, assert_product, operand
+from products import DTYPES, LAYOUTS, assert_product, gamma, operand
 
 import fastmml as fm
 from fastmml import _backend
@@ -304,3 +304,21 @@ if _theirs is not None:
         test_out_contiguous = _theirs.TestMatmul.test_out_contiguous
         test_matmul_bool = _theirs.TestMatmul.test_matmul_bool
         test_empty_out = _theirs.TestMatmul.test_empty_out
+
+
+def test_bfloat16_is_summed_in_single_precision() -> None:
+    ml_dtypes = importlib.import_module("ml_dtypes")
+    a, b = operand((40, 300), "d", 1), operand((300, 30), "d", 2)
+    a, b = a.astype(ml_dtypes.bfloat16), b.astype(ml_dtypes.bfloat16)
+    exact, size = (
+        a.astype(float) @ b.astype(float),
+        np.abs(a.astype(float)) @ np.abs(b.astype(float)),
+    )
+    result = fm.matmul(a, b)
+    assert result.dtype == a.dtype
+    assert (np.abs(result - exact) <= 2.0**-8 * np.abs(exact) + gamma(300, "f") * size).all()
+    assert fm.matmul(a, b.astype("f")).dtype == np.float32
+    np.testing.assert_array_equal(fm.matmul(a, b, out=np.empty((40, 30), a.dtype)), result)
+    np.testing.assert_array_equal(
+        fm.matmul(a[:, ::-1], b[::-1]).astype(float), result.astype(float)
+    )

@@ -92,10 +92,11 @@ def positive_int(name: str, value: Any) -> int:
 
 def number_type(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return a dtype that matrix products compute with, in native byte order."""
-    if dtype.kind not in "biufc" or dtype.char in "gG":
+    is_known = dtype.kind in "biufc" and dtype.char not in "gG"
+    if not is_known and dtype.name != "bfloat16":
         raise TypeError(
-            f"{name}: expected bool, integers of at most 64 bits, float16, float32, float64, "
-            f"complex64 or complex128, got dtype {dtype}"
+            f"{name}: expected bool, integers of at most 64 bits, float16, bfloat16, float32, "
+            f"float64, complex64 or complex128, got dtype {dtype}"
         )
     return dtype.newbyteorder("=")
 

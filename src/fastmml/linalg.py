@@ -183,6 +183,8 @@ def _computed(number: np.dtype[Any]) -> np.dtype[Any]:
     """What kernels compute with for elements of this dtype."""
     if number.kind in "iu":
         return _WHOLE[number.itemsize]
+    if number.name == "bfloat16":  # of ml_dtypes
+        return _COMPUTED["e"]
     return _COMPUTED[number.char]
 
 
