@@ -26,6 +26,7 @@ SHIFT = 9
 BUCKETS, TILES = NODES >> SHIFT, 2
 VECTORS = 4
 LINES = 4000
+SMALL_BATCH = 203
 THREADS = 1
 
 
@@ -95,6 +96,37 @@ def combine(kernels: Kernels) -> Call:
     """A combination of vectors."""
     coefficients, x, y = reals((VECTORS,), 7), reals((VECTORS, NODES), 8), np.empty(NODES)
     return lambda: kernels.combine(coefficients, x, y, THREADS)
+
+
+def small_matrices(rows: int) -> NDArray[np.float64]:
+    """A few hundred matrices whose pivots are in all places."""
+    return reals((SMALL_BATCH, rows, rows), 10)
+
+
+def small_solve(kernels: Kernels, rows: int) -> Call:
+    """Solve small systems."""
+    a, b = small_matrices(rows), reals((SMALL_BATCH, rows, 1), 11)
+    x = np.empty_like(b)
+    return lambda: kernels.small_solve(a, b, x, THREADS)
+
+
+def small_inverse(kernels: Kernels, rows: int) -> Call:
+    """Invert small matrices."""
+    a, x = small_matrices(rows), np.empty((SMALL_BATCH, rows, rows))
+    return lambda: kernels.small_inverse(a, x, THREADS)
+
+
+def small_det(kernels: Kernels, rows: int) -> Call:
+    """Determinants of small matrices."""
+    a, det = small_matrices(rows), np.empty(SMALL_BATCH)
+    return lambda: kernels.small_det(a, det, THREADS)
+
+
+def small_eigh(kernels: Kernels, rows: int) -> Call:
+    """Eigenvalues and eigenvectors of small matrices."""
+    a, values = small_matrices(rows), np.empty((SMALL_BATCH, rows))
+    vectors = np.empty_like(a)
+    return lambda: kernels.small_eigh(a, True, values, vectors, THREADS)
 
 
 def in_graph() -> Graph:
@@ -194,6 +226,13 @@ def gram_plain(kernels: Kernels) -> Call:
     """A Gram matrix whose checks take longer."""
     x = reals((8, 4), 15)
     return lambda: kernels.gram_plain(x)
+
+
+def solve_right(kernels: Kernels) -> Call:
+    """Many rows against a small triangle."""
+    a, u = reals((2000, 12), 16), np.triu(reals((12, 12), 17)) + 9 * np.eye(12)
+    out = np.empty_like(a)
+    return lambda: kernels.solve_right(a, u, out, THREADS)
 
 
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -349,6 +388,14 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "rank_pull weighted": lambda kernels: rank_pull(kernels, weighted=True),
     "difference_gram": difference_gram,
     "combine": combine,
+    "small_solve 4x4": lambda kernels: small_solve(kernels, 4),
+    "small_solve 8x8": lambda kernels: small_solve(kernels, 8),
+    "small_inverse 4x4": lambda kernels: small_inverse(kernels, 4),
+    "small_inverse 8x8": lambda kernels: small_inverse(kernels, 8),
+    "small_det 4x4": lambda kernels: small_det(kernels, 4),
+    "small_det 8x8": lambda kernels: small_det(kernels, 8),
+    "small_eigh 4x4": lambda kernels: small_eigh(kernels, 4),
+    "small_eigh 8x8": lambda kernels: small_eigh(kernels, 8),
     "matmul": lambda kernels: matmul(kernels, 100, 90, 80),
     "matmul packed": lambda kernels: matmul(kernels, 520, 520, 520, dtype="f"),
     "matmul turned": lambda kernels: matmul(kernels, 30, 300, 70, turned=True),
@@ -359,6 +406,7 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "matmul_plain": matmul_plain,
     "gram": gram,
     "gram_plain": gram_plain,
+    "solve_right": solve_right,
     "bucket_count": bucket_count,
     "bucket_scatter": bucket_scatter,
     "bucket_scatter weighted": lambda kernels: bucket_scatter(kernels, weighted=True),

@@ -17,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import fastmml as fm
-from benchmarks import processes
+from benchmarks import processes, systems
 from benchmarks.graphs import (
     DAMPING,
     GRAPHS,
@@ -40,7 +41,7 @@ from benchmarks.products import GROUPS, compare_products
 from benchmarks.readers import READERS, Reader, Reading, read_in_process
 from benchmarks.timing import Run, interleave, seconds_of
 
-SECTIONS = ("limits", "pagerank", "matmul", "read", "process", "import")
+SECTIONS = ("limits", "pagerank", "matmul", "read", "process", "systems", "import")
 READ_GRAPHS = ("rmat-18", "rmat-20")
 PROCESS_GRAPHS = ("debian12", "rmat-20")
 IMPORTS = ("from fastmml import pagerank, read_graph", "import numpy, scipy.sparse")
@@ -243,6 +244,27 @@ def compare_process(name: str, rounds: int, folder: Path) -> list[Panel]:
     return [panel]
 
 
+# ---- small matrices ----
+
+
+def compare_systems(threads: int, rounds: int) -> None:
+    """Print one line a task: everyone's time, and ours beside the best peer's."""
+    makers = systems.contestants()
+    table = [(f"Small matrices, threads: {threads}", *(f"{name} ms" for name in makers), "ratio")]
+    with systems.equal_threads(threads):
+        for task in systems.tasks():
+            operands = task.operands()
+            ours, *peers = (make(task, operands) for make in makers.values())
+            runs = {
+                name: partial(seconds_of, call)
+                for name, call in zip(list(makers)[1:], peers, strict=True)
+            }
+            our_seconds, seconds = interleave(partial(seconds_of, ours), runs, rounds)
+            cells = (f"{1e3 * time:.2f}" for time in (our_seconds, *seconds.values()))
+            table.append((str(task), *cells, f"{min(seconds.values()) / our_seconds:.1f}"))
+    print("", *align(table), sep="\n", flush=True)
+
+
 # ---- import ----
 
 
@@ -286,6 +308,22 @@ def parse_arguments() -> Settings:
     return Settings(**vars(parser.parse_args()))
 
 
+def compare_graphs(settings: Settings, limits: Sequence[Limits]) -> list[Panel]:
+    """Print the tables of graphs, which can be drawn, too."""
+    panels: list[Panel] = []
+    if "pagerank" in settings.sections:
+        for name in settings.graphs:
+            panels += compare_pagerank(name, limits, settings.rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        if "read" in settings.sections:
+            for name in READ_GRAPHS:
+                panels += compare_reading(name, limits, settings.rounds, Path(folder))
+        if "process" in settings.sections:
+            for name in PROCESS_GRAPHS:
+                panels += compare_process(name, settings.rounds, Path(folder))
+    return panels
+
+
 def main() -> None:
     """Print the tables, then draw them."""
     settings = parse_arguments()
@@ -293,22 +331,14 @@ def main() -> None:
     if busy():
         print("The machine is busy with other work: expect times to vary, most on all cores.")
     limits = [measure(threads) for threads in thread_counts()]
-    panels: list[Panel] = []
     if "limits" in settings.sections:
         show_limits(limits)
-    if "pagerank" in settings.sections:
-        for name in settings.graphs:
-            panels += compare_pagerank(name, limits, settings.rounds)
+    panels = compare_graphs(settings, limits)
     if "matmul" in settings.sections:
         compare_products(settings.products, settings.rounds)
-    if "read" in settings.sections:
-        with tempfile.TemporaryDirectory() as folder:
-            for name in READ_GRAPHS:
-                panels += compare_reading(name, limits, settings.rounds, Path(folder))
-    if "process" in settings.sections:
-        with tempfile.TemporaryDirectory() as folder:
-            for name in PROCESS_GRAPHS:
-                panels += compare_process(name, settings.rounds, Path(folder))
+    if "systems" in settings.sections:
+        for threads in thread_counts():
+            compare_systems(threads, settings.rounds)
     if "import" in settings.sections:
         compare_import()
     if settings.plot is not None and panels:

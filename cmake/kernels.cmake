@@ -1,12 +1,13 @@
 # The lists of numeric kernels, and how they become an object library per element type and CPU
 # level.
 
-set(FML_KERNELS rank_pull difference_gram combine)
+set(FML_KERNELS rank_pull difference_gram combine
+                small_solve small_inverse small_det small_eigh)
 set(FML_KERNELS_F64 rank_solve)
 set(FML_KERNELS_F64X8 rank_pull rank_solve) # for eight columns side by side
-# The files of matrix products (csrc/dense), and those for complex numbers.
+# The files of matrix products (csrc/dense), and those for floating-point numbers alone.
 set(FML_DENSE tile pack vector direct tall blocked multiply run matmul gram)
-set(FML_DENSE_COMPLEX complex)
+set(FML_DENSE_FLOAT complex solve_right)
 set(FML_REAL_f64 double)
 set(FML_REAL_f32 float)
 set(FML_REAL_f64x8 double)
@@ -16,6 +17,20 @@ set(FML_REAL_u16 uint16_t)
 set(FML_COLUMNS_f64 1)
 set(FML_COLUMNS_f32 1)
 set(FML_COLUMNS_f64x8 8)
+
+# In kernels on small matrices, loops of at most four turns leave nothing but their bodies: matrices
+# of that many rows stay in registers (3x3 and 4x4 take a third less time). With sanitizers all that
+# would take minutes to compile.
+if(CMAKE_C_COMPILER_ID STREQUAL GNU)
+  set(small_options --param=max-completely-peeled-insns=4000 --param=max-completely-peel-times=4)
+  if(FASTMML_SANITIZE)
+    set(small_options -O1)
+  endif()
+  foreach(kernel solve inverse det eigh)
+    set_source_files_properties(csrc/kernels/small_${kernel}.c PROPERTIES
+      COMPILE_OPTIONS "${small_options}")
+  endforeach()
+endif()
 
 # Levels, worst first; dispatch.c tests for exactly the features that these flags turn on.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT MSVC)
@@ -47,15 +62,15 @@ function(fml_add_kernels target)
   foreach(list FML_KERNELS FML_KERNELS_F64 FML_KERNELS_F64X8)
     list(TRANSFORM ${list} REPLACE "(.+)" "csrc/kernels/\\1.c" OUTPUT_VARIABLE ${list}_sources)
   endforeach()
-  foreach(list FML_DENSE FML_DENSE_COMPLEX)
+  foreach(list FML_DENSE FML_DENSE_FLOAT)
     list(TRANSFORM ${list} REPLACE "(.+)" "csrc/dense/\\1.c" OUTPUT_VARIABLE ${list}_sources)
   endforeach()
   set(variants "")
   foreach(level IN LISTS FML_LEVELS)
     fml_add_variant(${target} f64 ${level}
-      "${FML_KERNELS_sources};${FML_KERNELS_F64_sources};${FML_DENSE_sources};${FML_DENSE_COMPLEX_sources};csrc/table.c")
+      "${FML_KERNELS_sources};${FML_KERNELS_F64_sources};${FML_DENSE_sources};${FML_DENSE_FLOAT_sources};csrc/table.c")
     fml_add_variant(${target} f32 ${level}
-      "${FML_KERNELS_sources};${FML_DENSE_sources};${FML_DENSE_COMPLEX_sources}")
+      "${FML_KERNELS_sources};${FML_DENSE_sources};${FML_DENSE_FLOAT_sources}")
     fml_add_variant(${target} f64x8 ${level} "${FML_KERNELS_F64X8_sources}")
     foreach(type u64 u32 u16)
       fml_add_variant(${target} ${type} ${level} "${FML_DENSE_sources}")

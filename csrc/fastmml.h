@@ -104,8 +104,43 @@ typedef struct fml_rank_plan {
         const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,     \
         int threads);
 
+/* The types of the kernels on many small matrices, of n <= FML_SMALL_ROWS rows and at least one.
+ * Inputs have any strides, in elements: from matrix to matrix, row to row, column to column.
+ * Outputs are contiguous. Arithmetic is double; no matrix's result depends on another's.
+ *
+ * small_solve: X of A X = B, for n x columns matrices B; singular: whether a pivot of any A is 0,
+ * and x of no meaning.
+ *
+ * small_inverse: the inverses X of the matrices A; singular as above.
+ *
+ * small_det: the determinants; 0 where a pivot is 0.
+ *
+ * small_eigh: eigenvalues, ascending, and eigenvectors in the columns of V, of symmetric matrices
+ * of which the upper or the lower triangle is read; n is at least 2. failed: whether any matrix
+ * holds an infinity or NaN there; its results are NaN. */
+enum { FML_SMALL_ROWS = 16 };
+#define FML_SMALL_TYPES(real, type)                                                        \
+    typedef fml_status fml_small_solve_##type##_fn(                                        \
+        ptrdiff_t batch, ptrdiff_t n, ptrdiff_t columns, const real *a /* in */,           \
+        const ptrdiff_t *a_strides /* in, 3 */, const real *b /* in */,                    \
+        const ptrdiff_t *b_strides /* in, 3 */, real *x /* out, batch n columns */,        \
+        bool *singular /* out */, int threads);                                            \
+    typedef fml_status fml_small_inverse_##type##_fn(                                      \
+        ptrdiff_t batch, ptrdiff_t n, const real *a /* in */,                              \
+        const ptrdiff_t *strides /* in, 3 */, real *x /* out, batch n n */,                \
+        bool *singular /* out */, int threads);                                            \
+    typedef fml_status fml_small_det_##type##_fn(                                          \
+        ptrdiff_t batch, ptrdiff_t n, const real *a /* in */,                              \
+        const ptrdiff_t *strides /* in, 3 */, real *det /* out, batch */, int threads);    \
+    typedef fml_status fml_small_eigh_##type##_fn(                                         \
+        ptrdiff_t batch, ptrdiff_t n, const real *a /* in */,                              \
+        const ptrdiff_t *strides /* in, 3 */, bool upper, real *values /* out, batch n */, \
+        real *vectors /* out, batch n n */, bool *failed /* out */, int threads);
+
 FML_KERNEL_TYPES(double, f64)
 FML_KERNEL_TYPES(float, f32)
+FML_SMALL_TYPES(double, f64)
+FML_SMALL_TYPES(float, f32)
 
 /* Solves y = damping P'y + base by Gauss-Seidel over the segments of a plan, from the guess in y. A
  * cyclic segment (where inverse_strength is positive) is swept until the 1-norm of the next sweep's
@@ -145,7 +180,10 @@ typedef struct fml_stack {
  * gram: the (n, n) array c = x'x for x (k, n), exactly symmetric; row and col are its strides in
  * bytes, multiples of a real.
  *
- * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals. */
+ * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals.
+ *
+ * solve_right: x (m, n) such that x u = a, for a (m, n) with strides row and col in bytes, and the
+ * upper triangle of u (n, n), whose diagonal is not 0. x may be a, if that is contiguous. */
 #define FML_DENSE_TYPES(real, type)                                                           \
     typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */, \
                                               const real *b /* in */, real *c /* out */,      \
@@ -154,7 +192,10 @@ typedef struct fml_stack {
                                             ptrdiff_t row, ptrdiff_t col, real *c /* out */,  \
                                             int threads);                                     \
     typedef fml_matmul_##type##_fn fml_matmul_complex_##type##_fn;                            \
-    typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;
+    typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                \
+    typedef fml_status fml_solve_right_##type##_fn(                                           \
+        ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,       \
+        const real *u /* in */, real *x /* out */, int threads);
 
 FML_DENSE_TYPES(double, f64)
 FML_DENSE_TYPES(float, f32)
@@ -163,14 +204,18 @@ FML_DENSE_TYPES(uint32_t, u32)
 FML_DENSE_TYPES(uint16_t, u16)
 
 /* The lists of kernels: for both element types, for double alone, for several columns; for
- * real and whole numbers, for complex ones. */
-#define FML_KERNELS(X, type) X(rank_pull, type) X(difference_gram, type) X(combine, type)
+ * real and whole numbers, for floating-point ones alone. */
+#define FML_KERNELS(X, type) \
+    X(rank_pull, type)       \
+    X(difference_gram, type) \
+    X(combine, type)         \
+    X(small_solve, type) X(small_inverse, type) X(small_det, type) X(small_eigh, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 #define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
 #define FML_GRAM(X) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16)
-#define FML_COMPLEX(X, type) X(matmul_complex, type) X(gram_complex, type)
-#define FML_KERNELS_DENSE(X) FML_MATMUL(X) FML_GRAM(X) FML_COMPLEX(X, f64) FML_COMPLEX(X, f32)
+#define FML_FLOAT(X, type) X(matmul_complex, type) X(gram_complex, type) X(solve_right, type)
+#define FML_KERNELS_DENSE(X) FML_MATMUL(X) FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32)
 
 typedef struct fml_table {
     const char *isa;

@@ -66,6 +66,19 @@ def test_nan_stays_in_its_row_and_column() -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("dtype", ["d", "f", "D", "i", "?"])
+@pytest.mark.parametrize("shape", [(5, 3), (300, 70), (70, 300), (20_000, 9)])
+def test_matmul_knows_a_matrix_with_itself(shape: tuple[int, int], dtype: str) -> None:
+    x = operand(shape, dtype, 3)
+    for other in (x, np.asfortranarray(x), x[:, ::-1]):
+        result = fm.matmul(other.T, other)
+        assert_product(result, other.T, other)
+        if dtype != "D":
+            np.testing.assert_array_equal(result, result.T)
+    out = np.empty((shape[1], 2 * shape[1]), x.dtype)[:, : shape[1]]
+    assert_product(fm.matmul(x.T, x, out=out), x.T, x)
+
+
 def test_list() -> None:
     assert fm.gram([[1, 2], [3, 4]]).tolist() == [[10, 14], [14, 20]]
 

@@ -168,6 +168,25 @@ static void clear(const batch *x)
     }
 }
 
+/* Whether it is X'X, of which one triangle is enough. */
+static bool is_gram(const product *p)
+{
+    return p->a == p->b && p->m == p->n && p->a_row == p->b_col && p->a_col == p->b_row &&
+           p->c_row == p->n;
+}
+
+/* One product by all threads. */
+static fml_status multiply_one(product p, ptrdiff_t unit, multiply_function *multiply, int threads)
+{
+    if (unit != 1 || !is_gram(&p))
+        return multiply(&p, threads);
+    p.triangle = 1;
+    memset(p.c, 0, (size_t)(p.n * p.n) * sizeof(real));
+    fml_status status = multiply(&p, threads);
+    FML(mirror)(p.c, p.n, 1);
+    return status;
+}
+
 fml_status FML(multiply_stack)(const fml_stack *stack, ptrdiff_t unit, multiply_function *multiply,
                                const real *a, const real *b, real *c, int threads)
 {
@@ -183,10 +202,8 @@ fml_status FML(multiply_stack)(const fml_stack *stack, ptrdiff_t unit, multiply_
     ptrdiff_t work = work_of(&x.first);
     if (x.count > 1 && work < SHARED_WORK)
         return multiply_batch(&x, multiply, work, threads);
-    for (ptrdiff_t i = 0; i < x.count && status == FML_OK; i++) {
-        product p = product_at(&x, i);
-        status = multiply(&p, threads);
-    }
+    for (ptrdiff_t i = 0; i < x.count && status == FML_OK; i++)
+        status = multiply_one(product_at(&x, i), unit, multiply, threads);
     return status;
 }
 

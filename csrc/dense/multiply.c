@@ -11,8 +11,9 @@
 enum { CACHED_NUMBERS = 1 << 18 };
 /* Columns of C that are not worth packing A. */
 enum { FEW_COLUMNS = 2 * COLUMNS };
-/* Results of a product that is cut along its sums, and terms of each, at least. */
-enum { TALL_RESULTS = 64 * 64, TALL_TERMS = 16384 };
+/* Results of a product that is cut along its sums, at most, and terms of each, at least: packing
+ * for all threads took five times as long for 100 x 100 results of a million terms. */
+enum { TALL_RESULTS = 256 * 256, TALL_TERMS = 16384 };
 /* Multiply-adds that are worth a second thread: 30 microseconds of double. A sleeping thread takes
  * as long to wake, and on a busy machine ten times as long. */
 #ifndef FML_THREAD_WORK

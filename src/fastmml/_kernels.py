@@ -57,6 +57,8 @@ PLAN_PADDING = 4
 WAVE_BLOCKS = 4
 #: Columns that kernels for several of them take side by side.
 COLUMNS = 8
+#: Most rows of a matrix that kernels on many small ones take (FML_SMALL_ROWS in csrc/fastmml.h).
+SMALL_ROWS = 16
 
 
 class RankPlan(NamedTuple):
@@ -316,6 +318,35 @@ class Kernels(Protocol):
         """
         ...
 
+    # ---- many small matrices ----
+    #
+    # Of one element type, 1 to `SMALL_ROWS` rows, at least one matrix; inputs have any strides.
+    # Arithmetic is float64. The result of a matrix does not depend on the others, bit for bit.
+
+    def small_solve(self, a: Real, b: Real, x: Real, threads: int) -> bool:
+        """``x`` (batch, n, columns; out) with ``a @ x = b``; ``a`` (batch, n, n).
+
+        Returns whether a pivot of any matrix is 0; ``x`` is of no meaning then.
+        """
+        ...
+
+    def small_inverse(self, a: Real, x: Real, threads: int) -> bool:
+        """Inverses ``x`` (batch, n, n; out) of ``a``; returns what `small_solve` does."""
+        ...
+
+    def small_det(self, a: Real, det: Real, threads: int) -> None:
+        """Determinants ``det`` (batch,; out) of ``a`` (batch, n, n); 0 where a pivot is 0."""
+        ...
+
+    def small_eigh(self, a: Real, upper: bool, values: Real, vectors: Real, threads: int) -> bool:
+        """Eigenvalues, ascending, and eigenvectors of symmetric ``a`` (batch, n, n), n >= 2.
+
+        The upper or the lower triangle is read. Out: ``values`` (batch, n), and ``vectors``
+        (batch, n, n) with a vector in each column. Returns whether any matrix holds an infinity or
+        NaN; its results are NaN.
+        """
+        ...
+
     # ---- matrix products ----
 
     def matmul(self, a: Real, b: Real, out: Real, threads: int) -> None:
@@ -347,6 +378,15 @@ class Kernels(Protocol):
 
     def gram_plain(self, x: Any) -> Real | None:
         """The Gram matrix of x where that takes no preparation, as in `matmul_plain`."""
+        ...
+
+    def solve_right(self, a: Real, u: Real, out: Real, threads: int) -> None:
+        """Solve ``out @ u = a`` for the upper triangle of u (n, n), whose diagonal is not 0.
+
+        a (m, n) has any strides; u and ``out`` (m, n) are C-contiguous, and ``out`` may be a. All
+        are of one dtype, float64 or float32. Each row solves a system whose u differs by at most
+        gamma(n) |u|.
+        """
         ...
 
     # ---- building a graph ----

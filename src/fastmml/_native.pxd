@@ -3,6 +3,9 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+cdef extern from "stdbool.h":
+    ctypedef bint c_bool "bool"
+
 
 cdef extern from "fastmml.h" nogil:
     ctypedef enum fml_status:
@@ -64,6 +67,32 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t count, Py_ssize_t n, const double *coefficients, const float *x, float *y,
         double *total, int threads) noexcept
 
+    ctypedef fml_status (*fml_small_solve_f64_fn)(
+        Py_ssize_t batch, Py_ssize_t n, Py_ssize_t columns, const double *a,
+        const Py_ssize_t *a_strides, const double *b, const Py_ssize_t *b_strides, double *x,
+        c_bool *singular, int threads) noexcept
+    ctypedef fml_status (*fml_small_inverse_f64_fn)(
+        Py_ssize_t batch, Py_ssize_t n, const double *a, const Py_ssize_t *strides, double *x,
+        c_bool *singular, int threads) noexcept
+    ctypedef fml_status (*fml_small_det_f64_fn)(
+        Py_ssize_t batch, Py_ssize_t n, const double *a, const Py_ssize_t *strides, double *det,
+        int threads) noexcept
+    ctypedef fml_status (*fml_small_eigh_f64_fn)(
+        Py_ssize_t batch, Py_ssize_t n, const double *a, const Py_ssize_t *strides, c_bool upper,
+        double *values, double *vectors, c_bool *failed, int threads) noexcept
+    ctypedef fml_status (*fml_small_solve_f32_fn)(
+        Py_ssize_t batch, Py_ssize_t n, Py_ssize_t columns, const float *a,
+        const Py_ssize_t *a_strides, const float *b, const Py_ssize_t *b_strides, float *x,
+        c_bool *singular, int threads) noexcept
+    ctypedef fml_status (*fml_small_inverse_f32_fn)(
+        Py_ssize_t batch, Py_ssize_t n, const float *a, const Py_ssize_t *strides, float *x,
+        c_bool *singular, int threads) noexcept
+    ctypedef fml_status (*fml_small_det_f32_fn)(
+        Py_ssize_t batch, Py_ssize_t n, const float *a, const Py_ssize_t *strides, float *det,
+        int threads) noexcept
+    ctypedef fml_status (*fml_small_eigh_f32_fn)(
+        Py_ssize_t batch, Py_ssize_t n, const float *a, const Py_ssize_t *strides, c_bool upper,
+        float *values, float *vectors, c_bool *failed, int threads) noexcept
     ctypedef struct fml_stack:
         Py_ssize_t dims
         Py_ssize_t k
@@ -78,6 +107,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_gram_fn)(
         Py_ssize_t k, Py_ssize_t n, const void *x, Py_ssize_t row, Py_ssize_t col, void *c,
         int threads) noexcept
+    ctypedef fml_status (*fml_solve_right_fn)(
+        Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col, const void *u,
+        void *x, int threads) noexcept
 
     ctypedef struct fml_table:
         const char *isa
@@ -90,6 +122,14 @@ cdef extern from "fastmml.h" nogil:
         fml_difference_gram_f32_fn difference_gram_f32
         fml_combine_f64_fn combine_f64
         fml_combine_f32_fn combine_f32
+        fml_small_solve_f64_fn small_solve_f64
+        fml_small_solve_f32_fn small_solve_f32
+        fml_small_inverse_f64_fn small_inverse_f64
+        fml_small_inverse_f32_fn small_inverse_f32
+        fml_small_det_f64_fn small_det_f64
+        fml_small_det_f32_fn small_det_f32
+        fml_small_eigh_f64_fn small_eigh_f64
+        fml_small_eigh_f32_fn small_eigh_f32
         fml_matmul_fn matmul_f64
         fml_matmul_fn matmul_f32
         fml_matmul_fn matmul_u64
@@ -104,6 +144,8 @@ cdef extern from "fastmml.h" nogil:
         fml_gram_fn gram_u16
         fml_gram_fn gram_complex_f64
         fml_gram_fn gram_complex_f32
+        fml_solve_right_fn solve_right_f64
+        fml_solve_right_fn solve_right_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)

@@ -122,6 +122,7 @@ cdef fml_rank_plan unpack_plan(plan):
 
 
 include "_native_edges.pxi"
+include "_native_small.pxi"
 include "_native_dense.pxi"
 
 

@@ -95,9 +95,8 @@ cdef fml_status square_array(const fml_table *table, cnp.ndarray x, cnp.ndarray 
     return status
 
 
-cdef class DenseKernels(EdgeKernels):
+cdef class DenseKernels(SmallKernels):
     """The kernels of matrix products; see fastmml._kernels.Kernels."""
-    cdef const fml_table *table
 
     def matmul(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
         cdef fml_stack stack
@@ -132,3 +131,19 @@ cdef class DenseKernels(EdgeKernels):
         cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.PyArray_TYPE(x))
         check(square_array(self.table, x, out, fml_get_num_threads()))
         return out
+
+    def solve_right(self, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out, int threads):
+        cdef fml_status status
+        cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
+        cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(a, 1)
+        cdef Py_ssize_t row = cnp.PyArray_STRIDE(a, 0), col = cnp.PyArray_STRIDE(a, 1)
+        with nogil:
+            if is_double:
+                status = self.table.solve_right_f64(
+                    m, n, cnp.PyArray_DATA(a), row, col, cnp.PyArray_DATA(u),
+                    cnp.PyArray_DATA(out), threads)
+            else:
+                status = self.table.solve_right_f32(
+                    m, n, cnp.PyArray_DATA(a), row, col, cnp.PyArray_DATA(u),
+                    cnp.PyArray_DATA(out), threads)
+        check(status)

@@ -98,4 +98,16 @@ fml_status TYPED(run_gram_complex)(int threads, uint64_t *digest)
 {
     return square_all(fml_variants()[0]->TYPED(gram_complex), 2, threads, digest);
 }
+
+fml_status TYPED(run_solve_right)(int threads, uint64_t *digest)
+{
+    enum { ROWS = 1500, COLUMNS = 7, SIZE = sizeof(real) };
+    static real u[COLUMNS * COLUMNS], x[ROWS * COLUMNS];
+    for (int i = 0; i < COLUMNS * COLUMNS; i++)
+        u[i] = i % (COLUMNS + 1) == 0 ? 4 : 1; /* the lower triangle is not read */
+    fml_status status = fml_variants()[0]->TYPED(solve_right)(ROWS, COLUMNS, numbers(),
+                                                              COLUMNS * SIZE, SIZE, u, x, threads);
+    FOLD_ARRAY(digest, x);
+    return status;
+}
 #endif

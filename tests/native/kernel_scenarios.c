@@ -62,6 +62,54 @@ fml_status TYPED(run_combine)(int threads, uint64_t *digest)
     fold(digest, &total, sizeof total);
     return status;
 }
+
+/* Two blocks of the largest matrices, of which the last group is not full. */
+enum { ROWS = FML_SMALL_ROWS, MATRICES = VECTORS * NODES / (ROWS * ROWS), COLUMNS = 3 };
+static const ptrdiff_t steps[] = {ROWS * ROWS, ROWS, 1}, right_steps[] = {ROWS * COLUMNS, 1, ROWS};
+
+fml_status TYPED(run_small_solve)(int threads, uint64_t *digest)
+{
+    static real x[MATRICES * ROWS * COLUMNS];
+    bool singular = false;
+    const real *a = typed_vectors(VECTORS);
+    fml_status status = fml_variants()[0]->TYPED(small_solve)(MATRICES, ROWS, COLUMNS, a, steps, a,
+                                                              right_steps, x, &singular, threads);
+    FOLD_ARRAY(digest, x);
+    fold(digest, &singular, sizeof singular);
+    return status;
+}
+
+fml_status TYPED(run_small_inverse)(int threads, uint64_t *digest)
+{
+    static real x[MATRICES * ROWS * ROWS];
+    bool singular = false;
+    fml_status status = fml_variants()[0]->TYPED(small_inverse)(
+        MATRICES, ROWS, typed_vectors(VECTORS), steps, x, &singular, threads);
+    FOLD_ARRAY(digest, x);
+    fold(digest, &singular, sizeof singular);
+    return status;
+}
+
+fml_status TYPED(run_small_det)(int threads, uint64_t *digest)
+{
+    static real det[MATRICES];
+    fml_status status = fml_variants()[0]->TYPED(small_det)(MATRICES, ROWS, typed_vectors(VECTORS),
+                                                            steps, det, threads);
+    FOLD_ARRAY(digest, det);
+    return status;
+}
+
+fml_status TYPED(run_small_eigh)(int threads, uint64_t *digest)
+{
+    static real values[MATRICES * ROWS], rows[MATRICES * ROWS * ROWS];
+    bool failed = false;
+    fml_status status = fml_variants()[0]->TYPED(small_eigh)(
+        MATRICES, ROWS, typed_vectors(VECTORS), steps, true, values, rows, &failed, threads);
+    FOLD_ARRAY(digest, values);
+    FOLD_ARRAY(digest, rows);
+    fold(digest, &failed, sizeof failed);
+    return status;
+}
 #endif
 
 #define IN_DOUBLE_f64 1

@@ -10,7 +10,19 @@ import os
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
-from fastmml._numba import _blocks, build, bvgraph, dense, order, push, rank, rmat, solve, text
+from fastmml._numba import (
+    _blocks,
+    build,
+    bvgraph,
+    dense,
+    order,
+    push,
+    rank,
+    rmat,
+    solve,
+    systems,
+    text,
+)
 from fastmml._numba.intern import NumbaInterner
 
 __all__ = ["NumbaInterner", "NumbaKernels"]
@@ -32,10 +44,16 @@ class NumbaKernels:
     difference_gram = staticmethod(rank.difference_gram)
     combine = staticmethod(rank.combine)
 
+    small_solve = staticmethod(systems.small_solve)
+    small_inverse = staticmethod(systems.small_inverse)
+    small_det = staticmethod(systems.small_det)
+    small_eigh = staticmethod(systems.small_eigh)
+
     matmul = staticmethod(dense.matmul)
     matmul_plain = staticmethod(dense.matmul_plain)
     gram = staticmethod(dense.gram)
     gram_plain = staticmethod(dense.gram_plain)
+    solve_right = staticmethod(dense.solve_right)
 
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)

@@ -110,3 +110,25 @@ def gram(x: Real, out: Real, threads: int) -> None:
 
 def gram_plain(x: Any) -> None:
     """See `fastmml._kernels.Kernels.gram_plain`."""
+
+
+@jit
+def _solve_rows(first: int, last: int, a: Real, u: Real, out: Real) -> None:
+    """Forward substitution in parts of PART_ROWS rows."""
+    for i in range(first * PART_ROWS, min(last * PART_ROWS, len(a))):
+        for j in range(len(u)):
+            total = a[i, j]
+            for k in range(j):
+                total -= out[i, k] * u[k, j]
+            out[i, j] = total / u[j, j]
+
+
+def solve_right(a: Real, u: Real, out: Real, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.solve_right`."""
+    rows, triangle = readonly(a), readonly(u)
+    run_blocks(
+        lambda first, last: _solve_rows(first, last, rows, triangle, out),
+        -(-len(a) // PART_ROWS),
+        threads,
+        PARTS_AT_ONCE,
+    )

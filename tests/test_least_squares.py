@@ -1,0 +1,126 @@
+"""`fastmml.lstsq` does what `numpy.linalg.lstsq` does, on real data as exactly."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_orthogonal import conditioned
+
+import fastmml as fm
+from fastmml import _backend
+from fastmml._kernels import Kernels
+
+Array = Any
+
+
+@pytest.fixture(autouse=True)
+def on_every_variant(variant: Kernels) -> Iterator[None]:
+    with _backend.use_kernels(variant):
+        yield
+
+
+@pytest.mark.parametrize("condition", [1, 1e3, 1e6, 1e9])
+@pytest.mark.parametrize("columns", [(), (3,)])
+def test_solutions_are_backward_stable(condition: float, columns: tuple[int, ...]) -> None:
+    a = conditioned(500, 7, condition, np.float64)
+    x = np.random.default_rng(1).normal(size=(7, *columns))
+    b = a @ x
+    found = fm.lstsq(a, b)
+    assert found.rank == 7
+    assert found.x.shape == x.shape
+    assert np.linalg.norm(found.x - x) <= 1e-14 * condition * np.linalg.norm(x)
+    # The residual of a consistent system is of rounding errors alone, whatever the condition.
+    assert np.linalg.norm(b - a @ found.x) <= 1e-14 * np.linalg.norm(x)
+    expected = np.linalg.svd(a, compute_uv=False)
+    np.testing.assert_allclose(found.singular_values, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(200, 5), (200, 1), (9, 5), (4, 6)])
+@pytest.mark.parametrize("dtypes", ["dd", "ff", "df", "fd", "di", "id"])
+@pytest.mark.parametrize("columns", [(), (1,), (4,)])
+def test_everything_that_numpy_returns(
+    shape: tuple[int, int], dtypes: str, columns: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(2)
+    a = (9 * rng.normal(size=shape)).astype(dtypes[0])
+    b = (9 * rng.normal(size=(shape[0], *columns))).astype(dtypes[1])
+    found, expected = fm.lstsq(a, b), np.linalg.lstsq(a, b)
+    tolerance = 1e-3 if dtypes == "ff" else 1e-10
+    assert found.rank == expected[2]
+    both = (found.x, found.residuals, found.singular_values), (*expected[:2], expected[3])
+    for ours, theirs in zip(*both, strict=True):
+        assert ours.shape == theirs.shape
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("rcond", [None, -1, 1e-3])
+def test_least_norm_where_columns_are_dependent(rcond: float | None) -> None:
+    a = np.random.default_rng(3).normal(size=(300, 6))
+    a[:, 4] = a[:, 1] + a[:, 2]
+    if rcond == 1e-3:  # else nothing but the norm of x would be certain
+        a[:, 5] = a[:, 0] + 1e-5 * a[:, 5]
+    b = np.random.default_rng(4).normal(size=300)
+    found, expected = fm.lstsq(a, b, rcond), np.linalg.lstsq(a, b, rcond)
+    assert found.rank == expected[2]
+    if rcond != -1:
+        assert found.residuals.shape == (0,)
+        np.testing.assert_allclose(found.x, expected[0], rtol=1e-4, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (np.ones(3), np.ones(3)),
+        (np.ones((30, 2)), np.ones(29)),
+        (np.ones((30, 2)), np.ones((30, 2, 1))),
+        (np.ones((30, 2), np.float16), np.ones(30)),
+    ],
+)
+def test_refuses_what_numpy_refuses(a: Any, b: Any) -> None:
+    with pytest.raises((np.linalg.LinAlgError, TypeError)) as expected:
+        np.linalg.lstsq(a, b)
+    with pytest.raises(expected.type, match=None):
+        fm.lstsq(a, b)
+
+
+def test_numpys_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = importlib.import_module("numpy.linalg.tests.test_linalg")
+    monkeypatch.setattr(theirs.linalg, "lstsq", fm.lstsq)
+    suite = theirs.TestLstsq()
+    suite.test_sq_cases()
+    suite.test_nonsq_cases()
+    suite.test_rcond()
+    suite.test_incompatible_dims()
+    for sizes in ((4, 2, 2), (0, 4, 1), (0, 4, 2), (4, 0, 1), (4, 0, 2), (4, 2, 0), (0, 0, 0)):
+        suite.test_empty_a_b(*sizes)
+
+
+def design(model: str, degree: int, x: Array) -> Array:
+    """The matrix of a regression on these observations."""
+    if model == "poly":
+        return x[:, :1] ** np.arange(degree + 1.0)
+    return np.column_stack([np.ones(len(x)), x]) if model == "cols" else x
+
+
+def digits(found: Array, exact: Array) -> float:
+    """How many decimal digits of the least exact coefficient are right."""
+    errors = np.abs(found - exact) / np.where(exact == 0, 1, np.abs(exact))
+    return float(-np.log10(max(errors.max(), np.finfo(float).eps)))
+
+
+def test_nist_data_sets(data_folder: Path) -> None:
+    path = data_folder / "nist-strd-linear" / "linear_exact.json"
+    if not path.exists():
+        pytest.skip(f"no {path.parent.name}/{path.name} in the data folder")
+    for name, data in json.loads(path.read_text()).items():
+        y, x = np.array(data["y"], float), np.array(data["x"], float)
+        a, exact = design(data["model"], data.get("degree", 0), x), np.array(data["coef"], float)
+        ours, theirs = fm.lstsq(a, y).x, np.linalg.lstsq(a, y)[0]
+        assert digits(ours, exact) >= digits(theirs, exact) - 0.5, name
