@@ -319,6 +319,5 @@ def test_bfloat16_is_summed_in_single_precision() -> None:
     assert (np.abs(result - exact) <= 2.0**-8 * np.abs(exact) + gamma(300, "f") * size).all()
     assert fm.matmul(a, b.astype("f")).dtype == np.float32
     np.testing.assert_array_equal(fm.matmul(a, b, out=np.empty((40, 30), a.dtype)), result)
-    np.testing.assert_array_equal(
-        fm.matmul(a[:, ::-1], b[::-1]).astype(float), result.astype(float)
-    )
+    other = fm.matmul(a[:, ::-1], b[::-1])
+    assert (np.abs(other - exact) <= 2.0**-8 * np.abs(exact) + gamma(300, "f") * size).all()
