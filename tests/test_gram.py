@@ -68,12 +68,14 @@ def test_nan_stays_in_its_row_and_column() -> None:
 
 @pytest.mark.parametrize("dtype", ["d", "f", "D", "i", "?"])
 @pytest.mark.parametrize("shape", [(5, 3), (300, 70), (70, 300), (20_000, 9)])
-def test_matmul_knows_a_matrix_with_itself(shape: tuple[int, int], dtype: str) -> None:
+def test_matmul_knows_a_matrix_with_itself(
+    variant: Kernels, shape: tuple[int, int], dtype: str
+) -> None:
     x = operand(shape, dtype, 3)
     for other in (x, np.asfortranarray(x), x[:, ::-1]):
         result = fm.matmul(other.T, other)
         assert_product(result, other.T, other)
-        if dtype != "D":
+        if dtype != "D" and variant.name == "native":
             np.testing.assert_array_equal(result, result.T)
     out = np.empty((shape[1], 2 * shape[1]), x.dtype)[:, : shape[1]]
     assert_product(fm.matmul(x.T, x, out=out), x.T, x)

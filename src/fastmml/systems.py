@@ -315,4 +315,10 @@ def change_of_basis(a: ArrayLike, basis: ArrayLike) -> NDArray[Any]:
     array([[1., 0.],
            [3., 1.]])
     """
-    return solve(basis, matmul(a, basis))
+    maps, vectors = np.asarray(a), np.asarray(basis)
+    if maps.ndim > 1 and vectors.ndim > 1 and maps.shape[-1] != vectors.shape[-2]:
+        raise ValueError(
+            f"basis: expected {maps.shape[-1]} rows, as many as a has columns, got shape "
+            f"{vectors.shape}"
+        )
+    return solve(vectors, matmul(maps, vectors))

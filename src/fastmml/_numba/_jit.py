@@ -32,12 +32,6 @@ def jit_reordered(function: Function) -> Function:
     return cast(Function, reordered(function))
 
 
-def jit_contracted(function: Function) -> Function:
-    """Like `jit`, but a product may be added without being rounded first."""
-    contracted = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-    return cast(Function, contracted(function))
-
-
 def readonly(array: Array) -> Array:
     """Return a read-only plain view, so that one compiled version serves every kind of input."""
     view = array.view(np.ndarray)

@@ -1,7 +1,9 @@
-"""Matrix products.
+"""Matrix products: real ones by NumPy's BLAS, since loops that numba compiles take ten times as long;
+by loops those of whole numbers, which BLAS does not have, and complex ones, whose NaN and infinities
+it takes another way.
 
 Blocks of b are copied side by side, and pairs of rows of the result are summed up along them, four
-terms in one pass: csrc/dense says what a compiler with registers does better.
+terms in one pass.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastmml._kernels import Real
-from fastmml._numba._jit import jit, jit_contracted, readonly
+from fastmml._numba._jit import jit, readonly
 from fastmml._threads import run_blocks
 
 #: Terms and columns of a block of b: 256 KB of float64.
@@ -22,7 +24,7 @@ PART_ROWS = 64
 PARTS_AT_ONCE = 16
 
 
-@jit_contracted
+@jit
 def _add_terms(upper: Real, lower: Real, a: Real, rows: Real) -> None:
     """Add ``a[0, 0] * rows[0] + ...`` to one sum and ``a[1, 0] * rows[0] + ...`` to the other."""
     a0, a1, a2, a3 = a[0, 0], a[0, 1], a[0, 2], a[0, 3]
@@ -77,7 +79,11 @@ def _multiply_parts(first: int, last: int, a: Real, b: Real, out: Real) -> None:
 
 
 def matmul(a: Real, b: Real, out: Real, threads: int) -> None:
-    """See `fastmml._kernels.Kernels.matmul`."""
+    """See `fastmml._kernels.Kernels.matmul`; the threads of BLAS are its own."""
+    if out.dtype.kind == "f":
+        with np.errstate(all="ignore"):
+            np.matmul(a, b, out=out)
+        return
     if out.ndim == 2:
         a, b, out = a[None], b[None], out[None]
     for i in np.ndindex(out.shape[:-3]):
