@@ -1,6 +1,6 @@
-"""Matrix products: real ones by NumPy's BLAS, since loops that numba compiles take ten times as long;
-by loops those of whole numbers, which BLAS does not have, and complex ones, whose NaN and infinities
-it takes another way.
+"""Matrix products: real ones by NumPy's BLAS, since loops that numba compiles take ten times as
+long; by loops those of whole numbers, which BLAS does not have, and complex ones, whose NaN and
+infinities it takes another way.
 
 Blocks of b are copied side by side, and pairs of rows of the result are summed up along them, four
 terms in one pass.
