@@ -50,7 +50,7 @@ def lstsq(a: ArrayLike, b: ArrayLike, rcond: float | None = None) -> LstsqResult
 
     Notes
     -----
-    Tall real matrices (m >= 8 n, n <= 256): with ``a = Q @ R`` (see `qr`), the singular values of R
+    Tall real matrices (m >= 8 n, n <= 512): with ``a = Q @ R`` (see `qr`), the singular values of R
     are those of ``a``, and its pseudo-inverse times ``Q.T @ b`` is the solution of least norm. It
     is that of a matrix and a right-hand side that differ by some n rounding errors. The cost is
     that of `qr`, 4 m n k flops for b, and O(n³). All others: LAPACK's ``gelsd``.

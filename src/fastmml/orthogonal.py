@@ -21,7 +21,7 @@ Array = NDArray[Any]
 _householder: Callable[..., Any] = np.linalg.qr
 
 #: Rows for each column, and most columns, from which on Gram matrices are faster than LAPACK.
-_TALL, _MOST_COLUMNS = 8, 256
+_TALL, _MOST_COLUMNS = 8, 512
 #: A pivot of the Gram matrix, scaled to unit diagonal, below this times sqrt(n eps) says that the
 #: columns are nearly dependent: then the first factor is that of a shifted matrix.
 _PIVOT = 2.0
@@ -74,7 +74,7 @@ def qr(a: ArrayLike, mode: str = "reduced") -> Any:
     ``|Q.T @ Q - I|`` and ``|a - Q @ R| / |a|`` are of the size of n rounding errors at any
     condition number, rank-deficient matrices included.
 
-    Single real matrices that are tall (m >= 8 n, n <= 256): twice the Cholesky factor of the Gram
+    Single real matrices that are tall (m >= 8 n, n <= 512): twice the Cholesky factor of the Gram
     matrix (CholeskyQR2 [1]_), a third time with a shift first where columns are nearly dependent
     [2]_, by 2 m n² flops for each Gram matrix and each triangular solve. Where a pivot says that
     this would not be accurate, and for all other matrices: Householder reflections, by LAPACK.
