@@ -63,7 +63,7 @@ static void unpack(ptrdiff_t lanes, ptrdiff_t n, const real *panel, real *out)
             vec rows[LANES];
             for (ptrdiff_t i = 0; i < LANES; i++)
                 rows[i] = load(panel + (p + i) * COLUMNS + l);
-            transpose_vectors(rows);
+            transpose_vectors(rows, LANES);
             for (ptrdiff_t i = 0; i < smaller(LANES, lanes - l); i++)
                 store(out + (l + i) * n + p, rows[i]);
         }
