@@ -213,7 +213,7 @@ def matmul(
 def matmul_plain(kernels: Kernels) -> Call:
     """A product whose checks take longer."""
     a, b = reals((4, 4), 12), reals((4, 4), 13)
-    return lambda: kernels.matmul_plain(a, b)
+    return lambda: kernels.matmul_plain(a, b, None)
 
 
 def gram(kernels: Kernels) -> Call:

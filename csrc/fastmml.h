@@ -254,6 +254,10 @@ typedef struct fml_match {
 bool fml_match_arrays(const fml_array *a, const fml_array *b, ptrdiff_t element_size,
                       fml_match *match /* out */);
 
+/* Whether elements of an array may lie in a block of so many bytes. */
+bool fml_may_share(const fml_array *x, const void *data, ptrdiff_t element_size, const void *block,
+                   size_t bytes);
+
 /* ---- dispatch.c --------------------------------------------------------------------------- */
 
 /* Every variant compiled in, worst first; NULL ends the list. */

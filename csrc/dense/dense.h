@@ -169,6 +169,6 @@ fml_status FML(multiply_stack)(const fml_stack *stack, ptrdiff_t unit, multiply_
 product FML(gram_product)(ptrdiff_t k, ptrdiff_t n, const real *x, ptrdiff_t row, ptrdiff_t col,
                           ptrdiff_t unit, real *c);
 /* Copies the lower triangle of the (n, n) array to the upper one, conjugated if unit is 2. */
-void FML(mirror)(real *c, ptrdiff_t n, ptrdiff_t unit);
+void FML(mirror)(real *c, ptrdiff_t n, ptrdiff_t unit, int threads);
 
 #endif

@@ -361,8 +361,8 @@ class Kernels(Protocol):
         """
         ...
 
-    def matmul_plain(self, a: Any, b: Any) -> Any:
-        """``a @ b`` where that takes no preparation, None anywhere else.
+    def matmul_plain(self, a: Any, b: Any, out: Any, /) -> Any:
+        """``a @ b``, in ``out`` if that is not None, where it takes no preparation; else None.
 
         A way past the checks of `fastmml.matmul`, which take longer than a small product: for two
         arrays of the same dtype that fit together and can be read as they lie.

@@ -162,6 +162,9 @@ cdef extern from "fastmml.h" nogil:
 
     bint fml_match_arrays(
         const fml_array *a, const fml_array *b, Py_ssize_t element_size, fml_match *match)
+    bint fml_may_share(
+        const fml_array *x, const void *data, Py_ssize_t element_size, const void *block,
+        size_t bytes)
 
     fml_status fml_bucket_count(
         Py_ssize_t edges, const uint32_t *dst, int shift, Py_ssize_t buckets, int64_t *counts,

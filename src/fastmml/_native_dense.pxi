@@ -70,6 +70,24 @@ cdef fml_array as_array(cnp.ndarray x) noexcept:
     return out
 
 
+cdef bint is_target(object out, const fml_match *match, int type_num) noexcept:
+    """Whether the result of a match of arrays of this type can be written as it comes."""
+    if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_ISCARRAY(out):
+        return False
+    if cnp.PyArray_TYPE(out) != type_num or cnp.PyArray_NDIM(out) != match.result_dims:
+        return False
+    cdef int d
+    for d in range(cnp.PyArray_NDIM(out)):
+        if cnp.PyArray_DIM(out, d) != match.result[d]:
+            return False
+    return True
+
+
+cdef bint may_share(const fml_array *x, cnp.ndarray array, cnp.ndarray out) noexcept:
+    return fml_may_share(x, cnp.PyArray_DATA(array), cnp.PyArray_ITEMSIZE(array),
+                         cnp.PyArray_DATA(out), cnp.PyArray_NBYTES(out))
+
+
 cdef fml_status multiply_arrays(const fml_table *table, const fml_stack *stack, cnp.ndarray a,
                                 cnp.ndarray b, cnp.ndarray out, int threads) noexcept:
     cdef fml_status status
@@ -108,17 +126,25 @@ cdef class DenseKernels(SmallKernels):
         stack.c = <const Py_ssize_t *>cnp.PyArray_STRIDES(out)
         check(multiply_arrays(self.table, &stack, a, b, out, threads))
 
-    def matmul_plain(self, a, b):
+    def matmul_plain(self, a, b, out, /):
         if not is_plain(a) or not is_plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
             return None
         cdef fml_array left = as_array(a), right = as_array(b)
         cdef fml_match match
         if not fml_match_arrays(&left, &right, cnp.PyArray_ITEMSIZE(a), &match):
             return None
-        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(
-            <int>match.result_dims, <cnp.npy_intp *>match.result, cnp.PyArray_TYPE(a))
-        check(multiply_arrays(self.table, &match.stack, a, b, out, fml_get_num_threads()))
-        return out if match.result_dims > 0 else out[()]
+        cdef cnp.ndarray result
+        if out is None:
+            result = cnp.PyArray_SimpleNew(
+                <int>match.result_dims, <cnp.npy_intp *>match.result, cnp.PyArray_TYPE(a))
+        elif not is_target(out, &match, cnp.PyArray_TYPE(a)):
+            return None
+        else:
+            result = out
+            if may_share(&left, a, result) or may_share(&right, b, result):
+                return None
+        check(multiply_arrays(self.table, &match.stack, a, b, result, fml_get_num_threads()))
+        return result if match.result_dims > 0 or out is not None else result[()]
 
     def gram(self, cnp.ndarray x, cnp.ndarray out, int threads):
         check(square_array(self.table, x, out, threads))

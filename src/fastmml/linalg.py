@@ -82,8 +82,8 @@ def matmul(
     >>> fm.matmul(np.ones((5, 2, 3)), np.ones((3, 4))).shape
     (5, 2, 4)
     """
-    if out is None and dtype is None:
-        product = kernels().matmul_plain(a, b)
+    if dtype is None:
+        product = kernels().matmul_plain(a, b, out)
         if product is not None:
             return product
     return _matmul(np.asarray(a), np.asarray(b), out, dtype)

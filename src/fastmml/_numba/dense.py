@@ -101,7 +101,7 @@ def _multiply_stack(a: Real, b: Real, out: Real, threads: int) -> None:
     )
 
 
-def matmul_plain(a: Any, b: Any) -> None:
+def matmul_plain(a: Any, b: Any, out: Any, /) -> None:
     """See `fastmml._kernels.Kernels.matmul_plain`: a product here takes longer than its checks."""
 
 
