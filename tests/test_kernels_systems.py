@@ -220,6 +220,32 @@ def test_det(variant: Kernels, family: str, dtype: Any) -> None:
             assert abs(Fraction(float(det)) - exact) <= error
 
 
+def cofactors(matrix: Array) -> Array:
+    """Sizes of the derivatives of a determinant by each entry."""
+    n = len(matrix)
+    return np.array(
+        [
+            [abs(float(exact_det(np.delete(np.delete(matrix, i, 0), j, 1)))) for j in range(n)]
+            for i in range(n)
+        ]
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_det_is_that_of_a_matrix_nearby(variant: Kernels, n: int, dtype: Any) -> None:
+    """Also where every product of n entries is far larger: beside matrices of rank 1."""
+    random = np.random.default_rng(n)
+    left, right = random.standard_normal((2, 20, n))
+    a = left[:, :, None] * right[:, None, :] + 1e-6 * random.standard_normal((20, n, n))
+    a = a.astype(dtype)
+    for matrix, det in zip(a, determine(variant, a)[0], strict=True):
+        exact = exact_det(matrix)
+        near = precision(n, np.float64) * np.abs(matrix).max() * cofactors(matrix).sum()
+        error = abs(float(Fraction(float(det)) - exact))
+        assert error <= 2 * near + float(np.finfo(dtype).eps) * abs(float(exact))
+
+
 def test_det_of_few_integers_is_exact(variant: Kernels) -> None:
     a = np.array([[[2, 1], [4, 3]], [[0, 1], [1, 0]], [[1, 2], [2, 4]], [[-1, 0], [0, 1]]], float)
     assert determine(variant, a)[0].tolist() == [2, -1, 0, -1]

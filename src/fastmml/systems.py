@@ -208,7 +208,10 @@ def det(a: ArrayLike) -> Any:
     Notes
     -----
     The product of the pivots, rounded n times, where NumPy takes the exponential of a sum of
-    logarithms. It over- and underflows only if the determinant does. n³ / 3 multiply-adds.
+    logarithms. On CPUs with multiply-adds the last three rows are expanded instead, by minors that
+    are exact to two units. Either way the result is that of a matrix which differs from ``a`` by
+    some n rounding errors of float64, rounded. It over- and underflows only if the determinant
+    does. n³ / 3 multiply-adds.
 
     Examples
     --------
