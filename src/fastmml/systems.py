@@ -124,6 +124,9 @@ def solve(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
     >>> fm.solve([[1.0, 2.0], [3.0, 5.0]], [1.0, 2.0])
     array([-1.,  1.])
     """
+    found = kernels().small_solve_plain(a, b)
+    if found is not None:
+        return found
     arrays = _as_real(a, b)
     if arrays is None:
         return _numpy_solve(a, b)
@@ -175,6 +178,9 @@ def inv(a: ArrayLike) -> NDArray[Any]:
     array([[0.5 , 0.  ],
            [0.  , 0.25]])
     """
+    found = kernels().small_inverse_plain(a)
+    if found is not None:
+        return found
     arrays = _as_real(a)
     if arrays is None or not _is_small(arrays[0]):
         return _numpy_inv(a)
@@ -219,6 +225,9 @@ def det(a: ArrayLike) -> Any:
     >>> float(fm.det([[1.0, 2.0], [3.0, 4.0]]))
     -2.0
     """
+    found = kernels().small_det_plain(a)
+    if found is not None:
+        return found
     arrays = _as_real(a)
     if arrays is None or not _is_small(arrays[0]):
         return _numpy_det(a)
@@ -264,8 +273,12 @@ def eigh(a: ArrayLike, UPLO: Literal["L", "U", "l", "u"] = "L") -> EighResult:
     >>> fm.eigh([[2.0, 1.0], [1.0, 2.0]]).eigenvalues
     array([1., 3.])
     """
+    is_triangle = UPLO in ("L", "U", "l", "u")
+    found = kernels().small_eigh_plain(a, UPLO in "Uu") if is_triangle else None
+    if found is not None:
+        return EighResult(*found)
     arrays = _as_real(a)
-    if UPLO not in ("L", "U", "l", "u") or arrays is None or not _is_small(arrays[0]):
+    if not is_triangle or arrays is None or not _is_small(arrays[0]):
         return EighResult(*_numpy_eigh(a, UPLO))
     (matrices,) = arrays
     if matrices.shape[-1] == 1:
