@@ -49,6 +49,9 @@ _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 def _as_real(*operands: ArrayLike) -> list[NDArray[Any]] | None:
     """Return the operands as aligned arrays of one type that kernels take, or None."""
+    first = operands[0]
+    if type(first) is np.ndarray and first.ndim > 1 and first.shape[-1] > SMALL_ROWS:
+        return None  # LAPACK's, at first sight
     arrays, codes = [], ""
     for operand in operands:
         if type(operand) is np.ndarray:
