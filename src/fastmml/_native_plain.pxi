@@ -9,7 +9,7 @@ cdef struct matrices:
 
 
 cdef bint take_matrices(object x, int least_dims, matrices *out) noexcept:
-    """Whether x holds few matrices (a vector is a column) that kernels read as they lie; and how."""
+    """Whether x holds few matrices (a vector: a column) that kernels read as they lie; and how."""
     if not is_plain(x):
         return False
     cdef int type_num = cnp.PyArray_TYPE(x), dims = cnp.PyArray_NDIM(x), d
