@@ -122,6 +122,30 @@ def small_det(kernels: Kernels, rows: int) -> Call:
     return lambda: kernels.small_det(a, det, THREADS)
 
 
+def small_solve_plain(kernels: Kernels) -> Call:
+    """A system whose checks take longer."""
+    a, b = small_matrices(4)[0], reals((4,), 11)
+    return lambda: kernels.small_solve_plain(a, b)
+
+
+def small_inverse_plain(kernels: Kernels) -> Call:
+    """The same for an inverse."""
+    a = small_matrices(4)[0]
+    return lambda: kernels.small_inverse_plain(a)
+
+
+def small_det_plain(kernels: Kernels) -> Call:
+    """The same for a determinant."""
+    a = small_matrices(4)[0]
+    return lambda: kernels.small_det_plain(a)
+
+
+def small_eigh_plain(kernels: Kernels) -> Call:
+    """The same for eigenvectors."""
+    a = small_matrices(4)[0]
+    return lambda: kernels.small_eigh_plain(a, True)
+
+
 def small_eigh(kernels: Kernels, rows: int) -> Call:
     """Eigenvalues and eigenvectors of small matrices."""
     a, values = small_matrices(rows), np.empty((SMALL_BATCH, rows))
@@ -396,6 +420,10 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "small_det 8x8": lambda kernels: small_det(kernels, 8),
     "small_eigh 4x4": lambda kernels: small_eigh(kernels, 4),
     "small_eigh 8x8": lambda kernels: small_eigh(kernels, 8),
+    "small_solve_plain": small_solve_plain,
+    "small_inverse_plain": small_inverse_plain,
+    "small_det_plain": small_det_plain,
+    "small_eigh_plain": small_eigh_plain,
     "matmul": lambda kernels: matmul(kernels, 100, 90, 80),
     "matmul packed": lambda kernels: matmul(kernels, 520, 520, 520, dtype="f"),
     "matmul turned": lambda kernels: matmul(kernels, 30, 300, 70, turned=True),

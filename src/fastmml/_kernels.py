@@ -347,6 +347,26 @@ class Kernels(Protocol):
         """
         ...
 
+    # The same for few matrices that take no preparation, None for everything else, and where the
+    # public functions have something to say: a way past their checks, as `matmul_plain`. Arrays
+    # have the dimensions that users gave them, two or three.
+
+    def small_solve_plain(self, a: Any, b: Any) -> Real | None:
+        """The solution of ``a @ x = b``; a vector ``b`` for one matrix, or as many matrices."""
+        ...
+
+    def small_inverse_plain(self, a: Any) -> Real | None:
+        """The inverses of ``a``."""
+        ...
+
+    def small_det_plain(self, a: Any) -> Any:
+        """The determinants of ``a``, or that of a single matrix as a scalar."""
+        ...
+
+    def small_eigh_plain(self, a: Any, upper: bool) -> tuple[Real, Real] | None:
+        """Eigenvalues and eigenvectors of ``a``."""
+        ...
+
     # ---- matrix products ----
 
     def matmul(self, a: Real, b: Real, out: Real, threads: int) -> None:

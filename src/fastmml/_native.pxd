@@ -67,6 +67,9 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t count, Py_ssize_t n, const double *coefficients, const float *x, float *y,
         double *total, int threads) noexcept
 
+    enum:
+        FML_SMALL_ROWS
+
     ctypedef fml_status (*fml_small_solve_f64_fn)(
         Py_ssize_t batch, Py_ssize_t n, Py_ssize_t columns, const double *a,
         const Py_ssize_t *a_strides, const double *b, const Py_ssize_t *b_strides, double *x,

@@ -48,6 +48,10 @@ class NumbaKernels:
     small_inverse = staticmethod(systems.small_inverse)
     small_det = staticmethod(systems.small_det)
     small_eigh = staticmethod(systems.small_eigh)
+    small_solve_plain = staticmethod(systems.small_solve_plain)
+    small_inverse_plain = staticmethod(systems.small_inverse_plain)
+    small_det_plain = staticmethod(systems.small_det_plain)
+    small_eigh_plain = staticmethod(systems.small_eigh_plain)
 
     matmul = staticmethod(dense.matmul)
     matmul_plain = staticmethod(dense.matmul_plain)
