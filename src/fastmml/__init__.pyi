@@ -32,11 +32,13 @@ from fastmml.orthogonal import gram_schmidt as gram_schmidt
 from fastmml.orthogonal import orthogonality as orthogonality
 from fastmml.orthogonal import project as project
 from fastmml.orthogonal import qr as qr
+from fastmml.streaming import StreamingQR as StreamingQR
 from fastmml.systems import EighResult as EighResult
 from fastmml.systems import change_of_basis as change_of_basis
 from fastmml.systems import det as det
 from fastmml.systems import eigh as eigh
 from fastmml.systems import inv as inv
 from fastmml.systems import solve as solve
+from fastmml.updating import QR as QR
 
 __version__: str

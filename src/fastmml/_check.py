@@ -81,6 +81,14 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
+def at_least_zero(name: str, value: Any) -> float:
+    """Return a finite float of at least 0."""
+    number = real(name, value)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")
+    return number
+
+
 def positive_int(name: str, value: Any) -> int:
     """Return an int of at least 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -99,6 +107,19 @@ def number_type(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
             f"float64, complex64 or complex128, got dtype {dtype}"
         )
     return dtype.newbyteorder("=")
+
+
+def factorisable(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return an array of a dtype that LAPACK has; whole numbers become float64."""
+    array = np.asarray(values)
+    if array.dtype.kind in "biu":
+        return array.astype(np.float64)
+    if array.dtype.char not in "fdFD":
+        raise TypeError(
+            f"{name}: expected whole numbers, float32, float64, complex64 or complex128, "
+            f"got dtype {array.dtype}"
+        )
+    return array
 
 
 def castable(name: str, dtype: np.dtype[Any], number: np.dtype[Any]) -> None:
