@@ -123,7 +123,7 @@ class StreamingQR:
         mine, theirs = (self._columns, self._right), (other._columns, other._right)
         if other._columns and self._columns and mine != theirs:
             raise ValueError(f"other: expected {_describe(*mine)}, got {_describe(*theirs)}")
-        factors = [x for x in (self._triangle(), other._triangle()) if x.size]
+        factors = [x for x in (self.triangle(), other.triangle()) if x.size]
         if factors:
             self._factor = _reduced(factors[0], tuple(factors[1:]))
             self._columns, self._right = mine if self._columns else theirs
@@ -133,7 +133,7 @@ class StreamingQR:
     @property
     def r(self) -> Array:
         """The triangular factor of all rows so far."""
-        return self._triangle()[: min(self.rows, self._columns), : self._columns].copy()
+        return self.triangle()[: min(self.rows, self._columns), : self._columns].copy()
 
     def lstsq(self, rcond: float | None = None, *, alpha: float = 0.0) -> LstsqResult:
         """Solve the least squares problem of all rows so far, as `fastmml.lstsq`.
@@ -156,7 +156,7 @@ class StreamingQR:
         if self.rows == 0 or self._right is None:
             raise ValueError("lstsq: expected rows with right-hand sides (update(a, b)) before")
         ridge = _check.at_least_zero("alpha", alpha)
-        triangle, n = self._triangle(), self._columns
+        triangle, n = self.triangle(), self._columns
         top = min(self.rows, n)
         r, parts, below = triangle[:top, :n], triangle[:top, n:], triangle[top:, n:]
         limit = singular_limit(rcond, (self.rows, n), triangle.dtype)
@@ -167,8 +167,8 @@ class StreamingQR:
             residuals = np.asarray(np.linalg.norm(rest, axis=0) ** 2)
         return LstsqResult(x.reshape(n, *self._right), residuals, rank, singular_values)
 
-    def _triangle(self) -> Array:
-        """The factor of all rows with their right-hand sides."""
+    def triangle(self) -> Array:
+        """Return the factor of all rows with their right-hand sides as columns behind."""
         if self._waiting:
             self._factor, self._waiting = _reduced(self._factor, self._waiting), ()
         return self._factor

@@ -1,0 +1,545 @@
+"""Linear regression: `LinearRegression`, as scikit-learn's, with the errors of its coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmml import _check
+from fastmml._backend import get_num_threads, kernels
+from fastmml._estimator import Regressor
+from fastmml.linalg import matmul
+from fastmml.streaming import StreamingQR
+
+Array = NDArray[Any]
+
+#: Rows whose mean is the provisional one: enough that it is within a tenth of the spread.
+_SAMPLE = 1024
+#: A mean that is further from the provisional one than this many times the spread takes another
+#: pass around it: then the products lose no more than two digits.
+_FAR = 3.0
+#: Squared condition number times the rounding error of the products up to which normal equations
+#: serve, a condition of 1e5 for float64; beyond it a QR factorisation does.
+_CONDITION = 2.5e-6
+#: Errors of LAPACK's solutions, in rounding errors times the condition number.
+_LAPACK = 16.0
+#: A sum of squared residuals below this part of that of y is computed from the residuals.
+_SMALL_REST = 1e-6
+#: Singular values up to this many times the features times rounding count as 0.
+_RANK = 100.0
+#: A spread of this part of the mean, of float64, is rounding: the feature is constant.
+_CONSTANT = 1e-15
+#: Spreads whose squares are no longer numbers to all digits.
+_TINY = {"d": 1e-140, "f": 1e-14}
+#: Numbers of a piece of rows that is centred and multiplied in the cache: 1 MB of float64.
+_PIECE = 1 << 17
+
+
+class LinearRegression(Regressor):  # type: ignore[misc]
+    """Ordinary and weighted least squares, as ``sklearn.linear_model.LinearRegression``.
+
+    Parameters
+    ----------
+    fit_intercept : bool
+        Whether there is an intercept; without, the data are taken for centred.
+    rcond : float, optional
+        Singular values of the features, centred and scaled to length 1, that are at most this times
+        the largest count as 0; by default some 100 n rounding errors.
+
+    Attributes
+    ----------
+    coef_ : (n,) or (k, n) ndarray
+        Of least norm where features are linearly dependent.
+    intercept_ : float or (k,) ndarray
+    coef_std_error_, intercept_std_error_ : like coef_ and intercept_
+        Standard errors; NaN where features are linearly dependent, or nothing is left to estimate
+        the variance from.
+    chi2_ : float or (k,) ndarray
+        Sum of the squared residuals, each times its weight or divided by its ``sigma`` squared:
+        with known errors of the measurements, it is chi-squared distributed with ``dof_`` degrees
+        of freedom if the model holds.
+    dof_ : int
+        Rows of positive weight less rank, less one for the intercept.
+    residual_variance_ : float or (k,) ndarray
+        ``chi2_ / dof_``: an estimate of the variance of a residual of weight 1; near 1 if ``sigma``
+        was right.
+    rank_, singular_ : int and (min(m, n),) ndarray
+        Rank and singular values of the features, centred and weighted.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Notes
+    -----
+    It is an estimator of scikit-learn where that is installed (1.6 or later), and has the same
+    methods where it is not. ``positive`` and sparse matrices are not offered; ``copy_X`` and
+    ``n_jobs`` are not needed, since data are never overwritten and `fastmml.threads` sets the
+    threads.
+
+    One pass over the data computes the products of all features and targets less a provisional
+    mean, which is then corrected [1]_, by m (n + k + 1)² flops. Their Cholesky factor, for features
+    scaled to length 1, tells the condition number K. Normal equations lose K² rounding errors u;
+    steps of refinement, from residuals of the centred data, win all but K u of them back, as
+    corrected seminormal equations do [2]_: none for K up to 4, one up to some 1e4, two up to 1e5
+    (float64). Beyond that, and for few rows, the centred data are factorised by `StreamingQR`. The
+    errors of the coefficients are those of `lstsq` on centred data, whatever the means and scales
+    of the features. Standard errors and singular values come from the factor, to K² u. float32 is
+    multiplied in float32 while K is below 6, else in float64.
+
+    ``sample_weight`` are relative weights: standard errors are scaled by ``residual_variance_``.
+    ``sigma``, the known standard errors of the targets, has weights 1 / sigma² and is taken as it
+    is (SciPy's ``curve_fit`` with ``absolute_sigma``).
+
+    References
+    ----------
+    .. [1] T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance:
+       analysis and recommendations", The American Statistician 37 (1983).
+    .. [2] Å. Björck, Numerical Methods for Least Squares Problems, SIAM 1996, section 6.6.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmml as fm
+    >>> x = np.arange(6.0)
+    >>> fit = fm.LinearRegression().fit(x[:, None], [1.1, 2.9, 5.1, 6.9, 9.1, 10.9], sigma=0.1)
+    >>> fit.coef_.round(3), round(fit.intercept_, 3)
+    (array([1.966]), 1.086)
+    >>> fit.coef_std_error_.round(3), round(fit.chi2_, 3), fit.dof_
+    (array([0.024]), 5.486, 4)
+    """
+
+    def __init__(self, *, fit_intercept: bool = True, rcond: float | None = None) -> None:
+        self.fit_intercept = fit_intercept
+        self.rcond = rcond
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        sigma: ArrayLike | None = None,
+    ) -> LinearRegression:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : (m, n) array_like
+            float32 and float64 as they are, anything else as float64. Not overwritten.
+        y : (m,) or (m, k) array_like
+            Targets.
+        sample_weight : float or (m,) array_like, optional
+            Weights of the squared residuals, relative to each other; of at least 0.
+        sigma : float or (m,) array_like, optional
+            Standard errors of the targets, instead; above 0.
+
+        Returns
+        -------
+        LinearRegression
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            Shapes that do not fit together; NaN and infinities; weights or errors out of range,
+            both of them, or no weight above 0.
+        TypeError
+            Sparse matrices.
+        """
+        data = self._data(X, y, sample_weight, sigma, reset=True)
+        found = _by_products(data, self.fit_intercept)
+        if found is None:
+            taken = _Taken.start(data, self.fit_intercept)
+            taken.take(data)
+            found = _from_triangle(taken, self._limit(data.x), data)
+        self._taken_: _Taken | None = None
+        return self._set(found, data)
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        sigma: ArrayLike | None = None,
+    ) -> LinearRegression:
+        """Fit the model to these rows and those of the calls before; `fit` starts anew.
+
+        Parameters
+        ----------
+        X, y, sample_weight, sigma
+            As in `fit`; with ``sigma`` in all calls or in none.
+
+        Returns
+        -------
+        LinearRegression
+            Itself, fitted to all rows so far; memory holds n² numbers for them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`.
+        """
+        before: _Taken | None = getattr(self, "_taken_", None)
+        data = self._data(X, y, sample_weight, sigma, reset=before is None)
+        if before is None:
+            before = _Taken.start(data, self.fit_intercept)
+        if before.is_absolute != data.is_absolute:
+            raise ValueError("sigma: expected in all calls of partial_fit, or in none")
+        if before.has_intercept != self.fit_intercept:
+            raise ValueError("fit_intercept: expected as in the calls of partial_fit before")
+        before.take(data)
+        rows = before.rows + data.rows
+        self._taken_ = before._replace(rows=rows)
+        found = _from_triangle(before, self._limit(data.x))
+        return self._set(found, data._replace(rows=rows))
+
+    def predict(self, X: Any) -> Array:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : (m, n) array_like
+
+        Returns
+        -------
+        (m,) or (m, k) ndarray
+
+        Raises
+        ------
+        ValueError
+            Another number of features than in `fit`; NaN and infinities.
+        NotFittedError
+            Before `fit`; scikit-learn's where that is installed.
+        """
+        rows = self._new_rows(X)
+        found = np.asarray(matmul(rows, self.coef_.T)) + self.intercept_
+        if not np.isfinite(found).all():
+            _check.finite("X", rows)
+        return np.asarray(found)
+
+    def _data(self, X: Any, y: Any, weights: Any, sigma: Any, reset: bool) -> _Data:
+        x, targets = self._fit_arrays(X, y, reset)
+        scale, rows = None, len(x)
+        if weights is not None and sigma is not None:
+            raise ValueError("sample_weight, sigma: expected at most one of them, got both")
+        if weights is not None:
+            kept = _check.per_row("sample_weight", weights, rows)
+            rows = int(np.count_nonzero(kept))
+            scale = np.sqrt(kept)
+        elif sigma is not None:
+            scale = 1 / _check.per_row("sigma", sigma, rows, is_positive=True)
+        if rows == 0:
+            raise ValueError("sample_weight: expected a weight above zero, got none")
+        right = targets if targets.ndim == 2 else targets[:, np.newaxis]
+        right = right.astype(x.dtype, copy=False)
+        return _Data(x, right, scale, rows, targets.ndim == 1, sigma is not None)
+
+    def _limit(self, x: Array) -> float:
+        if self.rcond is not None:
+            return float(self.rcond)
+        eps = float(np.finfo(x.dtype).eps)
+        features: int = x.shape[1]
+        return _RANK * features * eps
+
+    def _set(self, found: _Solution, data: _Data) -> LinearRegression:
+        """Show a solution as attributes."""
+        dof = data.rows - found.rank - bool(self.fit_intercept)
+        variance = found.chi2 / dof if dof > 0 else np.full_like(found.chi2, np.nan)
+        scale = np.ones_like(variance) if data.is_absolute else np.sqrt(variance)
+        intercept = found.mean_y - found.mean_x @ found.coef
+        values = {
+            "coef_": found.coef.T.astype(data.x.dtype),
+            "intercept_": intercept.astype(data.x.dtype),
+            "coef_std_error_": np.outer(scale, found.coef_error),
+            "intercept_std_error_": scale * found.intercept_error,
+            "chi2_": found.chi2,
+            "residual_variance_": variance,
+        }
+        if not self.fit_intercept:
+            del values["intercept_std_error_"]
+        for name, value in values.items():
+            setattr(self, name, value[0] if data.is_single else value)
+        if not self.fit_intercept:
+            self.intercept_ = 0.0
+        self.rank_, self.singular_, self.dof_ = found.rank, found.singular, max(dof, 0)
+        return self
+
+
+class _Data(NamedTuple):
+    """What a model is fitted to."""
+
+    x: Array
+    y: Array  # (m, k), of the dtype of x
+    scale: Array | None  # (m,): square roots of weights
+    rows: int  # of positive weight
+    is_single: bool  # y had one dimension
+    is_absolute: bool  # weights are those of known errors
+
+    def sample_mean(self) -> Array:
+        """The mean of some rows all over the data, as far as their numbers go."""
+        rows = slice(None, None, max(len(self.x) // _SAMPLE, 1))
+        weights = np.ones(len(self.x[rows])) if self.scale is None else self.scale[rows] ** 2
+        weights = weights / (weights.sum() or 1)
+        with np.errstate(all="ignore"):
+            return np.concatenate([weights @ side[rows].astype(np.float64) for side in self[:2]])
+
+    def no_shift(self) -> Array:
+        return np.zeros(self.x.shape[1] + self.y.shape[1])
+
+    def pieces(self) -> Iterator[tuple[Array, Array, Array | None]]:
+        """Rows of x and y in float64, and their scales, some at a time."""
+        size = max(_PIECE // (self.x.shape[1] + self.y.shape[1]), 1)
+        for start in range(0, len(self.x), size):
+            rows = slice(start, start + size)
+            x, y = (side[rows].astype(np.float64, copy=False) for side in self[:2])
+            yield x, y, None if self.scale is None else self.scale[rows]
+
+
+class _Taken(NamedTuple):
+    """Factorised rows ``(1, (x, y) - shift) * scale``."""
+
+    stream: StreamingQR
+    shift: Array
+    scale: Array  # powers of two, which bring numbers of any size into range
+    is_absolute: bool
+    has_intercept: bool
+    rows: int
+
+    @classmethod
+    def start(cls, data: _Data, has_intercept: bool) -> _Taken:
+        """No rows yet, with the shift and the scale for rows like these."""
+        shift = data.sample_mean() if has_intercept else data.no_shift()
+        rows = slice(None, None, max(len(data.x) // _SAMPLE, 1))
+        with np.errstate(all="ignore"):
+            sample = np.hstack([side[rows].astype(np.float64) for side in data[:2]]) - shift
+        _, exponents = np.frexp(np.abs(sample).max(axis=0))
+        scale = np.ldexp(1.0, -exponents.clip(-1000, 1000))
+        return cls(StreamingQR(), shift, scale, data.is_absolute, has_intercept, 0)
+
+    def take(self, data: _Data) -> None:
+        """Factorise more rows."""
+        _check.finite("X", data.x)
+        _check.finite("y", data.y)
+        n = data.x.shape[1]
+        for x, y, weight in data.pieces():
+            ones = np.ones((len(x), int(self.has_intercept)))
+            rows = np.hstack([ones, (x - self.shift[:n]) * self.scale[:n]])
+            right = (y - self.shift[n:]) * self.scale[n:]
+            if weight is not None:
+                rows *= weight[:, np.newaxis]
+                right *= weight[:, np.newaxis]
+            self.stream.update(rows, right)
+
+
+class _Solution(NamedTuple):
+    """What the attributes are made of; standard errors are for a variance of 1."""
+
+    coef: Array  # (n, k)
+    mean_x: Array
+    mean_y: Array
+    coef_error: Array  # (n,)
+    intercept_error: float
+    chi2: Array  # (k,)
+    rank: int
+    singular: Array
+
+
+class _Mean(NamedTuple):
+    """A mean in two parts: less the first, numbers near it are exact."""
+
+    shift: Array
+    offset: Array
+
+    def total(self) -> Array:
+        return self.shift + self.offset
+
+
+class _Centred(NamedTuple):
+    """Products of the deviations from the mean."""
+
+    weight: float  # of all rows
+    mean: _Mean
+    products: Array  # (n + k, n + k)
+    has_changed: Array  # (n,): features that are not constant
+
+
+def _by_products(data: _Data, has_intercept: bool) -> _Solution | None:
+    """Solve by normal equations and refinement; None where they are not accurate."""
+    n = data.x.shape[1]
+    if len(data.x) < 2 * n:
+        return None
+    for dtype in dict.fromkeys((data.x.dtype, np.dtype(np.float64))):
+        centred = _centre(data, has_intercept, dtype)
+        if centred is None:
+            continue
+        factor = _scaled_factor(centred, n)
+        if factor is None:
+            continue
+        r, lengths = factor
+        inverse = np.linalg.inv(r)
+        values = np.linalg.svd(r, compute_uv=False)
+        condition = float(values[0] / values[-1]) if n else 1.0
+        unit = float(np.finfo(dtype).eps)
+        if condition**2 * unit > _CONDITION:
+            continue
+        coef, chi2 = _refined(data, centred, inverse / lengths[:, np.newaxis], condition, unit)
+        errors = np.linalg.norm(inverse, axis=1) / lengths
+        errors[~centred.has_changed] = np.nan
+        mean = centred.mean.total()
+        weighted = (mean[:n] / lengths) @ inverse
+        r[:, ~centred.has_changed] = 0
+        return _Solution(
+            coef, mean[:n], mean[n:], errors,
+            float(np.sqrt(1 / centred.weight + weighted @ weighted)),
+            chi2, int(centred.has_changed.sum()), np.linalg.svd(r * lengths, compute_uv=False),
+        )  # fmt: skip
+    return None
+
+
+def _centre(data: _Data, has_intercept: bool, dtype: np.dtype[Any]) -> _Centred | None:
+    """Products of deviations from the mean, in at most two passes; None where out of range."""
+    n = data.x.shape[1]
+    shift = data.sample_mean() if has_intercept else data.no_shift()
+    for is_last in (False, True):
+        shift = shift.astype(dtype)
+        sums = _products(data, shift)
+        if not np.isfinite(np.diagonal(sums)).all():
+            _check.finite("X", data.x)
+            _check.finite("y", data.y)
+            return None
+        products, weight, offset = sums[:-1, :-1], float(sums[-1, -1]), np.zeros(len(shift))
+        if has_intercept:
+            offset = sums[-1, :-1] / weight
+            products = products - np.outer(sums[-1, :-1], offset)
+        spread = np.sqrt(np.diagonal(products).clip(0) / weight)
+        mean = shift + offset
+        near = _FAR * spread + 4 * np.finfo(dtype).eps * np.abs(mean)
+        if is_last or (np.abs(offset) <= near).all():
+            break
+        shift = mean
+    has_changed = spread[:n] > 0
+    if has_intercept:
+        unit = float(np.finfo(dtype).eps / np.finfo(np.float64).eps)
+        has_changed = spread[:n] > _CONSTANT * unit * np.abs(mean[:n])
+    is_tiny = spread < _TINY[dtype.char]
+    if not _are_constant(data.x[:, is_tiny[:n]]) or not _are_constant(data.y[:, is_tiny[n:]]):
+        return None
+    return _Centred(weight, _Mean(shift.astype(np.float64), offset), products, has_changed)
+
+
+def _are_constant(x: Array) -> bool:
+    return x.shape[1] == 0 or bool((x == x[0]).all())
+
+
+def _products(data: _Data, shift: Array) -> Array:
+    """The kernel's products, of all rows at once where it can read them in this type."""
+    threads = get_num_threads()
+    if data.x.dtype == shift.dtype:
+        scale = None if data.scale is None else data.scale.astype(shift.dtype)
+        x, y = _readable(data.x), _readable(data.y)
+        return kernels().centred_gram(x, y, shift, scale, threads)
+    total = np.zeros((len(shift) + 1, len(shift) + 1))
+    for x, y, scale in data.pieces():
+        total += kernels().centred_gram(x, y, shift, scale, threads)
+    return total
+
+
+def _readable(x: Array) -> Array:
+    is_readable = x.flags.aligned and not any(stride % x.itemsize for stride in x.strides)
+    return x if is_readable else x.copy()
+
+
+def _scaled_factor(centred: _Centred, n: int) -> tuple[Array, Array] | None:
+    """The upper factor of the products of features of length 1, and their lengths.
+
+    A constant feature stands apart, with length 1.
+    """
+    changed = centred.has_changed
+    products = np.where(np.outer(changed, changed), centred.products[:n, :n], np.eye(n))
+    lengths = np.sqrt(np.diagonal(products))
+    try:
+        lower = np.linalg.cholesky(products / lengths / lengths[:, np.newaxis])
+    except np.linalg.LinAlgError:
+        return None
+    return np.ascontiguousarray(lower.T), lengths
+
+
+def _refined(
+    data: _Data, centred: _Centred, inverse: Array, condition: float, unit: float
+) -> tuple[Array, Array]:
+    """Coefficients and sums of squared residuals; ``inverse`` is that of the unscaled factor."""
+    n, changed = data.x.shape[1], centred.has_changed[:, np.newaxis]
+    square, right = centred.products[:n, :n], centred.products[:n, n:]
+    total = np.diagonal(centred.products)[n:]
+    coef = inverse @ (inverse.T @ (right * changed))
+    chi2 = total - np.einsum("ij,ij->j", coef, 2 * right - square @ coef)
+    rate = error = 4 * unit * condition**2
+    wanted = _LAPACK * condition * float(np.finfo(data.x.dtype).eps)
+    while error > wanted:
+        gradient, _ = _residual_products(data, centred.mean, coef)
+        coef = coef + inverse @ (inverse.T @ (gradient * changed))
+        error *= rate
+    if error != rate or (chi2 < _SMALL_REST * total).any():
+        chi2 = _residual_products(data, centred.mean, coef)[1]
+    return coef, chi2
+
+
+def _residual_products(data: _Data, mean: _Mean, coef: Array) -> tuple[Array, Array]:
+    """Products of the features with the residuals, and sums of squared residuals."""
+    n = data.x.shape[1]
+    gradient, chi2 = np.zeros(coef.shape), np.zeros(coef.shape[1])
+    for x, y, scale in data.pieces():
+        inside, rest = x - mean.shift[:n], y - mean.shift[n:]
+        inside -= mean.offset[:n]
+        rest -= mean.offset[n:]
+        if scale is not None:
+            inside *= scale[:, np.newaxis]
+            rest *= scale[:, np.newaxis]
+        rest -= matmul(inside, coef)
+        gradient += matmul(inside.T, rest)
+        chi2 += np.einsum("ij,ij->j", rest, rest)
+    return gradient, chi2
+
+
+def _from_triangle(taken: _Taken, limit: float, data: _Data | None = None) -> _Solution:
+    """The solution by the triangular factor of ones, features and targets.
+
+    From all the data, if they are at hand, comes a step of refinement.
+    """
+    triangle, first = taken.stream.triangle(), int(taken.has_intercept)
+    n = taken.stream.r.shape[1] - first
+    size = max(min(len(triangle), first + n), first)
+    offset, error = np.zeros(len(taken.shift)), 0.0
+    if taken.has_intercept:
+        offset = triangle[0, 1:] / triangle[0, 0] / taken.scale
+        error = float(1 / abs(triangle[0, 0]))
+    mean = taken.shift + offset
+    r = triangle[first:size, first : first + n] / taken.scale[:n]
+    parts = triangle[first:size, first + n :] / taken.scale[n:]
+    below = triangle[size:, first + n :] / taken.scale[n:]
+    lengths = np.linalg.norm(r * taken.scale[:n], axis=0) / taken.scale[:n]
+    if taken.has_intercept:
+        is_constant = lengths * error <= _CONSTANT * np.abs(mean[:n])
+        r[:, is_constant], lengths[is_constant] = 0, 1
+    lengths[lengths == 0] = 1
+    left, values, rows = np.linalg.svd(r / lengths, full_matrices=False)
+    rank = int((values > limit * values[0]).sum()) if values.size else 0
+    rows = rows[:rank].T
+    coef = (rows / values[:rank]) @ (left[:, :rank].T @ parts) / lengths[:, np.newaxis]
+    errors, intercept_error = np.full(n, np.nan), float("nan")
+    if rank == n:
+        inverse = (rows / values) @ left.T
+        errors = np.linalg.norm(inverse, axis=1) / lengths
+        intercept_error = float(np.hypot(error, np.linalg.norm((mean[:n] / lengths) @ inverse)))
+        if data is not None:
+            inverse = inverse / lengths[:, np.newaxis]
+            gradient, _ = _residual_products(data, _Mean(taken.shift, offset), coef)
+            coef = coef + inverse @ (inverse.T @ gradient)
+    else:  # the part within the span of the rows is the shortest
+        span = np.linalg.qr(lengths[:, np.newaxis] * rows).Q
+        coef = span @ (span.T @ coef)
+    rest = np.concatenate([parts - r @ coef, below])
+    return _Solution(
+        coef, mean[:n], mean[n:], errors, intercept_error, np.einsum("ij,ij->j", rest, rest),
+        rank, np.linalg.svd(r, compute_uv=False),
+    )  # fmt: skip
