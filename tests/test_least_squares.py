@@ -230,3 +230,32 @@ def test_nist_data_sets_refined(data_folder: Path) -> None:
         a, exact = design(data["model"], data.get("degree", 0), x), np.array(data["coef"], float)
         found, plain = fm.lstsq(a, y, 0, refine=True).x, np.linalg.lstsq(a, y)[0]
         assert digits(found, exact) >= min(15, digits(plain, exact) + 1), name
+
+
+@pytest.mark.parametrize("condition", [1, 8])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("scale", [1, 1e-25, 1e25])
+def test_normal_equations_are_as_exact(condition: float, dtype: Any, scale: float) -> None:
+    rng, eps = np.random.default_rng(7), float(np.finfo(dtype).eps)
+    scale = scale if dtype == np.float64 else scale**0.5
+    a = conditioned(5000, 12, condition, np.float64)
+    x = rng.normal(size=(12, 2))
+    b = a @ x + 1e-3 * rng.normal(size=(5000, 2))
+    a, b = (a * scale).astype(dtype), (b * scale).astype(dtype)
+    found = fm.lstsq(a, b)
+    expected = np.linalg.lstsq(a.astype(float), b.astype(float))
+    assert found.rank == 12
+    for ours, theirs in zip(found, expected, strict=True):
+        assert np.shape(ours) == np.shape(theirs)
+    tolerance = 20 * 12 * eps
+    np.testing.assert_allclose(found.singular_values, expected[3], atol=tolerance * scale)
+    assert np.linalg.norm(found.x - expected[0]) <= tolerance * condition * np.linalg.norm(x)
+    # In float32 these are sums of squares of the rounding errors of b, too.
+    np.testing.assert_allclose(found.residuals, expected[1], rtol=1e-9 if eps < 1e-10 else 1e-2)
+
+
+def test_nan_is_numpys() -> None:
+    a, b = np.ones((50, 2)), np.ones(50)
+    a[3, 1] = np.nan
+    with np.errstate(all="ignore"), pytest.raises(np.linalg.LinAlgError):
+        fm.lstsq(a, b)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
 from fastmml.linalg import matmul
+from fastmml.normal_equations import Rows, solve
 from fastmml.orthogonal import is_tall, qr
 
 Array = NDArray[Any]
@@ -17,6 +18,9 @@ Array = NDArray[Any]
 #: Its stubs ask for less than it takes.
 _by_svd: Callable[..., tuple[Array, Array, Any, Array]] = np.linalg.lstsq
 
+#: Condition number of the columns, scaled to length 1, up to which normal equations give singular
+#: values to some rounding errors.
+_WELL_CONDITIONED = 10.0
 #: Refinement ends after so many steps; from a condition of 1 / sqrt(eps) on it takes four or five.
 _MOST_STEPS = 10
 #: Rows that are taken to the wider type at a time.
@@ -78,12 +82,15 @@ def lstsq(
 
     Notes
     -----
-    Tall real matrices (m >= 8 n, n <= 512): with ``a = Q @ R`` (see `qr`), the singular values of R
-    are those of ``a``, and its pseudo-inverse times ``Q.T @ b`` is the solution of least norm. It
-    is that of a matrix and a right-hand side that differ by some n rounding errors u, so that
-    ``|x - exact| / |x|`` is at most about ``n u (K + K² |b - a @ x| / (|a| |x|))`` for a condition
-    number K [1]_. The cost is that of `qr`, 4 m n k flops for b, and O(n³). All others: LAPACK's
-    ``gelsd``; with an option, a QR factorisation.
+    Tall real matrices (m >= 8 n, n <= 512): by normal equations, refined by a step of corrected
+    seminormal equations, while the condition number of the columns, scaled to length 1, is at most
+    10 (m (n + k + 1)² flops, one or two passes over the data). Else with ``a = Q @ R`` (see `qr`):
+    the singular values of R are those of ``a``, and its pseudo-inverse times ``Q.T @ b`` is the
+    solution of least norm. It is that of a matrix and a right-hand side that differ by some n
+    rounding errors u, so that ``|x - exact| / |x|`` is at most about
+    ``n u (K + K² |b - a @ x| / (|a| |x|))`` for a condition number K [1]_. The cost is that of
+    `qr`, 4 m n k flops for b, and O(n³). All others: LAPACK's ``gelsd``; with an option, a QR
+    factorisation.
 
     Ridge regression is least squares with ``sqrt(alpha)`` times the identity below ``a`` and zeros
     below ``b``; its solution comes from the same singular values s, whose inverses become
@@ -120,12 +127,32 @@ def lstsq(
         return LstsqResult(x, residuals, int(rank), singular_values)
     dtype = np.result_type(matrix, right, np.float32)
     matrix, right = matrix.astype(dtype, copy=False), right.astype(dtype, copy=False)
-    q, r = qr(matrix)
     limit = singular_limit(rcond, matrix.shape, dtype)
+    found = None if has_options else _by_products(matrix, right, limit)
+    if found is not None:
+        return found
+    q, r = qr(matrix)
     x, rank, singular_values = solve_triangle(r, matmul(q.conj().T, right), limit, ridge)
     if refine:
         x = _refined(matrix, right, x, rank, ridge, (q, r))
     return LstsqResult(x, _residuals(matrix, right, x, rank), rank, singular_values)
+
+
+def _by_products(matrix: Array, right: Array, limit: float) -> LstsqResult | None:
+    """The result by normal equations, where that is as accurate and there are few columns of b."""
+    n = matrix.shape[1]
+    columns = right if right.ndim == 2 else right[:, np.newaxis]
+    if columns.shape[1] > n:
+        return None
+    found = solve(Rows(matrix, columns), False, _WELL_CONDITIONED)
+    if found is None or not found.centred.has_changed.all():
+        return None
+    values = np.linalg.svd(found.r * found.lengths, compute_uv=False)
+    if not values[-1] > limit * values[0]:
+        return None
+    with np.errstate(over="ignore"):  # sums of squares of float32
+        x, rest, values = (v.astype(matrix.dtype) for v in (found.coef, found.chi2, values))
+    return LstsqResult(x if right.ndim == 2 else x[:, 0], rest, n, values)
 
 
 def solve_triangle(r: Array, parts: Array, limit: float, alpha: float) -> tuple[Array, int, Array]:

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
-from fastmml._backend import get_num_threads, kernels
 from fastmml._estimator import Regressor
 from fastmml.linalg import matmul
+from fastmml.normal_equations import CONSTANT, Mean, Rows, residual_products, solve
 from fastmml.streaming import StreamingQR
 
 Array = NDArray[Any]
 
-#: Rows whose mean is the provisional one: enough that it is within a tenth of the spread.
-_SAMPLE = 1024
-#: A mean that is further from the provisional one than this many times the spread takes another
-#: pass around it: then the products lose no more than two digits.
-_FAR = 3.0
-#: Squared condition number times the rounding error of the products up to which normal equations
-#: serve, a condition of 1e5 for float64; beyond it a QR factorisation does.
-_CONDITION = 2.5e-6
-#: Errors of LAPACK's solutions, in rounding errors times the condition number.
-_LAPACK = 16.0
-#: A sum of squared residuals below this part of that of y is computed from the residuals.
-_SMALL_REST = 1e-6
 #: Singular values up to this many times the features times rounding count as 0.
 _RANK = 100.0
-#: A spread of this part of the mean, of float64, is rounding: the feature is constant.
-_CONSTANT = 1e-15
-#: Spreads whose squares are no longer numbers to all digits.
-_TINY = {"d": 1e-140, "f": 1e-14}
-#: Numbers of a piece of rows that is centred and multiplied in the cache: 1 MB of float64.
-_PIECE = 1 << 17
 
 
 class LinearRegression(Regressor):  # type: ignore[misc]
@@ -147,11 +128,11 @@ class LinearRegression(Regressor):  # type: ignore[misc]
             Sparse matrices.
         """
         data = self._data(X, y, sample_weight, sigma, reset=True)
-        found = _by_products(data, self.fit_intercept)
+        found = _by_products(data.rows, self.fit_intercept)
         if found is None:
             taken = _Taken.start(data, self.fit_intercept)
-            taken.take(data)
-            found = _from_triangle(taken, self._limit(data.x), data)
+            taken.take(data.rows)
+            found = _from_triangle(taken, self._limit(data.rows.x), data.rows)
         self._taken_: _Taken | None = None
         return self._set(found, data)
 
@@ -187,11 +168,11 @@ class LinearRegression(Regressor):  # type: ignore[misc]
             raise ValueError("sigma: expected in all calls of partial_fit, or in none")
         if before.has_intercept != self.fit_intercept:
             raise ValueError("fit_intercept: expected as in the calls of partial_fit before")
-        before.take(data)
-        rows = before.rows + data.rows
-        self._taken_ = before._replace(rows=rows)
-        found = _from_triangle(before, self._limit(data.x))
-        return self._set(found, data._replace(rows=rows))
+        before.take(data.rows)
+        used = before.used + data.used
+        self._taken_ = before._replace(used=used)
+        found = _from_triangle(before, self._limit(data.rows.x))
+        return self._set(found, data._replace(used=used))
 
     def predict(self, X: Any) -> Array:
         """Predict targets.
@@ -219,20 +200,20 @@ class LinearRegression(Regressor):  # type: ignore[misc]
 
     def _data(self, X: Any, y: Any, weights: Any, sigma: Any, reset: bool) -> _Data:
         x, targets = self._fit_arrays(X, y, reset)
-        scale, rows = None, len(x)
+        scale, used = None, len(x)
         if weights is not None and sigma is not None:
             raise ValueError("sample_weight, sigma: expected at most one of them, got both")
         if weights is not None:
-            kept = _check.per_row("sample_weight", weights, rows)
-            rows = int(np.count_nonzero(kept))
+            kept = _check.per_row("sample_weight", weights, len(x))
+            used = int(np.count_nonzero(kept))
             scale = np.sqrt(kept)
         elif sigma is not None:
-            scale = 1 / _check.per_row("sigma", sigma, rows, is_positive=True)
-        if rows == 0:
+            scale = 1 / _check.per_row("sigma", sigma, len(x), is_positive=True)
+        if used == 0:
             raise ValueError("sample_weight: expected a weight above zero, got none")
         right = targets if targets.ndim == 2 else targets[:, np.newaxis]
         right = right.astype(x.dtype, copy=False)
-        return _Data(x, right, scale, rows, targets.ndim == 1, sigma is not None)
+        return _Data(Rows(x, right, scale), used, targets.ndim == 1, sigma is not None)
 
     def _limit(self, x: Array) -> float:
         if self.rcond is not None:
@@ -241,15 +222,15 @@ class LinearRegression(Regressor):  # type: ignore[misc]
         features: int = x.shape[1]
         return _RANK * features * eps
 
-    def _set(self, found: _Solution, data: _Data) -> LinearRegression:
+    def _set(self, found: _Fit, data: _Data) -> LinearRegression:
         """Show a solution as attributes."""
-        dof = data.rows - found.rank - bool(self.fit_intercept)
+        dof = data.used - found.rank - bool(self.fit_intercept)
         variance = found.chi2 / dof if dof > 0 else np.full_like(found.chi2, np.nan)
         scale = np.ones_like(variance) if data.is_absolute else np.sqrt(variance)
         intercept = found.mean_y - found.mean_x @ found.coef
         values = {
-            "coef_": found.coef.T.astype(data.x.dtype),
-            "intercept_": intercept.astype(data.x.dtype),
+            "coef_": found.coef.T.astype(data.rows.x.dtype),
+            "intercept_": intercept.astype(data.rows.x.dtype),
             "coef_std_error_": np.outer(scale, found.coef_error),
             "intercept_std_error_": scale * found.intercept_error,
             "chi2_": found.chi2,
@@ -266,33 +247,12 @@ class LinearRegression(Regressor):  # type: ignore[misc]
 
 
 class _Data(NamedTuple):
-    """What a model is fitted to."""
+    """Rows, and how they were given."""
 
-    x: Array
-    y: Array  # (m, k), of the dtype of x
-    scale: Array | None  # (m,): square roots of weights
-    rows: int  # of positive weight
+    rows: Rows
+    used: int  # rows of positive weight
     is_single: bool  # y had one dimension
     is_absolute: bool  # weights are those of known errors
-
-    def sample_mean(self) -> Array:
-        """The mean of some rows all over the data, as far as their numbers go."""
-        rows = slice(None, None, max(len(self.x) // _SAMPLE, 1))
-        weights = np.ones(len(self.x[rows])) if self.scale is None else self.scale[rows] ** 2
-        weights = weights / (weights.sum() or 1)
-        with np.errstate(all="ignore"):
-            return np.concatenate([weights @ side[rows].astype(np.float64) for side in self[:2]])
-
-    def no_shift(self) -> Array:
-        return np.zeros(self.x.shape[1] + self.y.shape[1])
-
-    def pieces(self) -> Iterator[tuple[Array, Array, Array | None]]:
-        """Rows of x and y in float64, and their scales, some at a time."""
-        size = max(_PIECE // (self.x.shape[1] + self.y.shape[1]), 1)
-        for start in range(0, len(self.x), size):
-            rows = slice(start, start + size)
-            x, y = (side[rows].astype(np.float64, copy=False) for side in self[:2])
-            yield x, y, None if self.scale is None else self.scale[rows]
 
 
 class _Taken(NamedTuple):
@@ -303,35 +263,36 @@ class _Taken(NamedTuple):
     scale: Array  # powers of two, which bring numbers of any size into range
     is_absolute: bool
     has_intercept: bool
-    rows: int
+    used: int  # rows of positive weight
 
     @classmethod
     def start(cls, data: _Data, has_intercept: bool) -> _Taken:
         """No rows yet, with the shift and the scale for rows like these."""
-        shift = data.sample_mean() if has_intercept else data.no_shift()
-        rows = slice(None, None, max(len(data.x) // _SAMPLE, 1))
+        rows = data.rows
+        shift = rows.sample_mean() if has_intercept else rows.no_shift()
         with np.errstate(all="ignore"):
-            sample = np.hstack([side[rows].astype(np.float64) for side in data[:2]]) - shift
+            sides = [side[rows.sample()].astype(np.float64) for side in rows[:2]]
+            sample = np.hstack(sides) - shift
         _, exponents = np.frexp(np.abs(sample).max(axis=0))
         scale = np.ldexp(1.0, -exponents.clip(-1000, 1000))
         return cls(StreamingQR(), shift, scale, data.is_absolute, has_intercept, 0)
 
-    def take(self, data: _Data) -> None:
+    def take(self, rows: Rows) -> None:
         """Factorise more rows."""
-        _check.finite("X", data.x)
-        _check.finite("y", data.y)
-        n = data.x.shape[1]
-        for x, y, weight in data.pieces():
+        _check.finite("X", rows.x)
+        _check.finite("y", rows.y)
+        n = rows.x.shape[1]
+        for x, y, weight in rows.pieces():
             ones = np.ones((len(x), int(self.has_intercept)))
-            rows = np.hstack([ones, (x - self.shift[:n]) * self.scale[:n]])
+            left = np.hstack([ones, (x - self.shift[:n]) * self.scale[:n]])
             right = (y - self.shift[n:]) * self.scale[n:]
             if weight is not None:
-                rows *= weight[:, np.newaxis]
+                left *= weight[:, np.newaxis]
                 right *= weight[:, np.newaxis]
-            self.stream.update(rows, right)
+            self.stream.update(left, right)
 
 
-class _Solution(NamedTuple):
+class _Fit(NamedTuple):
     """What the attributes are made of; standard errors are for a variance of 1."""
 
     coef: Array  # (n, k)
@@ -344,164 +305,25 @@ class _Solution(NamedTuple):
     singular: Array
 
 
-class _Mean(NamedTuple):
-    """A mean in two parts: less the first, numbers near it are exact."""
-
-    shift: Array
-    offset: Array
-
-    def total(self) -> Array:
-        return self.shift + self.offset
-
-
-class _Centred(NamedTuple):
-    """Products of the deviations from the mean."""
-
-    weight: float  # of all rows
-    mean: _Mean
-    products: Array  # (n + k, n + k)
-    has_changed: Array  # (n,): features that are not constant
-
-
-def _by_products(data: _Data, has_intercept: bool) -> _Solution | None:
-    """Solve by normal equations and refinement; None where they are not accurate."""
-    n = data.x.shape[1]
-    if len(data.x) < 2 * n:
+def _by_products(rows: Rows, has_intercept: bool) -> _Fit | None:
+    """The solution by normal equations; None where they are not accurate, and for few rows."""
+    n = rows.x.shape[1]
+    found = solve(rows, has_intercept) if len(rows.x) >= 2 * n else None
+    if found is None:
         return None
-    for dtype in dict.fromkeys((data.x.dtype, np.dtype(np.float64))):
-        centred = _centre(data, has_intercept, dtype)
-        if centred is None:
-            continue
-        factor = _scaled_factor(centred, n)
-        if factor is None:
-            continue
-        r, lengths = factor
-        inverse = np.linalg.inv(r)
-        values = np.linalg.svd(r, compute_uv=False)
-        condition = float(values[0] / values[-1]) if n else 1.0
-        unit = float(np.finfo(dtype).eps)
-        if condition**2 * unit > _CONDITION:
-            continue
-        coef, chi2 = _refined(data, centred, inverse / lengths[:, np.newaxis], condition, unit)
-        errors = np.linalg.norm(inverse, axis=1) / lengths
-        errors[~centred.has_changed] = np.nan
-        mean = centred.mean.total()
-        weighted = (mean[:n] / lengths) @ inverse
-        r[:, ~centred.has_changed] = 0
-        return _Solution(
-            coef, mean[:n], mean[n:], errors,
-            float(np.sqrt(1 / centred.weight + weighted @ weighted)),
-            chi2, int(centred.has_changed.sum()), np.linalg.svd(r * lengths, compute_uv=False),
-        )  # fmt: skip
-    return None
+    mean, changed = found.centred.mean.total(), found.centred.has_changed
+    errors = np.linalg.norm(found.inverse, axis=1) / found.lengths
+    errors[~changed] = np.nan
+    weighted = (mean[:n] / found.lengths) @ found.inverse
+    intercept_error = float(np.sqrt(1 / found.centred.weight + weighted @ weighted))
+    singular = np.linalg.svd(found.r * (found.lengths * changed), compute_uv=False)
+    return _Fit(
+        found.coef, mean[:n], mean[n:], errors, intercept_error, found.chi2,
+        int(changed.sum()), singular,
+    )  # fmt: skip
 
 
-def _centre(data: _Data, has_intercept: bool, dtype: np.dtype[Any]) -> _Centred | None:
-    """Products of deviations from the mean, in at most two passes; None where out of range."""
-    n = data.x.shape[1]
-    shift = data.sample_mean() if has_intercept else data.no_shift()
-    for is_last in (False, True):
-        shift = shift.astype(dtype)
-        sums = _products(data, shift)
-        if not np.isfinite(np.diagonal(sums)).all():
-            _check.finite("X", data.x)
-            _check.finite("y", data.y)
-            return None
-        products, weight, offset = sums[:-1, :-1], float(sums[-1, -1]), np.zeros(len(shift))
-        if has_intercept:
-            offset = sums[-1, :-1] / weight
-            products = products - np.outer(sums[-1, :-1], offset)
-        spread = np.sqrt(np.diagonal(products).clip(0) / weight)
-        mean = shift + offset
-        near = _FAR * spread + 4 * np.finfo(dtype).eps * np.abs(mean)
-        if is_last or (np.abs(offset) <= near).all():
-            break
-        shift = mean
-    has_changed = spread[:n] > 0
-    if has_intercept:
-        unit = float(np.finfo(dtype).eps / np.finfo(np.float64).eps)
-        has_changed = spread[:n] > _CONSTANT * unit * np.abs(mean[:n])
-    is_tiny = spread < _TINY[dtype.char]
-    if not _are_constant(data.x[:, is_tiny[:n]]) or not _are_constant(data.y[:, is_tiny[n:]]):
-        return None
-    return _Centred(weight, _Mean(shift.astype(np.float64), offset), products, has_changed)
-
-
-def _are_constant(x: Array) -> bool:
-    return x.shape[1] == 0 or bool((x == x[0]).all())
-
-
-def _products(data: _Data, shift: Array) -> Array:
-    """The kernel's products, of all rows at once where it can read them in this type."""
-    threads = get_num_threads()
-    if data.x.dtype == shift.dtype:
-        scale = None if data.scale is None else data.scale.astype(shift.dtype)
-        x, y = _readable(data.x), _readable(data.y)
-        return kernels().centred_gram(x, y, shift, scale, threads)
-    total = np.zeros((len(shift) + 1, len(shift) + 1))
-    for x, y, scale in data.pieces():
-        total += kernels().centred_gram(x, y, shift, scale, threads)
-    return total
-
-
-def _readable(x: Array) -> Array:
-    is_readable = x.flags.aligned and not any(stride % x.itemsize for stride in x.strides)
-    return x if is_readable else x.copy()
-
-
-def _scaled_factor(centred: _Centred, n: int) -> tuple[Array, Array] | None:
-    """The upper factor of the products of features of length 1, and their lengths.
-
-    A constant feature stands apart, with length 1.
-    """
-    changed = centred.has_changed
-    products = np.where(np.outer(changed, changed), centred.products[:n, :n], np.eye(n))
-    lengths = np.sqrt(np.diagonal(products))
-    try:
-        lower = np.linalg.cholesky(products / lengths / lengths[:, np.newaxis])
-    except np.linalg.LinAlgError:
-        return None
-    return np.ascontiguousarray(lower.T), lengths
-
-
-def _refined(
-    data: _Data, centred: _Centred, inverse: Array, condition: float, unit: float
-) -> tuple[Array, Array]:
-    """Coefficients and sums of squared residuals; ``inverse`` is that of the unscaled factor."""
-    n, changed = data.x.shape[1], centred.has_changed[:, np.newaxis]
-    square, right = centred.products[:n, :n], centred.products[:n, n:]
-    total = np.diagonal(centred.products)[n:]
-    coef = inverse @ (inverse.T @ (right * changed))
-    chi2 = total - np.einsum("ij,ij->j", coef, 2 * right - square @ coef)
-    rate = error = 4 * unit * condition**2
-    wanted = _LAPACK * condition * float(np.finfo(data.x.dtype).eps)
-    while error > wanted:
-        gradient, _ = _residual_products(data, centred.mean, coef)
-        coef = coef + inverse @ (inverse.T @ (gradient * changed))
-        error *= rate
-    if error != rate or (chi2 < _SMALL_REST * total).any():
-        chi2 = _residual_products(data, centred.mean, coef)[1]
-    return coef, chi2
-
-
-def _residual_products(data: _Data, mean: _Mean, coef: Array) -> tuple[Array, Array]:
-    """Products of the features with the residuals, and sums of squared residuals."""
-    n = data.x.shape[1]
-    gradient, chi2 = np.zeros(coef.shape), np.zeros(coef.shape[1])
-    for x, y, scale in data.pieces():
-        inside, rest = x - mean.shift[:n], y - mean.shift[n:]
-        inside -= mean.offset[:n]
-        rest -= mean.offset[n:]
-        if scale is not None:
-            inside *= scale[:, np.newaxis]
-            rest *= scale[:, np.newaxis]
-        rest -= matmul(inside, coef)
-        gradient += matmul(inside.T, rest)
-        chi2 += np.einsum("ij,ij->j", rest, rest)
-    return gradient, chi2
-
-
-def _from_triangle(taken: _Taken, limit: float, data: _Data | None = None) -> _Solution:
+def _from_triangle(taken: _Taken, limit: float, rows: Rows | None = None) -> _Fit:
     """The solution by the triangular factor of ones, features and targets.
 
     From all the data, if they are at hand, comes a step of refinement.
@@ -519,27 +341,27 @@ def _from_triangle(taken: _Taken, limit: float, data: _Data | None = None) -> _S
     below = triangle[size:, first + n :] / taken.scale[n:]
     lengths = np.linalg.norm(r * taken.scale[:n], axis=0) / taken.scale[:n]
     if taken.has_intercept:
-        is_constant = lengths * error <= _CONSTANT * np.abs(mean[:n])
+        is_constant = lengths * error <= CONSTANT * np.abs(mean[:n])
         r[:, is_constant], lengths[is_constant] = 0, 1
     lengths[lengths == 0] = 1
-    left, values, rows = np.linalg.svd(r / lengths, full_matrices=False)
+    left, values, right = np.linalg.svd(r / lengths, full_matrices=False)
     rank = int((values > limit * values[0]).sum()) if values.size else 0
-    rows = rows[:rank].T
-    coef = (rows / values[:rank]) @ (left[:, :rank].T @ parts) / lengths[:, np.newaxis]
+    right = right[:rank].T
+    coef = (right / values[:rank]) @ (left[:, :rank].T @ parts) / lengths[:, np.newaxis]
     errors, intercept_error = np.full(n, np.nan), float("nan")
     if rank == n:
-        inverse = (rows / values) @ left.T
+        inverse = (right / values) @ left.T
         errors = np.linalg.norm(inverse, axis=1) / lengths
         intercept_error = float(np.hypot(error, np.linalg.norm((mean[:n] / lengths) @ inverse)))
-        if data is not None:
+        if rows is not None:
             inverse = inverse / lengths[:, np.newaxis]
-            gradient, _ = _residual_products(data, _Mean(taken.shift, offset), coef)
+            gradient, _ = residual_products(rows, Mean(taken.shift, offset), coef)
             coef = coef + inverse @ (inverse.T @ gradient)
     else:  # the part within the span of the rows is the shortest
-        span = np.linalg.qr(lengths[:, np.newaxis] * rows).Q
+        span = np.linalg.qr(lengths[:, np.newaxis] * right).Q
         coef = span @ (span.T @ coef)
     rest = np.concatenate([parts - r @ coef, below])
-    return _Solution(
+    return _Fit(
         coef, mean[:n], mean[n:], errors, intercept_error, np.einsum("ij,ij->j", rest, rest),
         rank, np.linalg.svd(r, compute_uv=False),
     )  # fmt: skip
