@@ -60,7 +60,7 @@ class _OwnRegressor:
 
     def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
         rows, targets = _check.observations("X", X), np.asarray(y, np.float64)
-        if targets.ndim not in (1, 2) or len(targets) != len(rows):
+        if targets.ndim not in (1, 2) or len(targets) != len(rows) or targets.size == 0:
             m = len(rows)
             raise ValueError(f"y: expected shape ({m},) or ({m}, k), got {targets.shape}")
         if reset:

@@ -139,11 +139,9 @@ def lstsq(
 
 
 def _by_products(matrix: Array, right: Array, limit: float) -> LstsqResult | None:
-    """The result by normal equations, where that is as accurate and there are few columns of b."""
+    """The result by normal equations, where that is as accurate."""
     n = matrix.shape[1]
     columns = right if right.ndim == 2 else right[:, np.newaxis]
-    if columns.shape[1] > n:
-        return None
     found = solve(Rows(matrix, columns), False, _WELL_CONDITIONED)
     if found is None or not found.centred.has_changed.all():
         return None

@@ -29,6 +29,9 @@ _CONDITION = 2.5e-6
 _LAPACK = 16.0
 #: A sum of squared residuals below this part of that of y is computed from the residuals.
 _SMALL_REST = 1e-6
+#: Targets that are taken at a time, or as many as there are features: products of targets with each
+#: other are computed, too.
+_TARGETS = 32
 #: A spread of this part of the mean, of float64, is rounding: the feature is constant.
 CONSTANT = 1e-15
 #: Spreads whose squares are no longer numbers to all digits.
@@ -104,6 +107,26 @@ def solve(rows: Rows, has_intercept: bool, most: float | None = None) -> Solutio
     ``most`` is the largest condition number that is wanted; by default all for which refinement
     works.
     """
+    n, k = rows.x.shape[1], rows.y.shape[1]
+    size, parts = max(n, _TARGETS), []
+    for start in range(0, k, size):
+        part = _solve(rows._replace(y=rows.y[:, start : start + size]), has_intercept, most)
+        if part is None:
+            return None
+        parts.append(part)
+    if len(parts) == 1:
+        return parts[0]
+    means = [part.centred.mean.total() for part in parts]
+    mean = np.concatenate([means[0][:n], *(mean[n:] for mean in means)])
+    return parts[0]._replace(
+        coef=np.hstack([part.coef for part in parts]),
+        chi2=np.concatenate([part.chi2 for part in parts]),
+        centred=parts[0].centred._replace(mean=Mean(mean, np.zeros(n + k))),
+    )
+
+
+def _solve(rows: Rows, has_intercept: bool, most: float | None) -> Solution | None:
+    """`solve` for targets that are not many more than features."""
     n = rows.x.shape[1]
     for dtype in dict.fromkeys((rows.x.dtype, np.dtype(np.float64))):
         centred = centre(rows, has_intercept, dtype)
