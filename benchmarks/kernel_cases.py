@@ -259,6 +259,13 @@ def solve_right(kernels: Kernels) -> Call:
     return lambda: kernels.solve_right(a, u, out, THREADS)
 
 
+def centred_gram(kernels: Kernels, weighted: bool = False) -> Call:
+    """Products of the deviations of two arrays."""
+    x, y, shift = reals((5000, 12), 18), reals((5000, 1), 19), reals((13,), 20)
+    scale = reals((5000,), 21) if weighted else None
+    return lambda: kernels.centred_gram(x, y, shift, scale, THREADS)
+
+
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
     """What the kernel of almost this name computes."""
     tiles = np.arange(EDGES) // TILE_EDGES
@@ -435,6 +442,8 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "gram": gram,
     "gram_plain": gram_plain,
     "solve_right": solve_right,
+    "centred_gram": centred_gram,
+    "centred_gram weighted": lambda kernels: centred_gram(kernels, weighted=True),
     "bucket_count": bucket_count,
     "bucket_scatter": bucket_scatter,
     "bucket_scatter weighted": lambda kernels: bucket_scatter(kernels, weighted=True),

@@ -174,6 +174,14 @@ typedef struct fml_stack {
     const ptrdiff_t *shape, *a, *b, *c; /* dims each */
 } fml_stack;
 
+/* Two arrays of as many rows, side by side: x of n columns and y of p, which may be 0. Strides
+ * count bytes and are multiples of a real. */
+typedef struct fml_side_by_side {
+    ptrdiff_t n, p;
+    const void *x /* in */, *y /* in */;
+    ptrdiff_t x_row, x_col, y_row, y_col;
+} fml_side_by_side;
+
 /* matmul: c = a b for every pair of matrices of two stacks. Sums of no terms are 0. c overlaps
  * neither a nor b. Unsigned numbers wrap around.
  *
@@ -183,7 +191,10 @@ typedef struct fml_stack {
  * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals.
  *
  * solve_right: x (m, n) such that x u = a, for a (m, n) with strides row and col in bytes, and the
- * upper triangle of u (n, n), whose diagonal is not 0. x may be a, if that is contiguous. */
+ * upper triangle of u (n, n), whose diagonal is not 0. x may be a, if that is contiguous.
+ *
+ * centred_gram: the Gram matrix of the k rows scale (x - shift, y - shift, 1), of n + p + 1
+ * columns, exactly symmetric. scale may be NULL for ones. Sums are double for every type. */
 #define FML_DENSE_TYPES(real, type)                                                           \
     typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */, \
                                               const real *b /* in */, real *c /* out */,      \
@@ -195,7 +206,11 @@ typedef struct fml_stack {
     typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                \
     typedef fml_status fml_solve_right_##type##_fn(                                           \
         ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,       \
-        const real *u /* in */, real *x /* out */, int threads);
+        const real *u /* in */, real *x /* out */, int threads);                              \
+    typedef fml_status fml_centred_gram_##type##_fn(                                          \
+        ptrdiff_t k, const fml_side_by_side *sides, const real *shift /* in, n + p */,        \
+        const real *scale /* in, k, or NULL */, double *out /* out, (n + p + 1)^2 */,         \
+        int threads);
 
 FML_DENSE_TYPES(double, f64)
 FML_DENSE_TYPES(float, f32)
@@ -214,7 +229,8 @@ FML_DENSE_TYPES(uint16_t, u16)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 #define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
 #define FML_GRAM(X) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16)
-#define FML_FLOAT(X, type) X(matmul_complex, type) X(gram_complex, type) X(solve_right, type)
+#define FML_FLOAT(X, type) \
+    X(matmul_complex, type) X(gram_complex, type) X(solve_right, type) X(centred_gram, type)
 #define FML_KERNELS_DENSE(X) FML_MATMUL(X) FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32)
 
 typedef struct fml_table {

@@ -409,6 +409,17 @@ class Kernels(Protocol):
         """
         ...
 
+    def centred_gram(self, x: Real, y: Real, shift: Real, scale: Real | None, threads: int) -> F64:
+        """Gram matrix of the rows ``scale * (x - shift, y - shift, 1)``, exactly symmetric.
+
+        x (k, n) and y (k, p) have any strides, as in `matmul`; p may be 0. ``shift`` (n + p,) and
+        ``scale`` (k,) are of their dtype, float64 or float32; no scale is one of ones. The result
+        is (n + p + 1, n + p + 1): the last row and column hold the sums of ``scale**2`` times the
+        others, and the sum of ``scale**2``. Sums are float64; products of float32 are added up in
+        float32 over 256 rows at most. Reads x and y once.
+        """
+        ...
+
     # ---- building a graph ----
 
     def bucket_count(self, dst: U32, shift: int, counts: I64, threads: int) -> None:

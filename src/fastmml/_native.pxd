@@ -114,6 +114,20 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col, const void *u,
         void *x, int threads) noexcept
 
+    ctypedef struct fml_side_by_side:
+        Py_ssize_t n
+        Py_ssize_t p
+        const void *x
+        const void *y
+        Py_ssize_t x_row
+        Py_ssize_t x_col
+        Py_ssize_t y_row
+        Py_ssize_t y_col
+
+    ctypedef fml_status (*fml_centred_gram_fn)(
+        Py_ssize_t k, const fml_side_by_side *sides, const void *shift, const void *scale,
+        double *out, int threads) noexcept
+
     ctypedef struct fml_table:
         const char *isa
         fml_rank_pull_f64_fn rank_pull_f64
@@ -149,6 +163,8 @@ cdef extern from "fastmml.h" nogil:
         fml_gram_fn gram_complex_f32
         fml_solve_right_fn solve_right_f64
         fml_solve_right_fn solve_right_f32
+        fml_centred_gram_fn centred_gram_f64
+        fml_centred_gram_fn centred_gram_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)

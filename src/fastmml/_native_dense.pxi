@@ -173,3 +173,25 @@ cdef class DenseKernels(SmallKernels):
                     m, n, cnp.PyArray_DATA(a), row, col, cnp.PyArray_DATA(u),
                     cnp.PyArray_DATA(out), threads)
         check(status)
+
+    def centred_gram(self, cnp.ndarray x, cnp.ndarray y, cnp.ndarray shift, scale, int threads):
+        cdef fml_side_by_side sides
+        cdef fml_status status
+        cdef Py_ssize_t k = cnp.PyArray_DIM(x, 0)
+        cdef bint is_double = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+        cdef const void *factors = NULL if scale is None else cnp.PyArray_DATA(scale)
+        sides.n, sides.p = cnp.PyArray_DIM(x, 1), cnp.PyArray_DIM(y, 1)
+        sides.x, sides.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
+        sides.x_row, sides.x_col = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
+        sides.y_row, sides.y_col = cnp.PyArray_STRIDE(y, 0), cnp.PyArray_STRIDE(y, 1)
+        out = np.empty((sides.n + sides.p + 1, sides.n + sides.p + 1))
+        cdef double[:, ::1] sums = out
+        with nogil:
+            if is_double:
+                status = self.table.centred_gram_f64(k, &sides, cnp.PyArray_DATA(shift), factors,
+                                                     &sums[0, 0], threads)
+            else:
+                status = self.table.centred_gram_f32(k, &sides, cnp.PyArray_DATA(shift), factors,
+                                                     &sums[0, 0], threads)
+        check(status)
+        return out

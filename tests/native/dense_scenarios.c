@@ -110,4 +110,23 @@ fml_status TYPED(run_solve_right)(int threads, uint64_t *digest)
     FOLD_ARRAY(digest, x);
     return status;
 }
+
+fml_status TYPED(run_centred_gram)(int threads, uint64_t *digest)
+{
+    enum { ROWS = 9000, COLUMNS = 7, RIGHT = 2, SIZE = sizeof(real), SUMS = COLUMNS + RIGHT + 1 };
+    static const real shift[COLUMNS + RIGHT] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
+    static double sums[SUMS * SUMS];
+    const fml_side_by_side sides = {.n = COLUMNS,
+                                    .p = RIGHT,
+                                    .x = numbers(),
+                                    .y = numbers(),
+                                    .x_row = COLUMNS * SIZE,
+                                    .x_col = SIZE,
+                                    .y_row = SIZE,
+                                    .y_col = ROWS * SIZE};
+    fml_status status =
+        fml_variants()[0]->TYPED(centred_gram)(ROWS, &sides, shift, numbers(), sums, threads);
+    FOLD_ARRAY(digest, sums);
+    return status;
+}
 #endif

@@ -58,6 +58,7 @@ class NumbaKernels:
     gram = staticmethod(dense.gram)
     gram_plain = staticmethod(dense.gram_plain)
     solve_right = staticmethod(dense.solve_right)
+    centred_gram = staticmethod(dense.centred_gram)
 
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from fastmml._kernels import Real
+from fastmml._kernels import F64, Real
 from fastmml._numba._jit import jit, readonly
 from fastmml._threads import run_blocks
 
 #: Terms and columns of a block of b: 256 KB of float64.
 BLOCK_TERMS, BLOCK_COLUMNS = 128, 256
+#: Rows that are centred at a time: their products are added up in their own type.
+CENTRED_ROWS = 256
 #: Rows of a part of a result.
 PART_ROWS = 256
 #: Parts in one call: some milliseconds.
@@ -152,3 +154,18 @@ def solve_right(a: Real, u: Real, out: Real, threads: int) -> None:
         threads,
         PARTS_AT_ONCE,
     )
+
+
+def centred_gram(x: Real, y: Real, shift: Real, scale: Real | None, threads: int) -> F64:
+    """See `fastmml._kernels.Kernels.centred_gram`; the threads of BLAS are its own."""
+    n, p = x.shape[1], y.shape[1]
+    total = np.zeros((n + p + 1, n + p + 1))
+    with np.errstate(all="ignore"):
+        for start in range(0, len(x), CENTRED_ROWS):
+            rows = slice(start, start + CENTRED_ROWS)
+            z = np.ones((len(x[rows]), n + p + 1), x.dtype)
+            z[:, :n] = x[rows] - shift[:n]
+            z[:, n:-1] = y[rows] - shift[n:]
+            z = z if scale is None else z * scale[rows, np.newaxis]
+            total += z.T @ z
+    return np.asarray((total + total.T) / 2)
