@@ -129,6 +129,13 @@ def small_eigh(kernels: Kernels, rows: int) -> Call:
     return lambda: kernels.small_eigh(a, True, values, vectors, THREADS)
 
 
+def small_qr(kernels: Kernels, rows: int, columns: int) -> Call:
+    """Factorise small matrices."""
+    a, k = reals((SMALL_BATCH, rows, columns), 10), min(rows, columns)
+    q, r = np.empty((SMALL_BATCH, rows, k)), np.empty((SMALL_BATCH, k, columns))
+    return lambda: kernels.small_qr(a, q, r, THREADS)
+
+
 def in_graph() -> Graph:
     """The same links as a graph."""
     return Graph(node_ids(1), node_ids(2), num_nodes=NODES)
@@ -396,6 +403,8 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "small_det 8x8": lambda kernels: small_det(kernels, 8),
     "small_eigh 4x4": lambda kernels: small_eigh(kernels, 4),
     "small_eigh 8x8": lambda kernels: small_eigh(kernels, 8),
+    "small_qr 3x3": lambda kernels: small_qr(kernels, 3, 3),
+    "small_qr 16x4": lambda kernels: small_qr(kernels, 16, 4),
     "matmul": lambda kernels: matmul(kernels, 100, 90, 80),
     "matmul packed": lambda kernels: matmul(kernels, 520, 520, 520, dtype="f"),
     "matmul turned": lambda kernels: matmul(kernels, 30, 300, 70, turned=True),

@@ -117,7 +117,11 @@ typedef struct fml_rank_plan {
  *
  * small_eigh: eigenvalues, ascending, and eigenvectors in the columns of V, of symmetric matrices
  * of which the upper or the lower triangle is read; n is at least 2. failed: whether any matrix
- * holds an infinity or NaN there; its results are NaN. */
+ * holds an infinity or NaN there; its results are NaN.
+ *
+ * small_qr: A = Q R for m x n matrices A, of m and n <= FML_SMALL_ROWS; Q (m x k) has orthonormal
+ * columns and R (k x n) is upper triangular. k is m, or the smaller of m and n. Without Q if q is
+ * NULL. */
 enum { FML_SMALL_ROWS = 16 };
 #define FML_SMALL_TYPES(real, type)                                                        \
     typedef fml_status fml_small_solve_##type##_fn(                                        \
@@ -135,7 +139,11 @@ enum { FML_SMALL_ROWS = 16 };
     typedef fml_status fml_small_eigh_##type##_fn(                                         \
         ptrdiff_t batch, ptrdiff_t n, const real *a /* in */,                              \
         const ptrdiff_t *strides /* in, 3 */, bool upper, real *values /* out, batch n */, \
-        real *vectors /* out, batch n n */, bool *failed /* out */, int threads);
+        real *vectors /* out, batch n n */, bool *failed /* out */, int threads);          \
+    typedef fml_status fml_small_qr_##type##_fn(                                           \
+        ptrdiff_t batch, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a /* in */,    \
+        const ptrdiff_t *strides /* in, 3 */, real *q /* out, batch m k, or NULL */,       \
+        real *r /* out, batch k n */, int threads);
 
 FML_KERNEL_TYPES(double, f64)
 FML_KERNEL_TYPES(float, f32)
@@ -209,7 +217,8 @@ FML_DENSE_TYPES(uint16_t, u16)
     X(rank_pull, type)       \
     X(difference_gram, type) \
     X(combine, type)         \
-    X(small_solve, type) X(small_inverse, type) X(small_det, type) X(small_eigh, type)
+    X(small_solve, type)     \
+    X(small_inverse, type) X(small_det, type) X(small_eigh, type) X(small_qr, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 #define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)

@@ -347,6 +347,15 @@ class Kernels(Protocol):
         """
         ...
 
+    def small_qr(self, a: Real, q: Real | None, r: Real, threads: int) -> None:
+        """Factors of ``a`` (batch, m, n) = q @ r, with m and n at most `SMALL_ROWS`.
+
+        Out: ``q`` (batch, m, k; None: not wanted), of orthonormal columns at any rank, and upper
+        triangular ``r`` (batch, k, n); k is m or min(m, n). Where a column of a matrix holds an
+        infinity or NaN, it and those to its right are of no meaning.
+        """
+        ...
+
     # ---- matrix products ----
 
     def matmul(self, a: Real, b: Real, out: Real, threads: int) -> None:

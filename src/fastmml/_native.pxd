@@ -80,6 +80,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_small_eigh_f64_fn)(
         Py_ssize_t batch, Py_ssize_t n, const double *a, const Py_ssize_t *strides, c_bool upper,
         double *values, double *vectors, c_bool *failed, int threads) noexcept
+    ctypedef fml_status (*fml_small_qr_f64_fn)(
+        Py_ssize_t batch, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double *a,
+        const Py_ssize_t *strides, double *q, double *r, int threads) noexcept
     ctypedef fml_status (*fml_small_solve_f32_fn)(
         Py_ssize_t batch, Py_ssize_t n, Py_ssize_t columns, const float *a,
         const Py_ssize_t *a_strides, const float *b, const Py_ssize_t *b_strides, float *x,
@@ -93,6 +96,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_small_eigh_f32_fn)(
         Py_ssize_t batch, Py_ssize_t n, const float *a, const Py_ssize_t *strides, c_bool upper,
         float *values, float *vectors, c_bool *failed, int threads) noexcept
+    ctypedef fml_status (*fml_small_qr_f32_fn)(
+        Py_ssize_t batch, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float *a,
+        const Py_ssize_t *strides, float *q, float *r, int threads) noexcept
     ctypedef struct fml_stack:
         Py_ssize_t dims
         Py_ssize_t k
@@ -130,6 +136,8 @@ cdef extern from "fastmml.h" nogil:
         fml_small_det_f32_fn small_det_f32
         fml_small_eigh_f64_fn small_eigh_f64
         fml_small_eigh_f32_fn small_eigh_f32
+        fml_small_qr_f64_fn small_qr_f64
+        fml_small_qr_f32_fn small_qr_f32
         fml_matmul_fn matmul_f64
         fml_matmul_fn matmul_f32
         fml_matmul_fn matmul_u64

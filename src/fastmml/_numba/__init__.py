@@ -48,6 +48,7 @@ class NumbaKernels:
     small_inverse = staticmethod(systems.small_inverse)
     small_det = staticmethod(systems.small_det)
     small_eigh = staticmethod(systems.small_eigh)
+    small_qr = staticmethod(systems.small_qr)
 
     matmul = staticmethod(dense.matmul)
     matmul_plain = staticmethod(dense.matmul_plain)
