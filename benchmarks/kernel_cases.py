@@ -242,6 +242,13 @@ def solve_right(kernels: Kernels) -> Call:
     return lambda: kernels.solve_right(a, u, out, THREADS)
 
 
+def solved_gram(kernels: Kernels) -> Call:
+    """The Gram matrix of many rows against small triangles."""
+    a, u = reals((2000, 12), 16), np.triu(reals((2, 12, 12), 17)) + 9 * np.eye(12)
+    out = np.empty((12, 12))
+    return lambda: kernels.solved_gram(a, u, out, THREADS)
+
+
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
     """What the kernel of almost this name computes."""
     tiles = np.arange(EDGES) // TILE_EDGES
@@ -416,6 +423,7 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "gram": gram,
     "gram_plain": gram_plain,
     "solve_right": solve_right,
+    "solved_gram": solved_gram,
     "bucket_count": bucket_count,
     "bucket_scatter": bucket_scatter,
     "bucket_scatter weighted": lambda kernels: bucket_scatter(kernels, weighted=True),

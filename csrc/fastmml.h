@@ -190,8 +190,11 @@ typedef struct fml_stack {
  *
  * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals.
  *
- * solve_right: x (m, n) such that x u = a, for a (m, n) with strides row and col in bytes, and the
- * upper triangle of u (n, n), whose diagonal is not 0. x may be a, if that is contiguous. */
+ * solve_right: x (m, n) = a u_1^-1 u_2^-1 ..., for a (m, n) with strides row and col in bytes, and
+ * the upper triangles of u (count, n, n), whose diagonals are not 0. x may be a, if that is
+ * contiguous.
+ *
+ * solved_gram: x'x of that x (c, n x n), exactly symmetric. */
 #define FML_DENSE_TYPES(real, type)                                                           \
     typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */, \
                                               const real *b /* in */, real *c /* out */,      \
@@ -203,7 +206,8 @@ typedef struct fml_stack {
     typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                \
     typedef fml_status fml_solve_right_##type##_fn(                                           \
         ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,       \
-        const real *u /* in */, real *x /* out */, int threads);
+        ptrdiff_t count, const real *u /* in */, real *x /* out */, int threads);             \
+    typedef fml_solve_right_##type##_fn fml_solved_gram_##type##_fn;
 
 FML_DENSE_TYPES(double, f64)
 FML_DENSE_TYPES(float, f32)
@@ -223,7 +227,8 @@ FML_DENSE_TYPES(uint16_t, u16)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 #define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
 #define FML_GRAM(X) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16)
-#define FML_FLOAT(X, type) X(matmul_complex, type) X(gram_complex, type) X(solve_right, type)
+#define FML_FLOAT(X, type) \
+    X(matmul_complex, type) X(gram_complex, type) X(solve_right, type) X(solved_gram, type)
 #define FML_KERNELS_DENSE(X) FML_MATMUL(X) FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32)
 
 typedef struct fml_table {

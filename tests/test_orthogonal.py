@@ -162,7 +162,9 @@ def test_threads_give_the_same_bits() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("shape", [(1, 1), (17, 1), (100, 3), (1000, 4), (70, 33), (0, 3), (5, 0)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (17, 1), (100, 3), (1000, 4), (70, 33), (40, 150), (0, 3), (5, 0)]
+)
 def test_solve_right(variant: Kernels, shape: tuple[int, int], dtype: Any) -> None:
     rng = np.random.default_rng(1)
     n = shape[1]
@@ -177,8 +179,35 @@ def test_solve_right(variant: Kernels, shape: tuple[int, int], dtype: Any) -> No
     backwards = np.asfortranarray(a)[::-1]
     variant.solve_right(backwards, below, x, 1)
     np.testing.assert_array_equal(x[::-1], wide.astype(dtype))
+    twice = np.empty(shape, dtype)
+    variant.solve_right(a, np.stack([below, 2 * below]), twice, 1)
     variant.solve_right(a, below, a, 1)
     np.testing.assert_array_equal(a, wide.astype(dtype))
+    variant.solve_right(a, 2 * below, a, 1)
+    np.testing.assert_array_equal(a, twice)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (9000, 1), (100, 3), (20_000, 4), (9000, 33), (400, 190), (0, 3), (5, 0)]
+)
+def test_solved_gram(variant: Kernels, shape: tuple[int, int], dtype: Any) -> None:
+    rng = np.random.default_rng(2)
+    n = shape[1]
+    a = rng.normal(size=shape).astype(dtype)
+    u = (np.triu(rng.normal(size=(2, n, n))) / n + 2 * np.eye(n)).astype(dtype)
+    x = np.empty(shape, dtype)
+    for factors in (u[:1], u):
+        products = np.full((n, n), np.nan, dtype)
+        variant.solved_gram(a, factors, products, 2)
+        variant.solve_right(a, factors, x, 2)
+        wide = x.astype(np.longdouble)
+        error = shape[0] * float(np.finfo(dtype).eps) * (np.abs(wide).T @ np.abs(wide))
+        assert (np.abs(wide.T @ wide - products) <= error).all()
+        np.testing.assert_array_equal(products, products.T)
+        turned = np.full((n, n), np.nan, dtype)
+        variant.solved_gram(np.asfortranarray(a), factors, turned, 1)
+        np.testing.assert_array_equal(turned, products)
 
 
 # ---- stacks ----
@@ -283,7 +312,7 @@ def test_overwrite_a(shape: tuple[int, ...]) -> None:
     fm.qr(frozen(a), overwrite_a=True)
 
 
-@pytest.mark.parametrize("shape", [(50, 8, 8)])
+@pytest.mark.parametrize("shape", [(50, 8, 8), (400, 5)])
 def test_overwrite_a_takes_its_memory(shape: tuple[int, ...]) -> None:
     a = np.random.default_rng(3).normal(size=shape)
     assert np.shares_memory(fm.qr(a, overwrite_a=True).Q, a)

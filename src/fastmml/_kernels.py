@@ -390,12 +390,17 @@ class Kernels(Protocol):
         ...
 
     def solve_right(self, a: Real, u: Real, out: Real, threads: int) -> None:
-        """Solve ``out @ u = a`` for the upper triangle of u (n, n), whose diagonal is not 0.
+        """``out = a @ inv(u[0]) @ inv(u[1]) ...``, by substitution, for upper triangles.
 
-        a (m, n) has any strides; u and ``out`` (m, n) are C-contiguous, and ``out`` may be a. All
-        are of one dtype, float64 or float32. Each row solves a system whose u differs by at most
-        gamma(n) |u|.
+        u is (n, n) or (count, n, n), of diagonals that are not 0, and what is below them is not
+        read. a (m, n) has any strides; u and ``out`` (m, n) are C-contiguous, and ``out`` may be
+        a. All are of one dtype, float64 or float32. Each row solves a system whose u differs by at
+        most gamma(n) |u|.
         """
+        ...
+
+    def solved_gram(self, a: Real, u: Real, out: Real, threads: int) -> None:
+        """Gram matrix (n, n; ``out``), exactly symmetric, of what `solve_right` computes."""
         ...
 
     # ---- building a graph ----

@@ -114,8 +114,8 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t k, Py_ssize_t n, const void *x, Py_ssize_t row, Py_ssize_t col, void *c,
         int threads) noexcept
     ctypedef fml_status (*fml_solve_right_fn)(
-        Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col, const void *u,
-        void *x, int threads) noexcept
+        Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col,
+        Py_ssize_t count, const void *u, void *x, int threads) noexcept
 
     ctypedef struct fml_table:
         const char *isa
@@ -154,6 +154,8 @@ cdef extern from "fastmml.h" nogil:
         fml_gram_fn gram_complex_f32
         fml_solve_right_fn solve_right_f64
         fml_solve_right_fn solve_right_f32
+        fml_solve_right_fn solved_gram_f64
+        fml_solve_right_fn solved_gram_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)

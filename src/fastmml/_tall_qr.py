@@ -20,27 +20,43 @@ _PIVOT = 2.0
 _NEAR_IDENTITY = 0.3
 
 
-def tall_qr(a: Array) -> tuple[Array, Array] | None:
-    """Q and R by Cholesky factors; None where they would not be accurate."""
-    products = gram(a)
-    first = _first_factor(products, len(a))
+def tall_qr(a: Array, q: Array | None) -> Array | None:
+    """R of a tall matrix, and Q into ``q``, if that is wanted; it may be the matrix itself.
+
+    None where Cholesky factors would not be accurate; then nothing was written. Q is
+    ``a @ inv(R_1) @ inv(R_2) ...``, whose Gram matrices tell the next factor; it is computed again
+    in each pass over ``a``, which takes less time than to write and read it.
+    """
+    first = _first_factor(gram(a), len(a))
     if first is None:
         return None
     r, is_shifted = first
-    q = np.empty(a.shape, r.dtype)
-    _solve_right(readable(a), r, q)
+    factors = [r]
     if is_shifted:
-        again = _scaled_factor(gram(q), 0.0)
+        again = _scaled_factor(_solved_gram(a, factors), 0.0)
         if again is None:
             return None
-        _solve_right(q, again, q)
+        factors.append(again)
         r = np.asarray(again @ r)
-    products = gram(q)
+    products = _solved_gram(a, factors)
     if not np.linalg.norm(products - np.eye(len(r))) < _NEAR_IDENTITY:  # NaN among them
         return None
     last = np.linalg.cholesky(products).T
-    _solve_right(q, last, q)
-    return q, np.triu(last @ r)
+    if q is not None:
+        kernels().solve_right(a, _stack([*factors, last]), q, get_num_threads())
+    return np.triu(last @ r)
+
+
+def _solved_gram(a: Array, factors: list[Array]) -> Array:
+    """The Gram matrix of ``a @ inv(factors[0]) @ ...``."""
+    products = np.empty(factors[0].shape, a.dtype)
+    kernels().solved_gram(a, _stack(factors), products, get_num_threads())
+    return products
+
+
+def _stack(factors: list[Array]) -> Array:
+    """Triangles as kernels read them."""
+    return np.ascontiguousarray(np.stack(factors))
 
 
 def _first_factor(products: Array, rows: int) -> tuple[Array, bool] | None:
@@ -71,11 +87,6 @@ def _scaled_factor(products: Array, shift: float) -> Array | None:
     if not np.diagonal(factor).min() >= (0 if shift else _PIVOT * np.sqrt(n * eps)):
         return None
     return np.asarray(factor * lengths, products.dtype)
-
-
-def _solve_right(a: Array, u: Array, out: Array) -> None:
-    """``out = a @ inv(u)`` for an upper triangular matrix u."""
-    kernels().solve_right(a, np.ascontiguousarray(u), out, get_num_threads())
 
 
 def readable(a: Array) -> Array:

@@ -55,6 +55,7 @@ class NumbaKernels:
     gram = staticmethod(dense.gram)
     gram_plain = staticmethod(dense.gram_plain)
     solve_right = staticmethod(dense.solve_right)
+    solved_gram = staticmethod(dense.solved_gram)
 
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)
