@@ -253,9 +253,37 @@ class TestNumpysOwn(theirs.TestQR):  # type: ignore[misc,name-defined]
         monkeypatch.setattr(theirs, "linalg", SimpleNamespace(**(vars(np.linalg) | {"qr": fm.qr})))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128, np.complex64])
+@pytest.mark.parametrize("shape", [(64, 64), (200, 70), (70, 200), (64, 300)])
+def test_qr_by_lapack(shape: tuple[int, int], dtype: Any) -> None:
+    a = np.random.default_rng(8).normal(size=shape).astype(dtype)
+    a = a + 1j * a[::-1] if a.dtype.kind == "c" else a
+    for layout in (frozen(a), np.asfortranarray(a), a.astype(a.dtype.newbyteorder(">"))):
+        for mode in ("reduced", "complete"):
+            q, r = fm.qr(layout, mode)
+            expected = np.linalg.qr(a, mode)
+            assert (q.dtype, r.dtype) == (a.dtype, a.dtype)
+            tolerance = 1e4 * float(np.finfo(dtype).eps)
+            np.testing.assert_allclose(q, expected.Q, atol=tolerance)
+            np.testing.assert_allclose(r, expected.R, atol=tolerance)
+            assert not np.tril(r, -1).any()
+        np.testing.assert_array_equal(fm.qr(layout, "r"), fm.qr(a).R)
+        np.testing.assert_array_equal(layout, a)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "g", "G"])
+@pytest.mark.parametrize("shape", [(3, 3), (40, 3), (70, 70), (2, 3, 3)])
+def test_numpy_refuses_what_it_does_not_take(shape: tuple[int, ...], dtype: str) -> None:
+    a = np.ones(shape).astype(dtype)
+    with pytest.raises(TypeError):
+        np.linalg.qr(a)
+    with pytest.raises(TypeError):
+        fm.qr(a)
+
+
 # ---- out= and overwrite_a= ----
 
-OUT_SHAPES = [(3, 3), (50, 8, 8), (7, 16, 4), (400, 5), (30, 20)]
+OUT_SHAPES = [(3, 3), (50, 8, 8), (7, 16, 4), (400, 5), (30, 20), (90, 70)]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -312,9 +340,10 @@ def test_overwrite_a(shape: tuple[int, ...]) -> None:
     fm.qr(frozen(a), overwrite_a=True)
 
 
-@pytest.mark.parametrize("shape", [(50, 8, 8), (400, 5)])
+@pytest.mark.parametrize("shape", [(50, 8, 8), (400, 5), (90, 70)])
 def test_overwrite_a_takes_its_memory(shape: tuple[int, ...]) -> None:
     a = np.random.default_rng(3).normal(size=shape)
+    a = np.asfortranarray(a) if shape == (90, 70) else a
     assert np.shares_memory(fm.qr(a, overwrite_a=True).Q, a)
 
 

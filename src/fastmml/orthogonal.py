@@ -3,7 +3,7 @@
 Real matrices of at most 16 rows and columns are factorised side by side, one in each lane of the
 CPU's vectors. Tall ones are factorised through their Gram matrix, at the speed of a matrix product.
 All others, and what Gram matrices cannot do to full accuracy, go to Householder's reflections in
-LAPACK, by `numpy.linalg.qr`.
+LAPACK, SciPy's or NumPy's.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import SMALL_ROWS
+from fastmml._lapack_qr import is_for_lapack, lapack_qr
 from fastmml._tall_qr import readable, tall_qr
 from fastmml.linalg import gram, matmul
 from fastmml.systems import eigh
@@ -28,6 +29,8 @@ _householder: Callable[..., Any] = np.linalg.qr
 
 #: Rows for each column, and most columns, from which on Gram matrices are faster than LAPACK.
 _TALL, _MOST_COLUMNS = 8, 512
+#: Codes of the element types that are not NumPy's to refuse.
+_TAKEN = frozenset("?bBhHiIlLqQfdFD")
 #: A column is taken for dependent if what is new in it is below this times max(m, n) eps of it.
 _DEPENDENT = 1.0
 
@@ -60,7 +63,8 @@ def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: boo
         Where Q and R go: writeable arrays of their shapes, which share no memory with each other.
         One of them may be ``a``, which is overwritten then.
     overwrite_a : bool
-        Q may take the memory of ``a``, if that has the shape, dtype and order (C) of Q.
+        Results may take the memory of ``a``; Q does where ``a`` has the dtype that is computed
+        with, and C order (small and tall matrices) or Fortran's (others).
 
     Returns
     -------
@@ -89,6 +93,7 @@ def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: boo
     [2]_, by m n² flops for each Gram matrix and each triangular solve: 5 m n², or 9 m n², and 2 m
     n² less for R alone. Where a pivot says that
     this would not be accurate, and for all other matrices: Householder reflections, by LAPACK.
+    Q of a matrix that LAPACK factorises may be in Fortran's order.
 
     References
     ----------
@@ -113,12 +118,11 @@ def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: boo
         return _householder(a, mode)  # raises
     number = _result_type(x)
     targets = () if out is None else _check.factors(out, _shapes(x, mode), number)
-    if is_small(x) and (type(a) is np.ndarray or not hasattr(a, "__array_wrap__")):
-        found = _small_qr(readable(x.astype(number, copy=False)), mode, targets, overwrite_a)
-    elif is_tall(x) and mode != "complete":
-        found = _by_gram(readable(x.astype(number, copy=False)), mode, targets, overwrite_a)
+    is_wrapped = type(a) is not np.ndarray and hasattr(a, "__array_wrap__")
+    if x.dtype.char not in _TAKEN or x.size == 0 or (is_wrapped and not is_tall(x)):
+        found = _by_numpy(a, mode)
     else:
-        found = _by_reflections(a, mode)
+        found = _factorise(x, mode, targets, overwrite_a)
     for target, part in zip(targets, found, strict=False):
         if part is not target:
             target[...] = part
@@ -331,6 +335,21 @@ def _address(x: Array) -> int:
     return int(x.__array_interface__["data"][0])
 
 
+def _factorise(
+    x: Array, mode: str, targets: tuple[Array, ...], overwrite_x: bool
+) -> tuple[Array, ...]:
+    """Q and R, or R alone, in the targets where that is possible."""
+    plain = readable(x.astype(_result_type(x), copy=False))
+    if is_small(plain):
+        return _small_qr(plain, mode, targets, overwrite_x)
+    found = None
+    if is_tall(plain) and mode != "complete":
+        found = _by_gram(plain, mode, targets, overwrite_x)
+    if found is None and is_for_lapack(plain, mode):
+        found = lapack_qr(plain, mode, overwrite_x)
+    return found or _by_numpy(plain, mode)
+
+
 def _small_qr(
     x: Array, mode: str, targets: tuple[Array, ...], overwrite_x: bool
 ) -> tuple[Array, ...]:
@@ -344,15 +363,14 @@ def _small_qr(
 
 def _by_gram(
     x: Array, mode: str, targets: tuple[Array, ...], overwrite_x: bool
-) -> tuple[Array, ...]:
-    """Factors of a tall matrix."""
+) -> tuple[Array, ...] | None:
+    """Factors of a tall matrix; None where they would not be accurate."""
     rooms = [] if mode == "r" else _rooms(x, mode, targets, overwrite_x)[:1]
     r = tall_qr(x, rooms[0] if rooms else None)
-    return _by_reflections(x, mode) if r is None else (*rooms, r)
+    return None if r is None else (*rooms, r)
 
 
-def _by_reflections(a: ArrayLike, mode: str) -> tuple[Array, ...]:
-    """Factors of any matrices, by LAPACK."""
+def _by_numpy(a: ArrayLike, mode: str) -> tuple[Array, ...]:
     found = _householder(a, mode)
     return (found,) if mode == "r" else tuple(found)
 
