@@ -153,6 +153,13 @@ def small_eigh(kernels: Kernels, rows: int) -> Call:
     return lambda: kernels.small_eigh(a, True, values, vectors, THREADS)
 
 
+def small_qr(kernels: Kernels, rows: int, columns: int) -> Call:
+    """Factorise small matrices."""
+    a, k = reals((SMALL_BATCH, rows, columns), 10), min(rows, columns)
+    q, r = np.empty((SMALL_BATCH, rows, k)), np.empty((SMALL_BATCH, k, columns))
+    return lambda: kernels.small_qr(a, q, r, THREADS)
+
+
 def in_graph() -> Graph:
     """The same links as a graph."""
     return Graph(node_ids(1), node_ids(2), num_nodes=NODES)
@@ -264,6 +271,13 @@ def centred_gram(kernels: Kernels, weighted: bool = False) -> Call:
     x, y, shift = reals((5000, 12), 18), reals((5000, 1), 19), reals((13,), 20)
     scale = reals((5000,), 21) if weighted else None
     return lambda: kernels.centred_gram(x, y, shift, scale, THREADS)
+
+
+def solved_gram(kernels: Kernels) -> Call:
+    """The Gram matrix of many rows against small triangles."""
+    a, u = reals((2000, 12), 16), np.triu(reals((2, 12, 12), 17)) + 9 * np.eye(12)
+    out = np.empty((12, 12))
+    return lambda: kernels.solved_gram(a, u, out, THREADS)
 
 
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -431,6 +445,8 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "small_inverse_plain": small_inverse_plain,
     "small_det_plain": small_det_plain,
     "small_eigh_plain": small_eigh_plain,
+    "small_qr 3x3": lambda kernels: small_qr(kernels, 3, 3),
+    "small_qr 16x4": lambda kernels: small_qr(kernels, 16, 4),
     "matmul": lambda kernels: matmul(kernels, 100, 90, 80),
     "matmul packed": lambda kernels: matmul(kernels, 520, 520, 520, dtype="f"),
     "matmul turned": lambda kernels: matmul(kernels, 30, 300, 70, turned=True),
@@ -444,6 +460,7 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "solve_right": solve_right,
     "centred_gram": centred_gram,
     "centred_gram weighted": lambda kernels: centred_gram(kernels, weighted=True),
+    "solved_gram": solved_gram,
     "bucket_count": bucket_count,
     "bucket_scatter": bucket_scatter,
     "bucket_scatter weighted": lambda kernels: bucket_scatter(kernels, weighted=True),

@@ -2,7 +2,7 @@
 # level.
 
 set(FML_KERNELS rank_pull difference_gram combine
-                small_solve small_inverse small_det small_eigh)
+                small_solve small_inverse small_det small_eigh small_qr)
 set(FML_KERNELS_F64 rank_solve)
 set(FML_KERNELS_F64X8 rank_pull rank_solve) # for eight columns side by side
 # The files of matrix products (csrc/dense), and those for floating-point numbers alone.
@@ -26,7 +26,7 @@ if(CMAKE_C_COMPILER_ID STREQUAL GNU)
   if(FASTMML_SANITIZE)
     set(small_options -O1)
   endif()
-  foreach(kernel solve inverse det eigh)
+  foreach(kernel solve inverse det eigh qr)
     set_source_files_properties(csrc/kernels/small_${kernel}.c PROPERTIES
       COMPILE_OPTIONS "${small_options}")
   endforeach()

@@ -117,7 +117,11 @@ typedef struct fml_rank_plan {
  *
  * small_eigh: eigenvalues, ascending, and eigenvectors in the columns of V, of symmetric matrices
  * of which the upper or the lower triangle is read; n is at least 2. failed: whether any matrix
- * holds an infinity or NaN there; its results are NaN. */
+ * holds an infinity or NaN there; its results are NaN.
+ *
+ * small_qr: A = Q R for m x n matrices A, of m and n <= FML_SMALL_ROWS; Q (m x k) has orthonormal
+ * columns and R (k x n) is upper triangular. k is m, or the smaller of m and n. Without Q if q is
+ * NULL. */
 enum { FML_SMALL_ROWS = 16 };
 #define FML_SMALL_TYPES(real, type)                                                        \
     typedef fml_status fml_small_solve_##type##_fn(                                        \
@@ -135,7 +139,11 @@ enum { FML_SMALL_ROWS = 16 };
     typedef fml_status fml_small_eigh_##type##_fn(                                         \
         ptrdiff_t batch, ptrdiff_t n, const real *a /* in */,                              \
         const ptrdiff_t *strides /* in, 3 */, bool upper, real *values /* out, batch n */, \
-        real *vectors /* out, batch n n */, bool *failed /* out */, int threads);
+        real *vectors /* out, batch n n */, bool *failed /* out */, int threads);          \
+    typedef fml_status fml_small_qr_##type##_fn(                                           \
+        ptrdiff_t batch, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a /* in */,    \
+        const ptrdiff_t *strides /* in, 3 */, real *q /* out, batch m k, or NULL */,       \
+        real *r /* out, batch k n */, int threads);
 
 FML_KERNEL_TYPES(double, f64)
 FML_KERNEL_TYPES(float, f32)
@@ -190,8 +198,11 @@ typedef struct fml_side_by_side {
  *
  * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals.
  *
- * solve_right: x (m, n) such that x u = a, for a (m, n) with strides row and col in bytes, and the
- * upper triangle of u (n, n), whose diagonal is not 0. x may be a, if that is contiguous.
+ * solve_right: x (m, n) = a u_1^-1 u_2^-1 ..., for a (m, n) with strides row and col in bytes, and
+ * the upper triangles of u (count, n, n), whose diagonals are not 0. x may be a, if that is
+ * contiguous.
+ *
+ * solved_gram: x'x of that x (c, n x n), exactly symmetric.
  *
  * centred_gram: the Gram matrix of the k rows scale (x - shift, y - shift, 1), of n + p + 1
  * columns, exactly symmetric. scale may be NULL for ones. Sums are double for every type. */
@@ -206,7 +217,8 @@ typedef struct fml_side_by_side {
     typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                \
     typedef fml_status fml_solve_right_##type##_fn(                                           \
         ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,       \
-        const real *u /* in */, real *x /* out */, int threads);                              \
+        ptrdiff_t count, const real *u /* in */, real *x /* out */, int threads);             \
+    typedef fml_solve_right_##type##_fn fml_solved_gram_##type##_fn;                          \
     typedef fml_status fml_centred_gram_##type##_fn(                                          \
         ptrdiff_t k, const fml_side_by_side *sides, const real *shift /* in, n + p */,        \
         const real *scale /* in, k, or NULL */, double *out /* out, (n + p + 1)^2 */,         \
@@ -224,13 +236,15 @@ FML_DENSE_TYPES(uint16_t, u16)
     X(rank_pull, type)       \
     X(difference_gram, type) \
     X(combine, type)         \
-    X(small_solve, type) X(small_inverse, type) X(small_det, type) X(small_eigh, type)
+    X(small_solve, type)     \
+    X(small_inverse, type) X(small_det, type) X(small_eigh, type) X(small_qr, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 #define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
 #define FML_GRAM(X) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16)
 #define FML_FLOAT(X, type) \
-    X(matmul_complex, type) X(gram_complex, type) X(solve_right, type) X(centred_gram, type)
+    X(matmul_complex, type) X(gram_complex, type) X(solve_right, type) X(solved_gram, type) \
+    X(centred_gram, type)
 #define FML_KERNELS_DENSE(X) FML_MATMUL(X) FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32)
 
 typedef struct fml_table {

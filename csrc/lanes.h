@@ -8,6 +8,7 @@
 
 #include "kernel.h"
 
+#include <float.h>
 #include <math.h>
 #ifdef __AVX__
 #include <immintrin.h>
@@ -152,6 +153,15 @@ FML_INLINE lanes fml_max(lanes a, lanes b)
 #else
     return fml_select(fml_larger(a, b), a, b);
 #endif
+}
+
+/* The power of two that makes a number 1 to 2, as far as doubles go. */
+FML_INLINE lanes fml_scale_to_one(lanes size)
+{
+    lane_bits field = 2 * DBL_MAX_EXP - 2 - ((lane_bits)size >> (DBL_MANT_DIG - 1));
+    field -= field == 0; /* a lane of a comparison is -1 */
+    field += field == 2 * DBL_MAX_EXP - 2;
+    return (lanes)(field << (DBL_MANT_DIG - 1));
 }
 
 /* ---- between memory and lanes ---------------------------------------------------------------- */

@@ -154,6 +154,8 @@ void FML(multiply_vector)(const product *x);
 void FML(multiply_direct)(const product *x, ahead *soon);
 fml_status FML(multiply_blocked)(const product *x, int threads);
 fml_status FML(multiply_tall)(const product *x, int threads);
+/* Adds so many arrays of `size` numbers to the first one, pairwise. */
+void FML(add_parts)(real *parts, ptrdiff_t count, ptrdiff_t size);
 
 /* The product on one thread without packing all of it: by multiply_vector or multiply_direct. */
 void FML(multiply_small)(const product *x);

@@ -149,15 +149,6 @@ FML_INLINE void mirror_lower(ptrdiff_t n, lanes *a)
             a[j * n + i] = a[i * n + j];
 }
 
-/* The power of two that makes a number 1 to 2, as far as doubles go. */
-FML_INLINE lanes scale_to_one(lanes size)
-{
-    lane_bits field = 2 * DBL_MAX_EXP - 2 - ((lane_bits)size >> (DBL_MANT_DIG - 1));
-    field -= field == 0; /* a lane of a comparison is -1 */
-    field += field == 2 * DBL_MAX_EXP - 2;
-    return (lanes)(field << (DBL_MANT_DIG - 1));
-}
-
 /* Scales the upper triangle of a. Matrices that hold an infinity or NaN become 0, and their
  * scale NaN. Returns the inverse scales. */
 FML_INLINE lanes scale(ptrdiff_t n, lanes *a)
@@ -168,7 +159,7 @@ FML_INLINE lanes scale(ptrdiff_t n, lanes *a)
             largest = fml_max(fml_size(a[i * n + j]), largest);
             probe += a[i * n + j] * 0;
         }
-    lanes factor = scale_to_one(largest);
+    lanes factor = fml_scale_to_one(largest);
     lane_set finite = fml_equal(probe, fml_all(0));
     for (ptrdiff_t i = 0; i < n; i++)
         for (ptrdiff_t j = i; j < n; j++)

@@ -192,19 +192,41 @@ def output(
 
     Its stack may be larger: then results are repeated.
     """
-    array = out[0] if isinstance(out, tuple) and len(out) == 1 else out
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"out: expected an array, got {type(array).__name__}")
-    if not array.flags.writeable:
-        raise ValueError("out: expected a writeable array, got a read-only one")
-    if not np.can_cast(number, array.dtype, "same_kind"):
-        raise TypeError(f"out: expected a dtype that {number} casts to, got {array.dtype}")
+    array = _target("out", out[0] if isinstance(out, tuple) and len(out) == 1 else out, number)
     own = array.ndim - len(core)
     if own < len(stack) or array.shape[own:] != core or not _broadcasts(stack, array.shape[:own]):
         raise ValueError(
             f"out: expected shape {stack + core}, or more of these, got {array.shape} "
             "(non-broadcastable)"
         )
+    return array
+
+
+def factors(
+    out: Any, shapes: tuple[tuple[int, ...], ...], number: np.dtype[Any]
+) -> tuple[NDArray[Any], ...]:
+    """Return the arrays of an ``out`` argument that take results of exactly these shapes."""
+    arrays = out if isinstance(out, tuple) else (out,)
+    if len(arrays) != len(shapes):
+        raise TypeError(f"out: expected {len(shapes)} arrays in a tuple, got {len(arrays)}")
+    for i, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        name = f"out[{i}]" if len(shapes) > 1 else "out"
+        _target(name, array, number)
+        if array.shape != shape:
+            raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    if len(arrays) == 2 and np.shares_memory(*arrays):
+        raise ValueError("out: expected arrays that share no memory")
+    return arrays
+
+
+def _target(name: str, array: Any, number: np.dtype[Any]) -> NDArray[Any]:
+    """Check that an array takes results of this dtype."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name}: expected an array, got {type(array).__name__}")
+    if not array.flags.writeable:
+        raise ValueError(f"{name}: expected a writeable array, got a read-only one")
+    if not np.can_cast(number, array.dtype, "same_kind"):
+        raise TypeError(f"{name}: expected a dtype that {number} casts to, got {array.dtype}")
     return array
 
 

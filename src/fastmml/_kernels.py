@@ -367,6 +367,15 @@ class Kernels(Protocol):
         """Eigenvalues and eigenvectors of ``a``."""
         ...
 
+    def small_qr(self, a: Real, q: Real | None, r: Real, threads: int) -> None:
+        """Factors of ``a`` (batch, m, n) = q @ r, with m and n at most `SMALL_ROWS`.
+
+        Out: ``q`` (batch, m, k; None: not wanted), of orthonormal columns at any rank, and upper
+        triangular ``r`` (batch, k, n); k is m or min(m, n). Where a column of a matrix holds an
+        infinity or NaN, it and those to its right are of no meaning.
+        """
+        ...
+
     # ---- matrix products ----
 
     def matmul(self, a: Real, b: Real, out: Real, threads: int) -> None:
@@ -401,11 +410,12 @@ class Kernels(Protocol):
         ...
 
     def solve_right(self, a: Real, u: Real, out: Real, threads: int) -> None:
-        """Solve ``out @ u = a`` for the upper triangle of u (n, n), whose diagonal is not 0.
+        """``out = a @ inv(u[0]) @ inv(u[1]) ...``, by substitution, for upper triangles.
 
-        a (m, n) has any strides; u and ``out`` (m, n) are C-contiguous, and ``out`` may be a. All
-        are of one dtype, float64 or float32. Each row solves a system whose u differs by at most
-        gamma(n) |u|.
+        u is (n, n) or (count, n, n), of diagonals that are not 0, and what is below them is not
+        read. a (m, n) has any strides; u and ``out`` (m, n) are C-contiguous, and ``out`` may be
+        a. All are of one dtype, float64 or float32. Each row solves a system whose u differs by at
+        most gamma(n) |u|.
         """
         ...
 
@@ -418,6 +428,10 @@ class Kernels(Protocol):
         others, and the sum of ``scale**2``. Sums are float64; products of float32 are added up in
         float32 over 256 rows at most. Reads x and y once.
         """
+        ...
+
+    def solved_gram(self, a: Real, u: Real, out: Real, threads: int) -> None:
+        """Gram matrix (n, n; ``out``), exactly symmetric, of what `solve_right` computes."""
         ...
 
     # ---- building a graph ----

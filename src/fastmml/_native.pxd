@@ -83,6 +83,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_small_eigh_f64_fn)(
         Py_ssize_t batch, Py_ssize_t n, const double *a, const Py_ssize_t *strides, c_bool upper,
         double *values, double *vectors, c_bool *failed, int threads) noexcept
+    ctypedef fml_status (*fml_small_qr_f64_fn)(
+        Py_ssize_t batch, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double *a,
+        const Py_ssize_t *strides, double *q, double *r, int threads) noexcept
     ctypedef fml_status (*fml_small_solve_f32_fn)(
         Py_ssize_t batch, Py_ssize_t n, Py_ssize_t columns, const float *a,
         const Py_ssize_t *a_strides, const float *b, const Py_ssize_t *b_strides, float *x,
@@ -96,6 +99,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_small_eigh_f32_fn)(
         Py_ssize_t batch, Py_ssize_t n, const float *a, const Py_ssize_t *strides, c_bool upper,
         float *values, float *vectors, c_bool *failed, int threads) noexcept
+    ctypedef fml_status (*fml_small_qr_f32_fn)(
+        Py_ssize_t batch, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float *a,
+        const Py_ssize_t *strides, float *q, float *r, int threads) noexcept
     ctypedef struct fml_stack:
         Py_ssize_t dims
         Py_ssize_t k
@@ -111,8 +117,8 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t k, Py_ssize_t n, const void *x, Py_ssize_t row, Py_ssize_t col, void *c,
         int threads) noexcept
     ctypedef fml_status (*fml_solve_right_fn)(
-        Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col, const void *u,
-        void *x, int threads) noexcept
+        Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col,
+        Py_ssize_t count, const void *u, void *x, int threads) noexcept
 
     ctypedef struct fml_side_by_side:
         Py_ssize_t n
@@ -147,6 +153,8 @@ cdef extern from "fastmml.h" nogil:
         fml_small_det_f32_fn small_det_f32
         fml_small_eigh_f64_fn small_eigh_f64
         fml_small_eigh_f32_fn small_eigh_f32
+        fml_small_qr_f64_fn small_qr_f64
+        fml_small_qr_f32_fn small_qr_f32
         fml_matmul_fn matmul_f64
         fml_matmul_fn matmul_f32
         fml_matmul_fn matmul_u64
@@ -165,6 +173,8 @@ cdef extern from "fastmml.h" nogil:
         fml_solve_right_fn solve_right_f32
         fml_centred_gram_fn centred_gram_f64
         fml_centred_gram_fn centred_gram_f32
+        fml_solve_right_fn solved_gram_f64
+        fml_solve_right_fn solved_gram_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)

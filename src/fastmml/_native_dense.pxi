@@ -113,6 +113,30 @@ cdef fml_status square_array(const fml_table *table, cnp.ndarray x, cnp.ndarray 
     return status
 
 
+cdef int solve_by(
+        const fml_table *table, bint to_gram, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out,
+        int threads) except -1:
+    """Solve for the rows of a matrix, or for their Gram matrix."""
+    cdef fml_status status
+    cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
+    cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(a, 1)
+    cdef Py_ssize_t row = cnp.PyArray_STRIDE(a, 0), col = cnp.PyArray_STRIDE(a, 1)
+    cdef Py_ssize_t count = cnp.PyArray_DIM(u, 0) if cnp.PyArray_NDIM(u) == 3 else 1
+    cdef const void *x = cnp.PyArray_DATA(a)
+    cdef const void *triangles = cnp.PyArray_DATA(u)
+    cdef void *result = cnp.PyArray_DATA(out)
+    with nogil:
+        if is_double and to_gram:
+            status = table.solved_gram_f64(m, n, x, row, col, count, triangles, result, threads)
+        elif is_double:
+            status = table.solve_right_f64(m, n, x, row, col, count, triangles, result, threads)
+        elif to_gram:
+            status = table.solved_gram_f32(m, n, x, row, col, count, triangles, result, threads)
+        else:
+            status = table.solve_right_f32(m, n, x, row, col, count, triangles, result, threads)
+    return check(status)
+
+
 cdef class DenseKernels(SmallKernels):
     """The kernels of matrix products; see fastmml._kernels.Kernels."""
 
@@ -159,20 +183,10 @@ cdef class DenseKernels(SmallKernels):
         return out
 
     def solve_right(self, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out, int threads):
-        cdef fml_status status
-        cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
-        cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(a, 1)
-        cdef Py_ssize_t row = cnp.PyArray_STRIDE(a, 0), col = cnp.PyArray_STRIDE(a, 1)
-        with nogil:
-            if is_double:
-                status = self.table.solve_right_f64(
-                    m, n, cnp.PyArray_DATA(a), row, col, cnp.PyArray_DATA(u),
-                    cnp.PyArray_DATA(out), threads)
-            else:
-                status = self.table.solve_right_f32(
-                    m, n, cnp.PyArray_DATA(a), row, col, cnp.PyArray_DATA(u),
-                    cnp.PyArray_DATA(out), threads)
-        check(status)
+        solve_by(self.table, False, a, u, out, threads)
+
+    def solved_gram(self, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out, int threads):
+        solve_by(self.table, True, a, u, out, threads)
 
     def centred_gram(self, cnp.ndarray x, cnp.ndarray y, cnp.ndarray shift, scale, int threads):
         cdef fml_side_by_side sides

@@ -52,6 +52,7 @@ class NumbaKernels:
     small_inverse_plain = staticmethod(systems.small_inverse_plain)
     small_det_plain = staticmethod(systems.small_det_plain)
     small_eigh_plain = staticmethod(systems.small_eigh_plain)
+    small_qr = staticmethod(systems.small_qr)
 
     matmul = staticmethod(dense.matmul)
     matmul_plain = staticmethod(dense.matmul_plain)
@@ -59,6 +60,7 @@ class NumbaKernels:
     gram_plain = staticmethod(dense.gram_plain)
     solve_right = staticmethod(dense.solve_right)
     centred_gram = staticmethod(dense.centred_gram)
+    solved_gram = staticmethod(dense.solved_gram)
 
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)

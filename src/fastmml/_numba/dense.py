@@ -135,21 +135,29 @@ def gram_plain(x: Any) -> None:
 
 
 @jit
-def _solve_rows(first: int, last: int, a: Real, u: Real, out: Real) -> None:
-    """Forward substitution in parts of PART_ROWS rows."""
-    for i in range(first * PART_ROWS, min(last * PART_ROWS, len(a))):
-        for j in range(len(u)):
-            total = a[i, j]
+def _solve_row(row: Real, u: Real) -> None:
+    """Forward substitution, for one triangle after the other."""
+    for which in range(len(u)):
+        for j in range(len(row)):
+            total = row[j]
             for k in range(j):
-                total -= out[i, k] * u[k, j]
-            out[i, j] = total / u[j, j]
+                total -= row[k] * u[which, k, j]
+            row[j] = total / u[which, j, j]
+
+
+@jit
+def _solve_rows(first: int, last: int, a: Real, u: Real, out: Real) -> None:
+    """Solve for parts of PART_ROWS rows."""
+    for i in range(first * PART_ROWS, min(last * PART_ROWS, len(a))):
+        out[i] = a[i]
+        _solve_row(out[i], u)
 
 
 def solve_right(a: Real, u: Real, out: Real, threads: int) -> None:
     """See `fastmml._kernels.Kernels.solve_right`."""
-    rows, triangle = readonly(a), readonly(u)
+    rows, triangles = readonly(a), readonly(u if u.ndim == 3 else u[np.newaxis])
     run_blocks(
-        lambda first, last: _solve_rows(first, last, rows, triangle, out),
+        lambda first, last: _solve_rows(first, last, rows, triangles, out),
         -(-len(a) // PART_ROWS),
         threads,
         PARTS_AT_ONCE,
@@ -169,3 +177,10 @@ def centred_gram(x: Real, y: Real, shift: Real, scale: Real | None, threads: int
             z = z if scale is None else z * scale[rows, np.newaxis]
             total += z.T @ z
     return np.asarray((total + total.T) / 2)
+
+
+def solved_gram(a: Real, u: Real, out: Real, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.solved_gram`."""
+    solved = np.empty(a.shape, a.dtype)
+    solve_right(a, u, solved, threads)
+    gram(solved, out, threads)
