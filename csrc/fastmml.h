@@ -180,7 +180,12 @@ typedef struct fml_stack {
  * gram: the (n, n) array c = x'x for x (k, n), exactly symmetric; row and col are its strides in
  * bytes, multiples of a real.
  *
- * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals.
+ * matmul_strassen: the same as matmul for one pair of matrices (dims is 2), in which products are
+ * cut into quarters so many times by Winograd's form of Strassen's algorithm. No size is below
+ * 2^halvings; rows of c are contiguous, and rows or columns of each of a and b.
+ *
+ * matmul_complex, matmul_complex_strassen, gram_complex (x* x, exactly Hermitian): the same for
+ * pairs of reals.
  *
  * solve_right: x (m, n) such that x u = a, for a (m, n) with strides row and col in bytes, and the
  * upper triangle of u (n, n), whose diagonal is not 0. x may be a, if that is contiguous. */
@@ -191,7 +196,11 @@ typedef struct fml_stack {
     typedef fml_status fml_gram_##type##_fn(ptrdiff_t k, ptrdiff_t n, const real *x /* in */, \
                                             ptrdiff_t row, ptrdiff_t col, real *c /* out */,  \
                                             int threads);                                     \
+    typedef fml_status fml_matmul_strassen_##type##_fn(                                       \
+        const fml_stack *stack, int halvings, const real *a /* in */, const real *b /* in */, \
+        real *c /* out */, int threads);                                                      \
     typedef fml_matmul_##type##_fn fml_matmul_complex_##type##_fn;                            \
+    typedef fml_matmul_strassen_##type##_fn fml_matmul_complex_strassen_##type##_fn;          \
     typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                \
     typedef fml_status fml_solve_right_##type##_fn(                                           \
         ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,       \
@@ -214,8 +223,15 @@ FML_DENSE_TYPES(uint16_t, u16)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 #define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
 #define FML_GRAM(X) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16)
-#define FML_FLOAT(X, type) X(matmul_complex, type) X(gram_complex, type) X(solve_right, type)
-#define FML_KERNELS_DENSE(X) FML_MATMUL(X) FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32)
+#define FML_STRASSEN(X)     \
+    X(matmul_strassen, f64) \
+    X(matmul_strassen, f32) \
+    X(matmul_strassen, u64) X(matmul_strassen, u32) X(matmul_strassen, u16)
+#define FML_FLOAT(X, type)  \
+    X(matmul_complex, type) \
+    X(matmul_complex_strassen, type) X(gram_complex, type) X(solve_right, type)
+#define FML_KERNELS_DENSE(X) \
+    FML_MATMUL(X) FML_STRASSEN(X) FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32)
 
 typedef struct fml_table {
     const char *isa;

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from laws import THREADS, assert_same_for_all_threads
-from products import LAYOUTS, adjoint, assert_product, exact_integers, ill_scaled, operand, repeated
+from products import (
+    LAYOUTS,
+    adjoint,
+    assert_product,
+    exact_integers,
+    ill_scaled,
+    operand,
+    repeated,
+    strassen_bound,
+)
 
 from fastmml._kernels import Kernels
 
@@ -193,6 +202,68 @@ def test_complex_nan_and_infinities(variant: Kernels, dtype: str) -> None:
         found, wanted = getattr(result, part), getattr(expected, part)
         np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
         np.testing.assert_array_equal(np.isposinf(found), np.isposinf(wanted))
+
+
+def strassen(
+    variant: Kernels, a: np.ndarray, b: np.ndarray, halvings: int, threads: int = 2
+) -> np.ndarray:
+    out = np.full((len(a), b.shape[1]), 77, a.dtype)
+    variant.matmul_strassen(a, b, out, halvings, threads)
+    return out
+
+
+def assert_strassen(result: np.ndarray, a: np.ndarray, b: np.ndarray, halvings: int) -> None:
+    """Whole numbers are exact, others within the bound for the largest elements."""
+    if a.dtype.kind == "u":
+        assert_product(result, a, b)
+        return
+    wide = np.clongdouble if a.dtype.kind == "c" else np.longdouble
+    error = result - a.astype(wide) @ b.astype(wide)
+    assert max(np.abs(error.real).max(), np.abs(error.imag).max()) <= strassen_bound(a, b, halvings)
+
+
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
+@pytest.mark.parametrize(
+    ("size", "halvings"),
+    [
+        ((2, 2, 2), 1),
+        ((5, 3, 2), 1),
+        ((8, 9, 10), 3),
+        ((64, 80, 48), 2),
+        ((63, 70, 61), 2),
+        ((161, 130, 145), 3),
+        ((9, 17, 7), 0),
+    ],
+)
+def test_strassen(variant: Kernels, size: tuple[int, int, int], halvings: int, dtype: str) -> None:
+    m, k, n = size
+    a, b = operand((m, k), dtype, 31), operand((k, n), dtype, 32)
+    for left in (a, np.asfortranarray(a), a[::-1], np.asfortranarray(a)[:, ::-1]):
+        for right in (b, np.asfortranarray(b)):
+            assert_strassen(strassen(variant, left, right, halvings), left, right, halvings)
+
+
+@pytest.mark.parametrize("dtype", ["d", "F", "H"])
+def test_strassen_into_part_of_an_array(variant: Kernels, dtype: str) -> None:
+    a, b = operand((40, 30), dtype, 33), operand((30, 50), dtype, 34)
+    wide = np.full((90, 60), 77, dtype)
+    variant.matmul_strassen(a, b, wide[88:8:-2, 3:53], 2, 2)
+    np.testing.assert_array_equal(wide[88:8:-2, 3:53], strassen(variant, a, b, 2))
+    wide[88:8:-2, 3:53] = 77
+    assert (wide == 77).all()
+
+
+@pytest.mark.parametrize("dtype", ["d", "f", "D"])
+def test_strassen_of_repeated_rows(variant: Kernels, dtype: str) -> None:
+    a, b = operand((1, 40), dtype, 35), operand((40, 1), dtype, 36)
+    x, y = np.broadcast_to(a, (50, 40)), np.broadcast_to(b, (40, 30))
+    assert_strassen(strassen(variant, x, y, 2), x, y, 2)
+
+
+@pytest.mark.parametrize("dtype", ["d", "f", "D"])
+def test_strassen_has_the_same_bits_on_any_number_of_threads(variant: Kernels, dtype: str) -> None:
+    a, b = operand((530, 390), dtype, 37), np.asfortranarray(operand((390, 545), dtype, 38))
+    assert_same_for_all_threads(lambda threads: (strassen(variant, a, b, 1, threads),))
 
 
 @pytest.mark.parametrize("dtype", KERNEL_DTYPES)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from products import DTYPES, LAYOUTS, assert_product, gamma, operand
+from products import DTYPES, LAYOUTS, assert_product, gamma, operand, strassen_bound
 
 import fastmml as fm
-from fastmml import _backend
+from fastmml import _backend, _strassen
 from fastmml._kernels import Kernels
 
 
@@ -285,6 +285,83 @@ def test_same_bits_on_any_number_of_threads() -> None:
         with fm.threads(num_threads):
             results.append(fm.matmul(a, b).tobytes())
     assert set(results) == {results[0]}
+
+
+# ---- Strassen's algorithm ----
+
+
+@pytest.fixture
+def small_cutoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut matrices of 16 rows and more."""
+    monkeypatch.setattr(_strassen, "CUTOFF", 8)
+
+
+def test_how_often_matrices_are_cut() -> None:
+    sizes = [(1023, 4096, 4096), (1024, 5000, 9000), (2047, 2047, 2047), (9000, 9000, 2048)]
+    assert [_strassen.halvings(*size) for size in sizes] == [0, 1, 1, 2]
+
+
+@pytest.mark.usefixtures("small_cutoff")
+@pytest.mark.parametrize("dtype", [*DTYPES])
+@pytest.mark.parametrize(
+    ("left", "right"), [*SHAPES, ((3, 33, 18), (18, 40)), ((35, 32), (32, 65))]
+)
+def test_strassen(left: tuple[int, ...], right: tuple[int, ...], dtype: str) -> None:
+    a, b = operand(left, dtype, 24), operand(right, dtype, 25)
+    result, expected = fm.matmul(a, b, algorithm="strassen"), fm.matmul(a, b)
+    assert type(result) is type(expected)
+    assert result.dtype == expected.dtype
+    if a.dtype.kind in "biu":
+        np.testing.assert_array_equal(result, expected)
+        return
+    tolerance = {"e": 2e-2, "f": 1e-4, "F": 1e-4}.get(dtype, 1e-12)
+    np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.usefixtures("small_cutoff")
+@pytest.mark.parametrize("right", LAYOUTS)
+@pytest.mark.parametrize("left", LAYOUTS)
+def test_strassen_of_any_layout(left: str, right: str) -> None:
+    a, b = operand((2, 33, 40), "l", 26), operand((2, 40, 37), "l", 27)
+    x, y, expected = LAYOUTS[left](a), LAYOUTS[right](b), fm.matmul(a, b)
+    np.testing.assert_array_equal(fm.matmul(x, y, algorithm="strassen"), expected)
+    for out in (np.empty((2, 33, 37), int), np.empty((2, 37, 33), int).swapaxes(1, 2)):
+        assert fm.matmul(x, y, out, algorithm="strassen") is out
+        np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.usefixtures("small_cutoff")
+def test_strassen_in_place() -> None:
+    a = operand((40, 40), "d", 28)
+    expected = fm.matmul(a, a, algorithm="strassen")
+    assert fm.matmul(a, a, out=a, algorithm="strassen") is a
+    np.testing.assert_array_equal(a, expected)
+
+
+def test_strassen_errs_by_its_own_bound() -> None:
+    """Elements of a small row are lost beside large ones; the largest hold their bound."""
+    a, b = operand((1030, 1024), "f", 29), operand((1024, 1025), "f", 30)
+    a[0] *= 1e-6
+    exact, result = a.astype("d") @ b.astype("d"), fm.matmul(a, b, algorithm="strassen")
+    error = np.abs(result - exact)
+    assert error.max() <= strassen_bound(a, b, 1)
+    bound = gamma(1024, "f") * (np.abs(a).astype("d") @ np.abs(b))
+    assert (error > bound)[0].any()
+    assert (np.abs(fm.matmul(a, b) - exact) <= bound).all()
+
+
+def test_infinities_spread_by_strassen() -> None:
+    a = np.ones((1024, 1024), "f")
+    a[0, 0] = np.inf
+    assert np.isnan(fm.matmul(a, a, algorithm="strassen")[600:]).any()
+    assert np.isposinf(fm.matmul(a, a)[0]).all()
+
+
+@pytest.mark.parametrize("algorithm", ["winograd", "Strassen", "", None])
+def test_unknown_algorithms(algorithm: Any) -> None:
+    message = r"algorithm: expected one of \('classical', 'strassen'\), got"
+    with pytest.raises(ValueError, match=message):
+        fm.matmul(np.eye(2), np.eye(2), algorithm=algorithm)
 
 
 # ---- NumPy's own tests ----

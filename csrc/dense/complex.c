@@ -114,6 +114,12 @@ fml_status FML(matmul_complex)(const fml_stack *stack, const real *a, const real
     return FML(multiply_stack)(stack, 2, multiply_plain, a, b, c, threads);
 }
 
+fml_status FML(matmul_complex_strassen)(const fml_stack *stack, int halvings, const real *a,
+                                        const real *b, real *c, int threads)
+{
+    return FML(multiply_strassen)(stack, 2, multiply_plain, halvings, a, b, c, threads);
+}
+
 fml_status FML(gram_complex)(ptrdiff_t k, ptrdiff_t n, const real *x, ptrdiff_t row, ptrdiff_t col,
                              real *c, int threads)
 {

@@ -5,6 +5,7 @@
  *   gram.c     X'X, one triangle of it
  *   multiply.c which way one product is computed
  *   blocked.c  large products: operands packed for the caches, shared by threads
+ *   strassen.c large products in fewer multiplications, where that is asked for
  *   tall.c     few results of long sums, which are cut into blocks
  *   direct.c   smaller products: A is read where it lies
  *   vector.c   a matrix times a vector, inner products
@@ -164,6 +165,12 @@ multiply_function FML(multiply);
 /* Every product of a stack of matrices of elements of `unit` numbers, by this function. */
 fml_status FML(multiply_stack)(const fml_stack *stack, ptrdiff_t unit, multiply_function *multiply,
                                const real *a, const real *b, real *c, int threads);
+
+/* The product of two matrices by Strassen and Winograd's algorithm, in which `multiply` takes the
+ * products at its end. */
+fml_status FML(multiply_strassen)(const fml_stack *stack, ptrdiff_t unit,
+                                  multiply_function *multiply, int halvings, const real *a,
+                                  const real *b, real *c, int threads);
 
 /* The product x'x of an array of `unit` numbers an element, as fml_gram describes it. */
 product FML(gram_product)(ptrdiff_t k, ptrdiff_t n, const real *x, ptrdiff_t row, ptrdiff_t col,

@@ -361,6 +361,16 @@ class Kernels(Protocol):
         """
         ...
 
+    def matmul_strassen(self, a: Real, b: Real, out: Real, halvings: int, threads: int) -> None:
+        """``out = a @ b`` for two matrices, by Winograd's form of Strassen's algorithm.
+
+        Dtypes as in `matmul`. Products are cut into quarters ``halvings`` times, and no size is
+        below ``2**halvings``. Rows of ``out`` are contiguous, rows or columns of a and of b.
+        ``out`` overlaps neither. Whole numbers are exact; of others, errors are bounded as
+        `fastmml.matmul` says.
+        """
+        ...
+
     def matmul_plain(self, a: Any, b: Any) -> Any:
         """``a @ b`` where that takes no preparation, None anywhere else.
 

@@ -102,6 +102,9 @@ cdef extern from "fastmml.h" nogil:
         const Py_ssize_t *c
 
     # Of any element type: C knows the right one of each kernel.
+    ctypedef fml_status (*fml_matmul_strassen_fn)(
+        const fml_stack *stack, int halvings, const void *a, const void *b, void *c,
+        int threads) noexcept nogil
     ctypedef fml_status (*fml_matmul_fn)(
         const fml_stack *stack, const void *a, const void *b, void *c, int threads) noexcept
     ctypedef fml_status (*fml_gram_fn)(
@@ -137,6 +140,13 @@ cdef extern from "fastmml.h" nogil:
         fml_matmul_fn matmul_u16
         fml_matmul_fn matmul_complex_f64
         fml_matmul_fn matmul_complex_f32
+        fml_matmul_strassen_fn matmul_strassen_f64
+        fml_matmul_strassen_fn matmul_strassen_f32
+        fml_matmul_strassen_fn matmul_strassen_u64
+        fml_matmul_strassen_fn matmul_strassen_u32
+        fml_matmul_strassen_fn matmul_strassen_u16
+        fml_matmul_strassen_fn matmul_complex_strassen_f64
+        fml_matmul_strassen_fn matmul_complex_strassen_f32
         fml_gram_fn gram_f64
         fml_gram_fn gram_f32
         fml_gram_fn gram_u64

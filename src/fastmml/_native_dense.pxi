@@ -25,6 +25,24 @@ cdef fml_status run_matmul(const fml_table *table, int type_num, int itemsize,
     return table.matmul_u16(stack, a, b, c, threads)
 
 
+cdef fml_status run_strassen(const fml_table *table, int type_num, int itemsize,
+                             const fml_stack *stack, int halvings, const void *a, const void *b,
+                             void *c, int threads) noexcept nogil:
+    if type_num == cnp.NPY_DOUBLE:
+        return table.matmul_strassen_f64(stack, halvings, a, b, c, threads)
+    if type_num == cnp.NPY_FLOAT:
+        return table.matmul_strassen_f32(stack, halvings, a, b, c, threads)
+    if type_num == cnp.NPY_CDOUBLE:
+        return table.matmul_complex_strassen_f64(stack, halvings, a, b, c, threads)
+    if type_num == cnp.NPY_CFLOAT:
+        return table.matmul_complex_strassen_f32(stack, halvings, a, b, c, threads)
+    if itemsize == 8:
+        return table.matmul_strassen_u64(stack, halvings, a, b, c, threads)
+    if itemsize == 4:
+        return table.matmul_strassen_u32(stack, halvings, a, b, c, threads)
+    return table.matmul_strassen_u16(stack, halvings, a, b, c, threads)
+
+
 cdef fml_status run_gram(const fml_table *table, int type_num, int itemsize, Py_ssize_t k,
                          Py_ssize_t n, const void *x, Py_ssize_t row, Py_ssize_t col, void *c,
                          int threads) noexcept nogil:
@@ -70,6 +88,17 @@ cdef fml_array as_array(cnp.ndarray x) noexcept:
     return out
 
 
+cdef fml_stack as_stack(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out) noexcept:
+    cdef fml_stack stack
+    stack.dims = cnp.PyArray_NDIM(out)
+    stack.k = cnp.PyArray_DIM(a, <int>stack.dims - 1)
+    stack.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(out)
+    stack.a = <const Py_ssize_t *>cnp.PyArray_STRIDES(a)
+    stack.b = <const Py_ssize_t *>cnp.PyArray_STRIDES(b)
+    stack.c = <const Py_ssize_t *>cnp.PyArray_STRIDES(out)
+    return stack
+
+
 cdef fml_status multiply_arrays(const fml_table *table, const fml_stack *stack, cnp.ndarray a,
                                 cnp.ndarray b, cnp.ndarray out, int threads) noexcept:
     cdef fml_status status
@@ -99,14 +128,19 @@ cdef class DenseKernels(SmallKernels):
     """The kernels of matrix products; see fastmml._kernels.Kernels."""
 
     def matmul(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
-        cdef fml_stack stack
-        stack.dims = cnp.PyArray_NDIM(out)
-        stack.k = cnp.PyArray_DIM(a, <int>stack.dims - 1)
-        stack.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(out)
-        stack.a = <const Py_ssize_t *>cnp.PyArray_STRIDES(a)
-        stack.b = <const Py_ssize_t *>cnp.PyArray_STRIDES(b)
-        stack.c = <const Py_ssize_t *>cnp.PyArray_STRIDES(out)
+        cdef fml_stack stack = as_stack(a, b, out)
         check(multiply_arrays(self.table, &stack, a, b, out, threads))
+
+    def matmul_strassen(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int halvings,
+                        int threads):
+        cdef fml_stack stack = as_stack(a, b, out)
+        cdef int type_num = cnp.PyArray_TYPE(out), itemsize = <int>cnp.PyArray_ITEMSIZE(out)
+        cdef fml_status status
+        with nogil:
+            status = run_strassen(self.table, type_num, itemsize, &stack, halvings,
+                                  cnp.PyArray_DATA(a), cnp.PyArray_DATA(b),
+                                  cnp.PyArray_DATA(out), threads)
+        check(status)
 
     def matmul_plain(self, a, b):
         if not is_plain(a) or not is_plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):

@@ -20,6 +20,7 @@ from fastmml._numba import (
     rank,
     rmat,
     solve,
+    strassen,
     systems,
     text,
 )
@@ -50,6 +51,7 @@ class NumbaKernels:
     small_eigh = staticmethod(systems.small_eigh)
 
     matmul = staticmethod(dense.matmul)
+    matmul_strassen = staticmethod(strassen.matmul_strassen)
     matmul_plain = staticmethod(dense.matmul_plain)
     gram = staticmethod(dense.gram)
     gram_plain = staticmethod(dense.gram_plain)
