@@ -212,6 +212,32 @@ FML_DENSE_TYPES(uint64_t, u64)
 FML_DENSE_TYPES(uint32_t, u32)
 FML_DENSE_TYPES(uint16_t, u16)
 
+/* A matrix of numbers of 8 or 16 bits; strides count bytes. */
+typedef enum fml_short_kind { FML_INT8 = 0, FML_UINT8 = 1, FML_INT16 = 2 } fml_short_kind;
+typedef struct fml_short {
+    fml_short_kind kind;
+    const void *data;
+    ptrdiff_t row, col;
+} fml_short;
+
+/* c = a b for a (m, k) and b (k, n), with sums of 32 bits that wrap around. Rows of c, c_row bytes
+ * from each other, are contiguous; c overlaps neither a nor b. */
+typedef fml_status fml_matmul_short_p16_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
+                                           const fml_short *a /* in */, const fml_short *b /* in */,
+                                           uint32_t *c /* out */, ptrdiff_t c_row, int threads);
+
+/* A matrix of truth values, bytes that are 0 or not; strides count bytes. */
+typedef struct fml_bools {
+    const void *data;
+    ptrdiff_t row, col;
+} fml_bools;
+
+/* c = a b for a (m, k) and b (k, n), "or" of "and". Rows of c, c_row bytes from each other, are
+ * contiguous; c overlaps neither a nor b. */
+typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
+                                          const fml_bools *a /* in */, const fml_bools *b /* in */,
+                                          bool *c /* out */, ptrdiff_t c_row, int threads);
+
 /* The lists of kernels: for both element types, for double alone, for several columns; for
  * real and whole numbers, for floating-point ones alone. */
 #define FML_KERNELS(X, type) \
@@ -231,7 +257,9 @@ FML_DENSE_TYPES(uint16_t, u16)
     X(matmul_complex, type) \
     X(matmul_complex_strassen, type) X(gram_complex, type) X(solve_right, type)
 #define FML_KERNELS_DENSE(X) \
-    FML_MATMUL(X) FML_STRASSEN(X) FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32)
+    FML_MATMUL(X)            \
+    FML_STRASSEN(X)          \
+    FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32) X(matmul_short, p16) X(matmul_bool, b64)
 
 typedef struct fml_table {
     const char *isa;

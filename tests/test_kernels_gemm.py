@@ -204,6 +204,61 @@ def test_complex_nan_and_infinities(variant: Kernels, dtype: str) -> None:
         np.testing.assert_array_equal(np.isposinf(found), np.isposinf(wanted))
 
 
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 1.0])
+def test_bools(variant: Kernels, share: float) -> None:
+    rng = np.random.default_rng(41)
+    for m, k, n in ((1, 1, 1), (8, 9, 10), (3, 5, 0), (3, 0, 5), (61, 515, 64), (5, 70, 2500)):
+        a, b = rng.random((m, k)) < share, rng.random((k, n)) < share
+        expected = a.astype(int) @ b.astype(int) > 0
+        for x in (a, np.asfortranarray(a), repeated(a)):
+            for y in (b, np.asfortranarray(b), repeated(b)):
+                out = np.full((m, n + 2), 7, np.uint8).view(bool)
+                variant.matmul_bool(x, y, out[:, 1 : n + 1], 2)
+                np.testing.assert_array_equal(out[:, 1 : n + 1].view(np.uint8), expected)
+                assert (out[:, [0, -1]].view(np.uint8) == 7).all()
+
+
+def test_bools_of_any_bytes(variant: Kernels) -> None:
+    a, b = operand((70, 90), "B", 42) % 3 * 85, operand((90, 80), "B", 43) % 5 // 4 * 254
+    for threads in THREADS:
+        out = np.empty((70, 80), bool)
+        variant.matmul_bool(a.view(bool), b.view(bool), out, threads)
+        np.testing.assert_array_equal(out, (a != 0).astype(int) @ (b != 0).astype(int) > 0)
+
+
+def test_plain_bools(variant: Kernels) -> None:
+    a, b = operand((5, 6), "?", 44), operand((6, 7), "?", 45)
+    result = variant.matmul_plain(a, b)
+    if variant.name == "native":
+        assert_product(result, a, b)
+        assert_product(variant.matmul_plain(a[::2, ::-1], b[::-1]), a[::2, ::-1], b[::-1])
+    left = [(a, b[1:]), (a, b[0]), (a[None], b), (a, b.astype("d")), (a.view(Subclass), b)]
+    assert [variant.matmul_plain(x, y) for x, y in left] == [None] * len(left)
+
+
+@pytest.mark.parametrize("right", "?bBh")
+@pytest.mark.parametrize("left", "?bBh")
+def test_short_numbers(variant: Kernels, left: str, right: str) -> None:
+    for m, k, n in ((1, 1, 1), (8, 9, 10), (3, 5, 0), (5, 0, 3), (61, 515, 35), (50, 60, 520)):
+        a, b = operand((m, k), left, 39), operand((k, n), right, 40)
+        expected = exact_integers(a.astype("I"), b.astype("I"))
+        for x in (a, np.asfortranarray(a), repeated(a)):
+            for y in (b, np.asfortranarray(b), repeated(b)):
+                out = np.full((m, n + 2), 77, "I")
+                variant.matmul_short(x, y, out[:, 1 : n + 1], 2)
+                np.testing.assert_array_equal(out[:, 1 : n + 1], expected)
+                assert (out[:, [0, -1]] == 77).all()
+
+
+@pytest.mark.parametrize("layout", ["C", "Fortran"])
+def test_short_numbers_at_their_ends(variant: Kernels, layout: str) -> None:
+    lowest = LAYOUTS[layout](np.full((300, 300), -(2**15), "h"))
+    for threads in THREADS:
+        out = np.empty((300, 300), "I")
+        variant.matmul_short(lowest, lowest, out, threads)
+        assert (out == 300 * 2**30 % 2**32).all()
+
+
 def strassen(
     variant: Kernels, a: np.ndarray, b: np.ndarray, halvings: int, threads: int = 2
 ) -> np.ndarray:

@@ -99,6 +99,16 @@ def test_bool_results_are_truth_values() -> None:
     assert set(fm.matmul(a, a.T).view(np.uint8).ravel().tolist()) == {1}
 
 
+def test_stacks_of_bools() -> None:
+    for m, k, n in ((3, 4, 5), (40, 35, 50)):
+        a, b = operand((6, m, k), "?", 31), operand((k, n), "?", 32)
+        assert_product(fm.matmul(a, b), a, b)
+        assert_product(fm.matmul(a, b[:, 0]), a, b[:, 0])
+        out = np.zeros((6, n, m), bool).swapaxes(1, 2)
+        assert fm.matmul(a, b, out) is out
+        assert_product(out, a, b)
+
+
 @pytest.mark.parametrize("number", ["g", "G", "O", "U3", "S3", "M8[s]", "m8[s]", "V4"])
 def test_types_without_kernels_are_refused(number: str) -> None:
     a, b = np.zeros((2, 2), number), np.ones((2, 2))
@@ -115,6 +125,40 @@ def test_dtype(left: str, asked: str) -> None:
     result, expected = fm.matmul(a, b, dtype=asked), np.matmul(a, b, dtype=asked)
     assert result.dtype == expected.dtype
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("right", "?bBhH")
+@pytest.mark.parametrize("left", "?bBhi")
+def test_sums_of_32_bits(left: str, right: str) -> None:
+    for asked in "iI":
+        for shapes in (
+            ((3, 5), (5, 4)),
+            ((5,), (5, 2)),
+            ((3, 40, 33), (33, 37)),
+            ((2, 3, 4), (4, 5)),
+        ):
+            a, b = operand(shapes[0], left, 8), operand(shapes[1], right, 9)
+            if not all(np.can_cast(x, asked, "same_kind") for x in (a, b)):
+                continue
+            for x, y in ((a, b), (LAYOUTS["big-endian"](a), b), (a[..., ::-1], b)):
+                result, expected = (f(x, y, dtype=asked) for f in (fm.matmul, np.matmul))
+                np.testing.assert_array_equal(result, expected, strict=True)
+
+
+@pytest.mark.parametrize("layout", ["C", "Fortran", "strided", "misaligned"])
+def test_sums_of_32_bits_in_given_memory(layout: str) -> None:
+    a, b = operand((2, 35, 40), "b", 10), operand((40, 33), "B", 11)
+    expected = np.matmul(a, b, dtype="i")
+    out = LAYOUTS[layout](np.zeros((2, 35, 33), "i"))
+    assert fm.matmul(a, b, out, dtype="i") is out
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(fm.matmul(a, b, np.zeros((2, 35, 33)), dtype="i"), expected)
+    column = np.zeros(105, "i")[::3]
+    fm.matmul(a[1], b[:, 2], column, dtype="i")
+    np.testing.assert_array_equal(column, expected[1, :, 2])
+    row = np.zeros((1, 99), "i")[:, ::3]
+    fm.matmul(a[1, 3:4], b, row, dtype="i")
+    np.testing.assert_array_equal(row, expected[1, 3:4])
 
 
 def test_dtype_that_values_do_not_cast_to() -> None:

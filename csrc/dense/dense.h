@@ -5,6 +5,8 @@
  *   gram.c     X'X, one triangle of it
  *   multiply.c which way one product is computed
  *   blocked.c  large products: operands packed for the caches, shared by threads
+ *   bools.c    truth values, a bit each
+ *   short.c    numbers of 8 and 16 bits, summed up in 32
  *   strassen.c large products in fewer multiplications, where that is asked for
  *   tall.c     few results of long sums, which are cut into blocks
  *   direct.c   smaller products: A is read where it lies

@@ -114,6 +114,27 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col, const void *u,
         void *x, int threads) noexcept
 
+    ctypedef enum fml_short_kind:
+        FML_INT8
+        FML_UINT8
+        FML_INT16
+    ctypedef struct fml_short:
+        fml_short_kind kind
+        const void *data
+        Py_ssize_t row
+        Py_ssize_t col
+    ctypedef fml_status (*fml_matmul_short_fn)(
+        Py_ssize_t m, Py_ssize_t k, Py_ssize_t n, const fml_short *a, const fml_short *b, void *c,
+        Py_ssize_t c_row, int threads) noexcept
+
+    ctypedef struct fml_bools:
+        const void *data
+        Py_ssize_t row
+        Py_ssize_t col
+    ctypedef fml_status (*fml_matmul_bool_fn)(
+        Py_ssize_t m, Py_ssize_t k, Py_ssize_t n, const fml_bools *a, const fml_bools *b,
+        c_bool *c, Py_ssize_t c_row, int threads) noexcept
+
     ctypedef struct fml_table:
         const char *isa
         fml_rank_pull_f64_fn rank_pull_f64
@@ -147,6 +168,8 @@ cdef extern from "fastmml.h" nogil:
         fml_matmul_strassen_fn matmul_strassen_u16
         fml_matmul_strassen_fn matmul_complex_strassen_f64
         fml_matmul_strassen_fn matmul_complex_strassen_f32
+        fml_matmul_short_fn matmul_short_p16
+        fml_matmul_bool_fn matmul_bool_b64
         fml_gram_fn gram_f64
         fml_gram_fn gram_f32
         fml_gram_fn gram_u64

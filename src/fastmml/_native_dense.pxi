@@ -88,6 +88,52 @@ cdef fml_array as_array(cnp.ndarray x) noexcept:
     return out
 
 
+cdef fml_short as_short(cnp.ndarray x) noexcept:
+    """A matrix of bools, or integers of 8 or 16 bits."""
+    cdef fml_short out
+    if cnp.PyArray_ITEMSIZE(x) == 2:
+        out.kind = FML_INT16
+    elif cnp.PyArray_TYPE(x) == cnp.NPY_BYTE:
+        out.kind = FML_INT8
+    else:
+        out.kind = FML_UINT8
+    out.data = cnp.PyArray_DATA(x)
+    out.row = cnp.PyArray_STRIDE(x, 0)
+    out.col = cnp.PyArray_STRIDE(x, 1)
+    return out
+
+
+cdef bint are_plain_bools(object a, object b) noexcept:
+    """Whether these are two matrices of bools that fit together."""
+    if not cnp.PyArray_CheckExact(a) or not cnp.PyArray_CheckExact(b):
+        return False
+    if cnp.PyArray_TYPE(a) != cnp.NPY_BOOL or cnp.PyArray_TYPE(b) != cnp.NPY_BOOL:
+        return False
+    if cnp.PyArray_NDIM(a) != 2 or cnp.PyArray_NDIM(b) != 2:
+        return False
+    return cnp.PyArray_DIM(a, 1) == cnp.PyArray_DIM(b, 0)
+
+
+cdef fml_bools as_bools(cnp.ndarray x) noexcept:
+    cdef fml_bools out
+    out.data = cnp.PyArray_DATA(x)
+    out.row = cnp.PyArray_STRIDE(x, 0)
+    out.col = cnp.PyArray_STRIDE(x, 1)
+    return out
+
+
+cdef fml_status multiply_bools(const fml_table *table, cnp.ndarray a, cnp.ndarray b,
+                               cnp.ndarray out, int threads) noexcept:
+    cdef fml_bools left = as_bools(a), right = as_bools(b)
+    cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), k = cnp.PyArray_DIM(a, 1)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(b, 1), row = cnp.PyArray_STRIDE(out, 0)
+    cdef c_bool *to = <c_bool *>cnp.PyArray_DATA(out)
+    cdef fml_status status
+    with nogil:
+        status = table.matmul_bool_b64(m, k, n, &left, &right, to, row, threads)
+    return status
+
+
 cdef fml_stack as_stack(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out) noexcept:
     cdef fml_stack stack
     stack.dims = cnp.PyArray_NDIM(out)
@@ -142,7 +188,22 @@ cdef class DenseKernels(SmallKernels):
                                   cnp.PyArray_DATA(out), threads)
         check(status)
 
+    def matmul_short(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
+        cdef fml_short left = as_short(a), right = as_short(b)
+        cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), k = cnp.PyArray_DIM(a, 1)
+        cdef Py_ssize_t n = cnp.PyArray_DIM(b, 1)
+        cdef fml_status status
+        with nogil:
+            status = self.table.matmul_short_p16(m, k, n, &left, &right, cnp.PyArray_DATA(out),
+                                                 cnp.PyArray_STRIDE(out, 0), threads)
+        check(status)
+
+    def matmul_bool(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
+        check(multiply_bools(self.table, a, b, out, threads))
+
     def matmul_plain(self, a, b):
+        if are_plain_bools(a, b):
+            return self.bools_plain(a, b)
         if not is_plain(a) or not is_plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
             return None
         cdef fml_array left = as_array(a), right = as_array(b)
@@ -153,6 +214,12 @@ cdef class DenseKernels(SmallKernels):
             <int>match.result_dims, <cnp.npy_intp *>match.result, cnp.PyArray_TYPE(a))
         check(multiply_arrays(self.table, &match.stack, a, b, out, fml_get_num_threads()))
         return out if match.result_dims > 0 else out[()]
+
+    cdef cnp.ndarray bools_plain(self, cnp.ndarray a, cnp.ndarray b):
+        cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(b, 1)]
+        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_BOOL)
+        check(multiply_bools(self.table, a, b, out, fml_get_num_threads()))
+        return out
 
     def gram(self, cnp.ndarray x, cnp.ndarray out, int threads):
         check(square_array(self.table, x, out, threads))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,10 @@ _WHOLE: dict[int, np.dtype[Any]] = {
 }
 
 
+#: Type codes of numbers of which a kernel takes sums of 32 bits.
+_SHORT = "?bBh"
+#: Multiply-adds from which on each product of a stack may have a call of its own.
+CALL_WORK = 32**3
 #: Ways to multiply large matrices.
 ALGORITHMS = ("classical", "strassen")
 
@@ -203,6 +208,9 @@ def _product(
 ) -> Array:
     """Multiply stacks of matrices, into ``result`` if there is one."""
     computed = _computed(number)
+    special = _kernel_for_two(rows, columns, stack, number, algorithm)
+    if special is not None:
+        return _one_by_one(special, rows, columns, stack, number, result)
     left = _broadcast(_operand(rows, number, computed), stack)
     right = _broadcast(_operand(columns, number, computed), stack)
     if result is None:
@@ -211,6 +219,51 @@ def _product(
     multiply = kernels().matmul if is_exact else _strassen.multiply
     multiply(left, right, result, get_num_threads())
     return _as_type(result, number)
+
+
+def _kernel_for_two(
+    rows: Array, columns: Array, stack: tuple[int, ...], number: np.dtype[Any], algorithm: str
+) -> Callable[[Array, Array, Array, int], None] | None:
+    """The kernel for these types that takes two matrices, if it is worth a call for each two."""
+    work = rows.shape[-2] * rows.shape[-1] * columns.shape[-1]
+    if stack != () and work < CALL_WORK:
+        return None
+    if number.kind == "b":
+        return kernels().matmul_bool
+    if algorithm == "classical" and _are_short(rows, columns, number):
+        return kernels().matmul_short
+    return None
+
+
+def _are_short(rows: Array, columns: Array, number: np.dtype[Any]) -> bool:
+    """Whether sums of 32 bits have terms that need not be widened in memory."""
+    return (
+        number.kind in "iu"
+        and number.itemsize == 4
+        and all(x.dtype.char in _SHORT and x.dtype.isnative for x in (rows, columns))
+        and rows.flags.aligned
+        and columns.flags.aligned
+    )
+
+
+def _one_by_one(
+    multiply: Callable[[Array, Array, Array, int], None],
+    rows: Array,
+    columns: Array,
+    stack: tuple[int, ...],
+    number: np.dtype[Any],
+    result: Array | None,
+) -> Array:
+    """Multiply a stack by a kernel for two matrices."""
+    left, right = _broadcast(rows, stack), _broadcast(columns, stack)
+    if result is None:
+        result = np.empty((*stack, rows.shape[-2], columns.shape[-1]), number)
+    for i in np.ndindex(stack):
+        a, b, out = left[i], right[i], result[i]
+        if out.shape[1] > 1 and out.strides[1] != out.itemsize:  # then its columns are contiguous
+            a, b, out = b.T, a.T, out.T
+        multiply(a, b, out, get_num_threads())
+    return result.view(number)
 
 
 def _computed(number: np.dtype[Any]) -> np.dtype[Any]:

@@ -52,6 +52,8 @@ class NumbaKernels:
 
     matmul = staticmethod(dense.matmul)
     matmul_strassen = staticmethod(strassen.matmul_strassen)
+    matmul_short = staticmethod(dense.matmul_short)
+    matmul_bool = staticmethod(dense.matmul_bool)
     matmul_plain = staticmethod(dense.matmul_plain)
     gram = staticmethod(dense.gram)
     gram_plain = staticmethod(dense.gram_plain)

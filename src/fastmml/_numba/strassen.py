@@ -43,7 +43,7 @@ def matmul_strassen(a: Real, b: Real, out: Real, halvings: int, threads: int) ->
 
 
 def _multiply(a: Real, b: Real, out: Real, halvings: int, threads: int) -> None:
-    """By the names of Boyer et al.: sums S and T of quarters of a and b, products P, their sums U."""
+    """With the names of Boyer et al.: sums S, T of quarters of a, b; products P, their sums U."""
     if halvings == 0:
         matmul(a, b, out, threads)
         return
