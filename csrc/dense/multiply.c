@@ -39,7 +39,7 @@ static product part_of(const product *x, ptrdiff_t row, ptrdiff_t rows, ptrdiff_
     part.m = smaller(rows, x->m - row);
     part.n = smaller(columns, x->n - column);
     part.a += row * x->a_row;
-    part.b += column * x->b_col;
+    part.b = at_b(x, 0, column);
     part.c += row * x->c_row + column;
     part.first_row += row;
     part.first_column += column;
