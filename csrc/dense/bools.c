@@ -10,9 +10,10 @@
 enum { UNION = 4 };
 /* Columns of B that are gathered into one word, and those of a strip. */
 enum { BITS = 64, STRIP = UNION * LANES * BITS };
-/* Rows of a task, and terms times results that are worth a second thread: 512^3 take 50
- * microseconds of one. */
-enum { TASK_ROWS = 16, THREAD_WORK = 1 << 28 };
+/* Rows of a task: as many as are packed together. */
+enum { TASK_ROWS = BITS };
+/* Terms times results that are worth a second thread: 512^3 take 50 microseconds of one. */
+enum { THREAD_WORK = 1 << 28 };
 
 typedef struct bools {
     const fml_bools *a, *b;
@@ -20,7 +21,7 @@ typedef struct bools {
     ptrdiff_t m, n, k, c_row;
     ptrdiff_t words; /* of a row of B: whole strips */
     real *rows;      /* of B */
-    real *own;       /* a row of A for each thread */
+    real *own;       /* TASK_ROWS rows of A for each thread */
 } bools;
 
 /* 64 truth values next to each other. */
@@ -62,6 +63,51 @@ static void pack(const unsigned char *at, ptrdiff_t step, ptrdiff_t count, real 
         *out++ = gather_some(at, step, smaller(count, BITS));
 }
 
+/* Bit j of word i becomes bit i of word j, by blocks that change places (Warren, Hacker's Delight,
+ * 2nd ed., 7-3). */
+static void transpose(real words[BITS])
+{
+    real low = UINT64_MAX;
+    for (int half = BITS / 2; half > 0; half /= 2) {
+        low ^= low << half;
+        for (int i = 0; i < BITS; i = ((i | half) + 1) & ~half) {
+            real change = (words[i] >> half ^ words[i | half]) & low;
+            words[i | half] ^= change;
+            words[i] ^= change << half;
+        }
+    }
+}
+
+/* Rows whose columns are contiguous: at most BITS of them. */
+static void pack_columns(const fml_bools *x, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t count,
+                         real *out, ptrdiff_t step)
+{
+    const unsigned char *at = (const unsigned char *)x->data + row;
+    real words[BITS];
+    for (ptrdiff_t j = 0; j < count; j += BITS) {
+        ptrdiff_t columns = smaller(BITS, count - j);
+        memset(words, 0, sizeof words);
+        for (ptrdiff_t l = 0; l < columns; l++)
+            words[l] = rows == BITS ? gather(at + (j + l) * x->col)
+                                    : gather_some(at + (j + l) * x->col, 1, rows);
+        transpose(words);
+        for (ptrdiff_t i = 0; i < rows; i++)
+            out[i * step + j / BITS] = words[i];
+    }
+}
+
+/* At most BITS rows of `count` truth values to words, `step` from row to row. */
+static void pack_rows(const fml_bools *x, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t count, real *out,
+                      ptrdiff_t step)
+{
+    if (x->row == 1 && x->col != 1) {
+        pack_columns(x, row, rows, count, out, step);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < rows; i++)
+        pack((const unsigned char *)x->data + (row + i) * x->row, x->col, count, out + i * step);
+}
+
 /* A word to `count` truth values. */
 static void spread(real word, ptrdiff_t count, bool *out)
 {
@@ -75,11 +121,12 @@ static void spread(real word, ptrdiff_t count, bool *out)
 #endif
 }
 
-static void pack_b(const bools *x, ptrdiff_t p)
+static void pack_b(const bools *x, ptrdiff_t block)
 {
-    real *row = x->rows + p * x->words;
-    memset(row, 0, (size_t)x->words * sizeof *row);
-    pack((const unsigned char *)x->b->data + p * x->b->row, x->b->col, x->n, row);
+    ptrdiff_t row = block * BITS, rows = smaller(BITS, x->k - row);
+    real *out = x->rows + row * x->words;
+    memset(out, 0, (size_t)(rows * x->words) * sizeof *out);
+    pack_rows(x->b, row, rows, x->n, out, x->words);
 }
 
 FML_INLINE bool is_full(const vec *found)
@@ -116,11 +163,9 @@ static void unite(const bools *x, const real *row, ptrdiff_t word, real *out)
         store(out + v * LANES, found[v]);
 }
 
-static void multiply_row(const bools *x, ptrdiff_t i, real *row)
+static void multiply_row(const bools *x, const real *row, bool *c)
 {
     real found[UNION * LANES];
-    bool *c = x->c + i * x->c_row;
-    pack((const unsigned char *)x->a->data + i * x->a->row, x->a->col, x->k, row);
     for (ptrdiff_t word = 0; word * BITS < x->n; word += UNION * LANES) {
         unite(x, row, word, found);
         for (ptrdiff_t j = word * BITS; j < smaller(x->n, word * BITS + STRIP); j += BITS)
@@ -130,9 +175,12 @@ static void multiply_row(const bools *x, ptrdiff_t i, real *row)
 
 static void multiply_rows(const bools *x, ptrdiff_t task)
 {
-    real *row = x->own + fml_thread_number() * blocks_of(x->k, BITS);
-    for (ptrdiff_t i = task * TASK_ROWS; i < smaller((task + 1) * TASK_ROWS, x->m); i++)
-        multiply_row(x, i, row);
+    ptrdiff_t words = blocks_of(x->k, BITS), row = task * TASK_ROWS;
+    ptrdiff_t rows = smaller(TASK_ROWS, x->m - row);
+    real *own = x->own + fml_thread_number() * TASK_ROWS * words;
+    pack_rows(x->a, row, rows, x->k, own, words);
+    for (ptrdiff_t i = 0; i < rows; i++)
+        multiply_row(x, own + i * words, x->c + (row + i) * x->c_row);
 }
 
 fml_status FML(matmul_bool)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_bools *a,
@@ -143,7 +191,8 @@ fml_status FML(matmul_bool)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_boo
     ptrdiff_t tasks = blocks_of(m, TASK_ROWS);
     int team = fml_clamp_threads(threads, work_of(&sizes) < THREAD_WORK ? 1 : tasks);
     x.words = blocks_of(n, STRIP) * UNION * LANES;
-    x.rows = fml_alloc_kept(k * x.words + team * blocks_of(k, BITS), sizeof *x.rows);
+    ptrdiff_t own = TASK_ROWS * blocks_of(k, BITS);
+    x.rows = fml_alloc_kept(k * x.words + team * own, sizeof *x.rows);
     if (!x.rows)
         return FML_NO_MEMORY;
     x.own = x.rows + k * x.words;
@@ -152,8 +201,8 @@ fml_status FML(matmul_bool)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_boo
 #pragma omp parallel num_threads(team)
     {
 #pragma omp for schedule(static)
-        for (ptrdiff_t p = 0; p < k; p++)
-            pack_b(&x, p);
+        for (ptrdiff_t block = 0; block < blocks_of(k, BITS); block++)
+            pack_b(&x, block);
 #pragma omp for schedule(dynamic)
         for (ptrdiff_t task = 0; task < tasks; task++)
             if (!fml_stopped(&watch))

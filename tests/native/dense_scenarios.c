@@ -54,11 +54,11 @@ static fml_status multiply_all(TYPED_FN(fml_matmul) * kernel, ptrdiff_t unit, in
     return status;
 }
 
-/* Sides that are no multiples of what is halved twice. */
+/* Sides that are not halved evenly, into products that threads share. */
 static fml_status cut(TYPED_FN(fml_matmul_strassen) * kernel, ptrdiff_t unit, int threads,
                       uint64_t *digest)
 {
-    enum { M = 61, K = 70, N = 63 };
+    enum { M = 201, K = 222, N = 207 };
     static real c[2 * M * N];
     ptrdiff_t size = unit * (ptrdiff_t)sizeof(real);
     ptrdiff_t shape[2] = {M, N}, a[2] = {K * size, size}, b[2] = {size, K * size};
