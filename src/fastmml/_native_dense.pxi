@@ -202,10 +202,8 @@ cdef class DenseKernels(SmallKernels):
         check(multiply_bools(self.table, a, b, out, threads))
 
     def matmul_plain(self, a, b):
-        if are_plain_bools(a, b):
-            return self.bools_plain(a, b)
         if not is_plain(a) or not is_plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
-            return None
+            return self.bools_plain(a, b)
         cdef fml_array left = as_array(a), right = as_array(b)
         cdef fml_match match
         if not fml_match_arrays(&left, &right, cnp.PyArray_ITEMSIZE(a), &match):
@@ -215,7 +213,9 @@ cdef class DenseKernels(SmallKernels):
         check(multiply_arrays(self.table, &match.stack, a, b, out, fml_get_num_threads()))
         return out if match.result_dims > 0 else out[()]
 
-    cdef cnp.ndarray bools_plain(self, cnp.ndarray a, cnp.ndarray b):
+    cdef object bools_plain(self, object a, object b):
+        if not are_plain_bools(a, b):
+            return None
         cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(b, 1)]
         cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_BOOL)
         check(multiply_bools(self.table, a, b, out, fml_get_num_threads()))
