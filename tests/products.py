@@ -98,6 +98,13 @@ def repeated(x: Array) -> Array:
     return view
 
 
+def every_second(x: Array) -> Array:
+    """Every second column of an array that ends with the last one."""
+    large = np.zeros((*x.shape[:-1], max(2 * x.shape[-1] - 1, 0)), x.dtype)
+    large[..., ::2] = x
+    return large[..., ::2]
+
+
 def misaligned(x: Array) -> Array:
     """The same numbers one byte off."""
     memory = np.zeros(x.nbytes + 1, np.uint8)
@@ -126,6 +133,7 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "C": np.ascontiguousarray,
     "Fortran": lambda x: np.ascontiguousarray(np.swapaxes(x, -1, -2)).swapaxes(-1, -2),
     "strided": repeated,
+    "every second": every_second,
     "misaligned": misaligned,
     "field": field,
     "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")),

@@ -41,7 +41,7 @@ class Subclass(np.ndarray):
 
 
 KERNEL_DTYPES = ["d", "f", "D", "F", "Q", "I", "H"]
-LAYOUTS_READ = ["C", "Fortran", "strided"]
+LAYOUTS_READ = ["C", "Fortran", "strided", "every second"]
 
 
 def multiply(variant: Kernels, a: np.ndarray, b: np.ndarray, threads: int = 2) -> np.ndarray:

@@ -36,6 +36,15 @@ FML_INLINE void transpose(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const r
 
 #if FML_SHUFFLES
 
+/* Every second one of 2 LANES - 1 numbers. */
+FML_INLINE vec every_second(const real *p)
+{
+    lane_numbers even;
+    for (int l = 0; l < LANES; l++)
+        even[l] = (lane_number)(2 * l < LANES ? 2 * l : 2 * l + 1);
+    return __builtin_shuffle(load(p), load(p + LANES - 1), even);
+}
+
 /* LANES elements of each of up to LANES lanes, which are contiguous. */
 static void transpose_block(ptrdiff_t width, ptrdiff_t lanes, const real *in, ptrdiff_t lane,
                             real *out)
@@ -69,6 +78,21 @@ static void transpose_blocks(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, cons
 }
 
 #endif
+
+/* A panel of B from every second column, as the parts of complex numbers lie: products of such
+ * 256 x 256 matrices of float take three quarters of the time. */
+static void copy_every_second(ptrdiff_t lanes, ptrdiff_t k, const real *in, ptrdiff_t step,
+                              real *out)
+{
+    ptrdiff_t whole = 0;
+#if FML_SHUFFLES
+    whole = lanes / LANES * LANES;
+    for (ptrdiff_t p = 0; p < k; p++)
+        for (ptrdiff_t l = 0; l < whole; l += LANES)
+            store(out + p * COLUMNS + l, every_second(in + p * step + 2 * l));
+#endif
+    transpose(COLUMNS, lanes - whole, k, in + 2 * whole, 2, step, out + whole);
+}
 
 /* Lanes that B's vectors read and nobody uses. */
 static void clear_lanes(ptrdiff_t width, ptrdiff_t first, ptrdiff_t end, ptrdiff_t k, real *out)
@@ -132,6 +156,8 @@ void FML(pack_panel)(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *
         copy_rows(COLUMNS, k, in, step, out);
     else if (lane == 1 && lanes == ROWS)
         copy_rows(ROWS, k, in, step, out);
+    else if (lane == 2 && width == COLUMNS)
+        copy_every_second(lanes, k, in, step, out);
     else if (step == 1 && width % LANES == 0)
         transpose_blocks(width, lanes, k, in, lane, out);
     else
