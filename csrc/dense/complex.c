@@ -10,24 +10,39 @@
 /* Columns of A that are copied at a time, where the parts of its rows do not lie side by side or
  * are to be conjugated: two blocks of the real product's sums. */
 enum { COPIED_COLUMNS = BLOCK_K };
+/* Rows that are copied together: in a transposed matrix a cache line or two of each column. */
+enum { COPIED_ROWS = 8 };
 /* Reals of scratch on the stack, so that a small product allocates nothing. */
 enum { SMALL_SCRATCH = 1024 };
 /* Reals that are worth a second thread. */
 enum { THREAD_REALS = 1 << 17 };
 
+/* So many numbers of each of some rows, a column at a time. */
+FML_INLINE void copy_rows(const product *x, ptrdiff_t rows, bool conjugate, const real *a,
+                          ptrdiff_t columns, real *out)
+{
+    for (ptrdiff_t p = 0; p < columns; p++)
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            const real *from = a + r * x->a_row + p * x->a_col;
+            real *to = out + (r * columns + p) * 2;
+            to[0] = from[0];
+            to[1] = conjugate ? -from[1] : from[1];
+        }
+}
+
 /* Columns start .. start + columns - 1 of A, side by side. */
 static void copy_columns(const product *x, bool conjugate, ptrdiff_t start, ptrdiff_t columns,
                          real *out, int threads)
 {
-    ptrdiff_t blocks = x->m * columns / THREAD_REALS + 1;
-#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, blocks))
-    for (ptrdiff_t i = 0; i < x->m; i++) {
-        const real *a = x->a + i * x->a_row + start * x->a_col;
-        real *row = out + i * 2 * columns;
-        for (ptrdiff_t p = 0; p < columns; p++) {
-            row[2 * p] = a[p * x->a_col];
-            row[2 * p + 1] = conjugate ? -a[p * x->a_col + 1] : a[p * x->a_col + 1];
-        }
+    ptrdiff_t parts = x->m * columns / THREAD_REALS + 1, blocks = blocks_of(x->m, COPIED_ROWS);
+#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, parts))
+    for (ptrdiff_t block = 0; block < blocks; block++) {
+        ptrdiff_t row = block * COPIED_ROWS, rows = smaller(COPIED_ROWS, x->m - row);
+        const real *a = x->a + row * x->a_row + start * x->a_col;
+        if (rows == COPIED_ROWS && !conjugate) /* known to the compiler */
+            copy_rows(x, COPIED_ROWS, false, a, columns, out + row * 2 * columns);
+        else
+            copy_rows(x, rows, conjugate, a, columns, out + row * 2 * columns);
     }
 }
 
