@@ -80,13 +80,14 @@ def matmul(
 
     Notes
     -----
-    2 m n k flops for (m, k) by (k, n). Integers wrap around, bools are combined by "or" of "and",
-    float16 and bfloat16 (of ml_dtypes) are summed in float32. In every element ``|result - exact|
-    <= gamma(k) |a| |b|``, where gamma(k) is k u / (1 - k u) and u half the distance from 1 to the
-    next number; twice as many terms count for complex numbers. Results have the same bits on any
-    number of threads, but differ between backends and CPU levels; the numba backend leaves real
-    products to NumPy's BLAS and its threads. Subclasses of ndarray are taken for plain arrays, and
-    no floating-point warnings are given.
+    2 m n k flops for (m, k) by (k, n). Integers wrap around (those of 8 and 16 bits need no copies
+    for ``dtype=numpy.int32``), bools are combined by "or" of "and", float16 and bfloat16 (of
+    ml_dtypes) are summed in float32. In every element ``|result - exact| <= gamma(k) |a| |b|``,
+    where gamma(k) is k u / (1 - k u) and u half the distance from 1 to the next number; twice as
+    many terms count for complex numbers. Results have the same bits on any number of threads, but
+    differ between backends and CPU levels; the numba backend leaves real products to NumPy's BLAS
+    and its threads. Subclasses of ndarray are taken for plain arrays, and no floating-point
+    warnings are given.
 
     The classical algorithm is that of K. Goto and R. van de Geijn, Anatomy of high-performance
     matrix multiplication, ACM Transactions on Mathematical Software 34 (2008).
