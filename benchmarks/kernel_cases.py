@@ -241,6 +241,33 @@ def matmul(
     return lambda: kernels.matmul(a, b, out, THREADS)
 
 
+def matmul_strassen(kernels: Kernels) -> Call:
+    """A product that is cut into quarters twice, of sides that are not halved evenly."""
+    a, b, out = reals((90, 101), 18), reals((101, 110), 19), np.empty((90, 110))
+    return lambda: kernels.matmul_strassen(a, b, out, 2, THREADS)
+
+
+def short_numbers(shape: tuple[int, int], salt: int) -> NDArray[np.int8]:
+    """All numbers of 8 bits."""
+    return scrambled(shape[0] * shape[1], salt).astype(np.int8).reshape(shape)
+
+
+def matmul_short(kernels: Kernels, turned: bool = False) -> Call:
+    """A product of numbers of 8 bits with sums of 32."""
+    a, b = short_numbers((100, 90), 20), short_numbers((90, 80), 21)
+    if turned:
+        a, b = np.asfortranarray(a), np.asfortranarray(b)
+    out = np.empty((100, 80), np.uint32)
+    return lambda: kernels.matmul_short(a, b, out, THREADS)
+
+
+def matmul_bool(kernels: Kernels) -> Call:
+    """A product of bools of which one in 16 is true."""
+    a, b = short_numbers((300, 200), 22) < -112, short_numbers((200, 400), 23) < -112
+    out = np.empty((300, 400), bool)
+    return lambda: kernels.matmul_bool(a, b, out, THREADS)
+
+
 def matmul_plain(kernels: Kernels) -> Call:
     """A product whose checks take longer."""
     a, b = reals((4, 4), 12), reals((4, 4), 13)
@@ -454,6 +481,10 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "matmul vector": lambda kernels: matmul(kernels, 300, 200, 1),
     "matmul complex": lambda kernels: matmul(kernels, 40, 50, 60, dtype="D"),
     "matmul integers": lambda kernels: matmul(kernels, 40, 50, 60, dtype="Q"),
+    "matmul_strassen": matmul_strassen,
+    "matmul_short": matmul_short,
+    "matmul_short turned": lambda kernels: matmul_short(kernels, turned=True),
+    "matmul_bool": matmul_bool,
     "matmul_plain": matmul_plain,
     "gram": gram,
     "gram_plain": gram_plain,

@@ -22,6 +22,10 @@ U8: TypeAlias = NDArray[np.uint8]
 #: float64 or float32, the same for all of a kernel's arguments of this type.
 Real: TypeAlias = NDArray[Any]
 
+Bool: TypeAlias = NDArray[np.bool_]
+#: bool, int8, uint8 or int16.
+Short: TypeAlias = NDArray[Any]
+
 #: Edges are counted and scattered in tiles of this many (FML_TILE_EDGES in csrc/fastmml.h).
 TILE_EDGES = 1 << 16
 
@@ -387,6 +391,31 @@ class Kernels(Protocol):
         in ``out`` that of the last or the one before is the size of an element. ``out`` overlaps
         neither ``a`` nor ``b``. Sums of no terms are 0. NaN and infinities as IEEE 754 has them;
         errors are at most gamma(k) |a| |b| elementwise.
+        """
+        ...
+
+    def matmul_strassen(self, a: Real, b: Real, out: Real, halvings: int, threads: int) -> None:
+        """``out = a @ b`` for two matrices, by Winograd's form of Strassen's algorithm.
+
+        Dtypes as in `matmul`. Products are cut into quarters ``halvings`` times, and no size is
+        below ``2**halvings``. Rows of ``out`` are contiguous, rows or columns of a and of b.
+        ``out`` overlaps neither. Whole numbers are exact; of others, errors are bounded as
+        `fastmml.matmul` says.
+        """
+        ...
+
+    def matmul_short(self, a: Short, b: Short, out: U32, threads: int) -> None:
+        """``out = a @ b`` for two matrices of short numbers, with sums of 32 bits that wrap around.
+
+        a and b are of int8, uint8, bool or int16 each, with strides as in `matmul`. Rows of ``out``
+        are contiguous; it overlaps neither.
+        """
+        ...
+
+    def matmul_bool(self, a: Bool, b: Bool, out: Bool, threads: int) -> None:
+        """``out = a @ b`` for two matrices of bools: "or" of "and".
+
+        a and b have any strides. Rows of ``out`` are contiguous; it overlaps neither.
         """
         ...
 

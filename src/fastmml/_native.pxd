@@ -111,6 +111,9 @@ cdef extern from "fastmml.h" nogil:
         const Py_ssize_t *c
 
     # Of any element type: C knows the right one of each kernel.
+    ctypedef fml_status (*fml_matmul_strassen_fn)(
+        const fml_stack *stack, int halvings, const void *a, const void *b, void *c,
+        int threads) noexcept nogil
     ctypedef fml_status (*fml_matmul_fn)(
         const fml_stack *stack, const void *a, const void *b, void *c, int threads) noexcept
     ctypedef fml_status (*fml_gram_fn)(
@@ -133,6 +136,27 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_centred_gram_fn)(
         Py_ssize_t k, const fml_side_by_side *sides, const void *shift, const void *scale,
         double *out, int threads) noexcept
+
+    ctypedef enum fml_short_kind:
+        FML_INT8
+        FML_UINT8
+        FML_INT16
+    ctypedef struct fml_short:
+        fml_short_kind kind
+        const void *data
+        Py_ssize_t row
+        Py_ssize_t col
+    ctypedef fml_status (*fml_matmul_short_fn)(
+        Py_ssize_t m, Py_ssize_t k, Py_ssize_t n, const fml_short *a, const fml_short *b, void *c,
+        Py_ssize_t c_row, int threads) noexcept
+
+    ctypedef struct fml_bools:
+        const void *data
+        Py_ssize_t row
+        Py_ssize_t col
+    ctypedef fml_status (*fml_matmul_bool_fn)(
+        Py_ssize_t m, Py_ssize_t k, Py_ssize_t n, const fml_bools *a, const fml_bools *b,
+        c_bool *c, Py_ssize_t c_row, int threads) noexcept
 
     ctypedef struct fml_table:
         const char *isa
@@ -162,6 +186,15 @@ cdef extern from "fastmml.h" nogil:
         fml_matmul_fn matmul_u16
         fml_matmul_fn matmul_complex_f64
         fml_matmul_fn matmul_complex_f32
+        fml_matmul_strassen_fn matmul_strassen_f64
+        fml_matmul_strassen_fn matmul_strassen_f32
+        fml_matmul_strassen_fn matmul_strassen_u64
+        fml_matmul_strassen_fn matmul_strassen_u32
+        fml_matmul_strassen_fn matmul_strassen_u16
+        fml_matmul_strassen_fn matmul_complex_strassen_f64
+        fml_matmul_strassen_fn matmul_complex_strassen_f32
+        fml_matmul_short_fn matmul_short_p16
+        fml_matmul_bool_fn matmul_bool_b64
         fml_gram_fn gram_f64
         fml_gram_fn gram_f32
         fml_gram_fn gram_u64

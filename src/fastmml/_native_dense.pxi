@@ -25,6 +25,24 @@ cdef fml_status run_matmul(const fml_table *table, int type_num, int itemsize,
     return table.matmul_u16(stack, a, b, c, threads)
 
 
+cdef fml_status run_strassen(const fml_table *table, int type_num, int itemsize,
+                             const fml_stack *stack, int halvings, const void *a, const void *b,
+                             void *c, int threads) noexcept nogil:
+    if type_num == cnp.NPY_DOUBLE:
+        return table.matmul_strassen_f64(stack, halvings, a, b, c, threads)
+    if type_num == cnp.NPY_FLOAT:
+        return table.matmul_strassen_f32(stack, halvings, a, b, c, threads)
+    if type_num == cnp.NPY_CDOUBLE:
+        return table.matmul_complex_strassen_f64(stack, halvings, a, b, c, threads)
+    if type_num == cnp.NPY_CFLOAT:
+        return table.matmul_complex_strassen_f32(stack, halvings, a, b, c, threads)
+    if itemsize == 8:
+        return table.matmul_strassen_u64(stack, halvings, a, b, c, threads)
+    if itemsize == 4:
+        return table.matmul_strassen_u32(stack, halvings, a, b, c, threads)
+    return table.matmul_strassen_u16(stack, halvings, a, b, c, threads)
+
+
 cdef fml_status run_gram(const fml_table *table, int type_num, int itemsize, Py_ssize_t k,
                          Py_ssize_t n, const void *x, Py_ssize_t row, Py_ssize_t col, void *c,
                          int threads) noexcept nogil:
@@ -88,6 +106,63 @@ cdef bint may_share(const fml_array *x, cnp.ndarray array, cnp.ndarray out) noex
                          cnp.PyArray_DATA(out), cnp.PyArray_NBYTES(out))
 
 
+cdef fml_short as_short(cnp.ndarray x) noexcept:
+    """A matrix of bools, or integers of 8 or 16 bits."""
+    cdef fml_short out
+    if cnp.PyArray_ITEMSIZE(x) == 2:
+        out.kind = FML_INT16
+    elif cnp.PyArray_TYPE(x) == cnp.NPY_BYTE:
+        out.kind = FML_INT8
+    else:
+        out.kind = FML_UINT8
+    out.data = cnp.PyArray_DATA(x)
+    out.row = cnp.PyArray_STRIDE(x, 0)
+    out.col = cnp.PyArray_STRIDE(x, 1)
+    return out
+
+
+cdef bint are_plain_bools(object a, object b) noexcept:
+    """Whether these are two matrices of bools that fit together."""
+    if not cnp.PyArray_CheckExact(a) or not cnp.PyArray_CheckExact(b):
+        return False
+    if cnp.PyArray_TYPE(a) != cnp.NPY_BOOL or cnp.PyArray_TYPE(b) != cnp.NPY_BOOL:
+        return False
+    if cnp.PyArray_NDIM(a) != 2 or cnp.PyArray_NDIM(b) != 2:
+        return False
+    return cnp.PyArray_DIM(a, 1) == cnp.PyArray_DIM(b, 0)
+
+
+cdef fml_bools as_bools(cnp.ndarray x) noexcept:
+    cdef fml_bools out
+    out.data = cnp.PyArray_DATA(x)
+    out.row = cnp.PyArray_STRIDE(x, 0)
+    out.col = cnp.PyArray_STRIDE(x, 1)
+    return out
+
+
+cdef fml_status multiply_bools(const fml_table *table, cnp.ndarray a, cnp.ndarray b,
+                               cnp.ndarray out, int threads) noexcept:
+    cdef fml_bools left = as_bools(a), right = as_bools(b)
+    cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), k = cnp.PyArray_DIM(a, 1)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(b, 1), row = cnp.PyArray_STRIDE(out, 0)
+    cdef c_bool *to = <c_bool *>cnp.PyArray_DATA(out)
+    cdef fml_status status
+    with nogil:
+        status = table.matmul_bool_b64(m, k, n, &left, &right, to, row, threads)
+    return status
+
+
+cdef fml_stack as_stack(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out) noexcept:
+    cdef fml_stack stack
+    stack.dims = cnp.PyArray_NDIM(out)
+    stack.k = cnp.PyArray_DIM(a, <int>stack.dims - 1)
+    stack.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(out)
+    stack.a = <const Py_ssize_t *>cnp.PyArray_STRIDES(a)
+    stack.b = <const Py_ssize_t *>cnp.PyArray_STRIDES(b)
+    stack.c = <const Py_ssize_t *>cnp.PyArray_STRIDES(out)
+    return stack
+
+
 cdef fml_status multiply_arrays(const fml_table *table, const fml_stack *stack, cnp.ndarray a,
                                 cnp.ndarray b, cnp.ndarray out, int threads) noexcept:
     cdef fml_status status
@@ -141,18 +216,36 @@ cdef class DenseKernels(SmallKernels):
     """The kernels of matrix products; see fastmml._kernels.Kernels."""
 
     def matmul(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
-        cdef fml_stack stack
-        stack.dims = cnp.PyArray_NDIM(out)
-        stack.k = cnp.PyArray_DIM(a, <int>stack.dims - 1)
-        stack.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(out)
-        stack.a = <const Py_ssize_t *>cnp.PyArray_STRIDES(a)
-        stack.b = <const Py_ssize_t *>cnp.PyArray_STRIDES(b)
-        stack.c = <const Py_ssize_t *>cnp.PyArray_STRIDES(out)
+        cdef fml_stack stack = as_stack(a, b, out)
         check(multiply_arrays(self.table, &stack, a, b, out, threads))
+
+    def matmul_strassen(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int halvings,
+                        int threads):
+        cdef fml_stack stack = as_stack(a, b, out)
+        cdef int type_num = cnp.PyArray_TYPE(out), itemsize = <int>cnp.PyArray_ITEMSIZE(out)
+        cdef fml_status status
+        with nogil:
+            status = run_strassen(self.table, type_num, itemsize, &stack, halvings,
+                                  cnp.PyArray_DATA(a), cnp.PyArray_DATA(b),
+                                  cnp.PyArray_DATA(out), threads)
+        check(status)
+
+    def matmul_short(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
+        cdef fml_short left = as_short(a), right = as_short(b)
+        cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), k = cnp.PyArray_DIM(a, 1)
+        cdef Py_ssize_t n = cnp.PyArray_DIM(b, 1)
+        cdef fml_status status
+        with nogil:
+            status = self.table.matmul_short_p16(m, k, n, &left, &right, cnp.PyArray_DATA(out),
+                                                 cnp.PyArray_STRIDE(out, 0), threads)
+        check(status)
+
+    def matmul_bool(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
+        check(multiply_bools(self.table, a, b, out, threads))
 
     def matmul_plain(self, a, b, out, /):
         if not is_plain(a) or not is_plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
-            return None
+            return self.bools_plain(a, b) if out is None else None
         cdef fml_array left = as_array(a), right = as_array(b)
         cdef fml_match match
         if not fml_match_arrays(&left, &right, cnp.PyArray_ITEMSIZE(a), &match):
@@ -169,6 +262,14 @@ cdef class DenseKernels(SmallKernels):
                 return None
         check(multiply_arrays(self.table, &match.stack, a, b, result, fml_get_num_threads()))
         return result if match.result_dims > 0 or out is not None else result[()]
+
+    cdef object bools_plain(self, object a, object b):
+        if not are_plain_bools(a, b):
+            return None
+        cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(b, 1)]
+        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_BOOL)
+        check(multiply_bools(self.table, a, b, out, fml_get_num_threads()))
+        return out
 
     def gram(self, cnp.ndarray x, cnp.ndarray out, int threads):
         check(square_array(self.table, x, out, threads))

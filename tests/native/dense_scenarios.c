@@ -54,6 +54,22 @@ static fml_status multiply_all(TYPED_FN(fml_matmul) * kernel, ptrdiff_t unit, in
     return status;
 }
 
+/* Sides that are not halved evenly, into products that threads share. */
+static fml_status cut(TYPED_FN(fml_matmul_strassen) * kernel, ptrdiff_t unit, int threads,
+                      uint64_t *digest)
+{
+    enum { M = 201, K = 222, N = 207 };
+    static real c[2 * M * N];
+    ptrdiff_t size = unit * (ptrdiff_t)sizeof(real);
+    ptrdiff_t shape[2] = {M, N}, a[2] = {K * size, size}, b[2] = {size, K * size};
+    ptrdiff_t strides[2] = {N * size, size};
+    fml_stack stack = {.dims = 2, .k = K, .shape = shape, .a = a, .b = b, .c = strides};
+    fml_status status = kernel(&stack, 2, numbers(), numbers(), c, threads);
+    fml_forget();
+    fold(digest, c, (size_t)(M * N * size));
+    return status;
+}
+
 static fml_status square(TYPED_FN(fml_gram) * kernel, ptrdiff_t k, ptrdiff_t n, ptrdiff_t unit,
                          int threads, uint64_t *digest)
 {
@@ -77,6 +93,11 @@ fml_status TYPED(run_matmul)(int threads, uint64_t *digest)
     return multiply_all(fml_variants()[0]->TYPED(matmul), 1, threads, digest);
 }
 
+fml_status TYPED(run_matmul_strassen)(int threads, uint64_t *digest)
+{
+    return cut(fml_variants()[0]->TYPED(matmul_strassen), 1, threads, digest);
+}
+
 fml_status TYPED(run_gram)(int threads, uint64_t *digest)
 {
     return square_all(fml_variants()[0]->TYPED(gram), 1, threads, digest);
@@ -92,6 +113,11 @@ fml_status TYPED(run_gram)(int threads, uint64_t *digest)
 fml_status TYPED(run_matmul_complex)(int threads, uint64_t *digest)
 {
     return multiply_all(fml_variants()[0]->TYPED(matmul_complex), 2, threads, digest);
+}
+
+fml_status TYPED(run_matmul_complex_strassen)(int threads, uint64_t *digest)
+{
+    return cut(fml_variants()[0]->TYPED(matmul_complex_strassen), 2, threads, digest);
 }
 
 fml_status TYPED(run_gram_complex)(int threads, uint64_t *digest)

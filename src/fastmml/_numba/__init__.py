@@ -20,6 +20,7 @@ from fastmml._numba import (
     rank,
     rmat,
     solve,
+    strassen,
     systems,
     text,
 )
@@ -55,6 +56,9 @@ class NumbaKernels:
     small_qr = staticmethod(systems.small_qr)
 
     matmul = staticmethod(dense.matmul)
+    matmul_strassen = staticmethod(strassen.matmul_strassen)
+    matmul_short = staticmethod(dense.matmul_short)
+    matmul_bool = staticmethod(dense.matmul_bool)
     matmul_plain = staticmethod(dense.matmul_plain)
     gram = staticmethod(dense.gram)
     gram_plain = staticmethod(dense.gram_plain)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmml._kernels import F64, Real
+from fastmml._kernels import F64, U32, Bool, Real, Short
 from fastmml._numba._jit import jit, readonly
 from fastmml._threads import run_blocks
 
@@ -115,6 +115,18 @@ def _multiply_stack(a: Real, b: Real, out: Real, threads: int) -> None:
         threads,
         PARTS_AT_ONCE,
     )
+
+
+def matmul_short(a: Short, b: Short, out: U32, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.matmul_short`."""
+    matmul(a.astype(np.int32).view(np.uint32), b.astype(np.int32).view(np.uint32), out, threads)
+
+
+def matmul_bool(a: Bool, b: Bool, out: Bool, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.matmul_bool`: by counts, of which one that rounds is not 0."""
+    counts = np.empty(out.shape, np.float32)
+    matmul((a != 0).astype(np.float32), (b != 0).astype(np.float32), counts, threads)
+    np.not_equal(counts, 0, out=out)
 
 
 def matmul_plain(a: Any, b: Any, out: Any, /) -> None:
