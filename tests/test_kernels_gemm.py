@@ -228,12 +228,12 @@ def test_bools_of_any_bytes(variant: Kernels) -> None:
 
 def test_plain_bools(variant: Kernels) -> None:
     a, b = operand((5, 6), "?", 44), operand((6, 7), "?", 45)
-    result = variant.matmul_plain(a, b)
+    result = variant.matmul_plain(a, b, None)
     if variant.name == "native":
         assert_product(result, a, b)
-        assert_product(variant.matmul_plain(a[::2, ::-1], b[::-1]), a[::2, ::-1], b[::-1])
+        assert_product(variant.matmul_plain(a[::2, ::-1], b[::-1], None), a[::2, ::-1], b[::-1])
     left = [(a, b[1:]), (a, b[0]), (a[None], b), (a, b.astype("d")), (a.view(Subclass), b)]
-    assert [variant.matmul_plain(x, y) for x, y in left] == [None] * len(left)
+    assert [variant.matmul_plain(x, y, None) for x, y in left] == [None] * len(left)
 
 
 @pytest.mark.parametrize("right", "?bBh")
