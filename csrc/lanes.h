@@ -29,8 +29,9 @@ enum {
     /* Work of a block, in the cubes of rows, that is worth handing to a thread: 10 to 20 us. */
     BLOCK_WORK = 1 << 16,
     /* Elements of a matrix from which on the next group is prefetched, since the CPU does not see
-     * it coming: 100,000 systems of 8x8 took 11.2 ms, and take 7.5; 3x3 gains nothing. */
-    PREFETCHED = 16,
+     * it coming: 100,000 systems of 8x8 took 11.2 ms, and take 7.5; 4x4 gains a tenth in eight
+     * lanes, and loses as much in fewer. */
+    PREFETCHED = LANES == 8 ? 16 : 25,
 };
 
 typedef double lanes __attribute__((vector_size(FML_LANE_BYTES)));
