@@ -212,6 +212,16 @@ def test_dependent_and_constant_features() -> None:
     np.testing.assert_allclose([*only.coef_, only.intercept_], [0, 0, y[:50].mean()], atol=1e-12)
 
 
+@pytest.mark.parametrize("rcond", [None, 1e-2])
+def test_rcond_sets_the_rank(rcond: float | None) -> None:
+    x, y, _ = data(200, 3)
+    x[:, 2] = x[:, 0] + 1e-3 * x[:, 2]
+    model = fm.LinearRegression(rcond=rcond).fit(x, y)
+    assert model.rank_ == (3 if rcond is None else 2)
+    parts = fm.LinearRegression(rcond=rcond).partial_fit(x[:90], y[:90]).partial_fit(x[90:], y[90:])
+    np.testing.assert_allclose(parts.coef_, model.coef_, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "scales", [(1e-12, 1, 1e9), (1e-170, 1, 1), (1e160, 1, 1), (1e-160, 1, 1e150)]
 )

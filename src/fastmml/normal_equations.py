@@ -67,7 +67,7 @@ class Rows(NamedTuple):
             yield x, y, None if self.scale is None else self.scale[rows]
 
     def sample(self) -> slice:
-        """Some rows all over the rows."""
+        """Where some rows are, from the first to the last."""
         return slice(None, None, max(len(self.x) // SAMPLE, 1))
 
 
