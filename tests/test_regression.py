@@ -160,7 +160,7 @@ def test_known_errors_of_measurements() -> None:
     np.testing.assert_allclose(same.chi2_, plain.chi2_ / 0.09, rtol=1e-9)
 
 
-@pytest.mark.parametrize("condition", [1, 1e7])
+@pytest.mark.parametrize("condition", [1, 1e2, 1e4, 1e7])
 def test_tiny_residuals_keep_their_digits(condition: float) -> None:
     x = conditioned(3000, 4, condition, np.float64) * 50
     noise = 1e-6 * np.random.default_rng(3).normal(size=3000)
@@ -210,6 +210,16 @@ def test_dependent_and_constant_features() -> None:
     assert constant.singular_[-1] == 0
     only = fm.LinearRegression().fit(np.ones((50, 2)), y[:50])
     np.testing.assert_allclose([*only.coef_, only.intercept_], [0, 0, y[:50].mean()], atol=1e-12)
+
+
+@pytest.mark.parametrize("rcond", [None, 1e-2])
+def test_rcond_sets_the_rank(rcond: float | None) -> None:
+    x, y, _ = data(200, 3)
+    x[:, 2] = x[:, 0] + 1e-3 * x[:, 2]
+    model = fm.LinearRegression(rcond=rcond).fit(x, y)
+    assert model.rank_ == (3 if rcond is None else 2)
+    parts = fm.LinearRegression(rcond=rcond).partial_fit(x[:90], y[:90]).partial_fit(x[90:], y[90:])
+    np.testing.assert_allclose(parts.coef_, model.coef_, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@
 #include "dense.h"
 
 /* Rows of a panel: 16 columns of double take 16 KB of a first-level cache of 48, beside the rows
- * that come next, which are fetched meanwhile: 64 ms for 98 with 256 rows (10 million x 10 double).
+ * that come next, which are fetched meanwhile: 64 ms for 94 with 256 rows (10 million x 10 double).
  */
 enum { PANEL_ROWS = 128 };
 /* Rows of a part, at least: 10 columns of double take 0.3 MB, some 30 microseconds. */

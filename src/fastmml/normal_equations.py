@@ -67,7 +67,7 @@ class Rows(NamedTuple):
             yield x, y, None if self.scale is None else self.scale[rows]
 
     def sample(self) -> slice:
-        """Some rows all over the rows."""
+        """Where some rows are, from the first to the last."""
         return slice(None, None, max(len(self.x) // SAMPLE, 1))
 
 
@@ -221,12 +221,13 @@ def refined(
     rate = error = 4 * unit * condition**2
     wanted = _LAPACK * condition * float(np.finfo(rows.x.dtype).eps)
     while error > wanted:
-        gradient, _ = residual_products(rows, centred.mean, coef)
-        coef = coef + inverse @ (inverse.T @ (gradient * changed))
+        gradient, chi2 = residual_products(rows, centred.mean, coef)
+        inside = inverse.T @ (gradient * changed)
+        coef, chi2 = coef + inverse @ inside, chi2 - np.einsum("ij,ij->j", inside, inside)
         error *= rate
-    if error != rate or (chi2 < _SMALL_REST * total).any():
+    if error == rate and (chi2 < _SMALL_REST * total).any():
         chi2 = residual_products(rows, centred.mean, coef)[1]
-    return coef, chi2
+    return coef, chi2.clip(0)
 
 
 def residual_products(rows: Rows, mean: Mean, coef: Array) -> tuple[Array, Array]:

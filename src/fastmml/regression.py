@@ -128,7 +128,8 @@ class LinearRegression(Regressor):  # type: ignore[misc]
             Sparse matrices.
         """
         data = self._data(X, y, sample_weight, sigma, reset=True)
-        found = _by_products(data.rows, self.fit_intercept)
+        most = 1 / self.rcond if self.rcond else None
+        found = _by_products(data.rows, self.fit_intercept, most)
         if found is None:
             taken = _Taken.start(data, self.fit_intercept)
             taken.take(data.rows)
@@ -216,11 +217,8 @@ class LinearRegression(Regressor):  # type: ignore[misc]
         return _Data(Rows(x, right, scale), used, targets.ndim == 1, sigma is not None)
 
     def _limit(self, x: Array) -> float:
-        if self.rcond is not None:
-            return float(self.rcond)
         eps = float(np.finfo(x.dtype).eps)
-        features: int = x.shape[1]
-        return _RANK * features * eps
+        return _RANK * len(x.T) * eps if self.rcond is None else float(self.rcond)
 
     def _set(self, found: _Fit, data: _Data) -> LinearRegression:
         """Show a solution as attributes."""
@@ -305,10 +303,10 @@ class _Fit(NamedTuple):
     singular: Array
 
 
-def _by_products(rows: Rows, has_intercept: bool) -> _Fit | None:
+def _by_products(rows: Rows, has_intercept: bool, most: float | None) -> _Fit | None:
     """The solution by normal equations; None where they are not accurate, and for few rows."""
     n = rows.x.shape[1]
-    found = solve(rows, has_intercept) if len(rows.x) >= 2 * n else None
+    found = solve(rows, has_intercept, most) if len(rows.x) >= 2 * n else None
     if found is None:
         return None
     mean, changed = found.centred.mean.total(), found.centred.has_changed
