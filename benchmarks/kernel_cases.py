@@ -122,11 +122,42 @@ def small_det(kernels: Kernels, rows: int) -> Call:
     return lambda: kernels.small_det(a, det, THREADS)
 
 
+def small_solve_plain(kernels: Kernels) -> Call:
+    """A system whose checks take longer."""
+    a, b = small_matrices(4)[0], reals((4,), 11)
+    return lambda: kernels.small_solve_plain(a, b)
+
+
+def small_inverse_plain(kernels: Kernels) -> Call:
+    """The same for an inverse."""
+    a = small_matrices(4)[0]
+    return lambda: kernels.small_inverse_plain(a)
+
+
+def small_det_plain(kernels: Kernels) -> Call:
+    """The same for a determinant."""
+    a = small_matrices(4)[0]
+    return lambda: kernels.small_det_plain(a)
+
+
+def small_eigh_plain(kernels: Kernels) -> Call:
+    """The same for eigenvectors."""
+    a = small_matrices(4)[0]
+    return lambda: kernels.small_eigh_plain(a, True)
+
+
 def small_eigh(kernels: Kernels, rows: int) -> Call:
     """Eigenvalues and eigenvectors of small matrices."""
     a, values = small_matrices(rows), np.empty((SMALL_BATCH, rows))
     vectors = np.empty_like(a)
     return lambda: kernels.small_eigh(a, True, values, vectors, THREADS)
+
+
+def small_qr(kernels: Kernels, rows: int, columns: int) -> Call:
+    """Factorise small matrices."""
+    a, k = reals((SMALL_BATCH, rows, columns), 10), min(rows, columns)
+    q, r = np.empty((SMALL_BATCH, rows, k)), np.empty((SMALL_BATCH, k, columns))
+    return lambda: kernels.small_qr(a, q, r, THREADS)
 
 
 def in_graph() -> Graph:
@@ -240,7 +271,7 @@ def matmul_bool(kernels: Kernels) -> Call:
 def matmul_plain(kernels: Kernels) -> Call:
     """A product whose checks take longer."""
     a, b = reals((4, 4), 12), reals((4, 4), 13)
-    return lambda: kernels.matmul_plain(a, b)
+    return lambda: kernels.matmul_plain(a, b, None)
 
 
 def gram(kernels: Kernels) -> Call:
@@ -260,6 +291,20 @@ def solve_right(kernels: Kernels) -> Call:
     a, u = reals((2000, 12), 16), np.triu(reals((12, 12), 17)) + 9 * np.eye(12)
     out = np.empty_like(a)
     return lambda: kernels.solve_right(a, u, out, THREADS)
+
+
+def centred_gram(kernels: Kernels, weighted: bool = False) -> Call:
+    """Products of the deviations of two arrays."""
+    x, y, shift = reals((5000, 12), 18), reals((5000, 1), 19), reals((13,), 20)
+    scale = reals((5000,), 21) if weighted else None
+    return lambda: kernels.centred_gram(x, y, shift, scale, THREADS)
+
+
+def solved_gram(kernels: Kernels) -> Call:
+    """The Gram matrix of many rows against small triangles."""
+    a, u = reals((2000, 12), 16), np.triu(reals((2, 12, 12), 17)) + 9 * np.eye(12)
+    out = np.empty((12, 12))
+    return lambda: kernels.solved_gram(a, u, out, THREADS)
 
 
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -423,6 +468,12 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "small_det 8x8": lambda kernels: small_det(kernels, 8),
     "small_eigh 4x4": lambda kernels: small_eigh(kernels, 4),
     "small_eigh 8x8": lambda kernels: small_eigh(kernels, 8),
+    "small_solve_plain": small_solve_plain,
+    "small_inverse_plain": small_inverse_plain,
+    "small_det_plain": small_det_plain,
+    "small_eigh_plain": small_eigh_plain,
+    "small_qr 3x3": lambda kernels: small_qr(kernels, 3, 3),
+    "small_qr 16x4": lambda kernels: small_qr(kernels, 16, 4),
     "matmul": lambda kernels: matmul(kernels, 100, 90, 80),
     "matmul packed": lambda kernels: matmul(kernels, 520, 520, 520, dtype="f"),
     "matmul turned": lambda kernels: matmul(kernels, 30, 300, 70, turned=True),
@@ -438,6 +489,9 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "gram": gram,
     "gram_plain": gram_plain,
     "solve_right": solve_right,
+    "centred_gram": centred_gram,
+    "centred_gram weighted": lambda kernels: centred_gram(kernels, weighted=True),
+    "solved_gram": solved_gram,
     "bucket_count": bucket_count,
     "bucket_scatter": bucket_scatter,
     "bucket_scatter weighted": lambda kernels: bucket_scatter(kernels, weighted=True),

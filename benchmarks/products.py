@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,16 +15,13 @@ import fastmml as fm
 from benchmarks.graphs import Unavailable
 from benchmarks.machine import thread_counts
 from benchmarks.panels import OURS, align
-from benchmarks.timing import Run, interleave, seconds_of
+from benchmarks.timing import Run, interleave, seconds_of, settle
 
 Array = NDArray[Any]
 Call = Callable[[], object]
 
 #: A run repeats a short call for about so many seconds.
 RUN_SECONDS = 0.01
-#: Threads of OpenBLAS go on looking for work for some 20 ms after a call, and would take a core
-#: from the next library: nobody is timed before they sleep.
-PAUSE = 0.03
 
 
 class Case(NamedTuple):
@@ -223,7 +219,7 @@ LIBRARIES = (Fastmml, Classical, Numpy, Torch)
 
 
 def repeated(library: Fastmml | Numpy | Torch, threads: int) -> Run:
-    """A run of calls after a pause, which returns the seconds of one."""
+    """A run of calls after the others have ended, which returns the seconds of one."""
     library.set_threads(threads)
     library.call()
     once = seconds_of(library.call)
@@ -235,7 +231,7 @@ def repeated(library: Fastmml | Numpy | Torch, threads: int) -> Run:
 
     def run() -> float:
         library.set_threads(threads)
-        time.sleep(PAUSE)
+        settle()
         library.call()
         return seconds_of(call_often) / calls
 

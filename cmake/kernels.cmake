@@ -2,12 +2,12 @@
 # level.
 
 set(FML_KERNELS rank_pull difference_gram combine
-                small_solve small_inverse small_det small_eigh)
+                small_solve small_inverse small_det small_eigh small_qr)
 set(FML_KERNELS_F64 rank_solve)
 set(FML_KERNELS_F64X8 rank_pull rank_solve) # for eight columns side by side
 # The files of matrix products (csrc/dense), and those for floating-point numbers alone.
 set(FML_DENSE tile pack vector direct tall blocked multiply run matmul strassen gram)
-set(FML_DENSE_FLOAT complex solve_right)
+set(FML_DENSE_FLOAT complex solve_right centred_gram)
 set(FML_DENSE_PAIRS tile pack short) # and for pairs of numbers of 16 bits
 set(FML_REAL_f64 double)
 set(FML_REAL_f32 float)
@@ -29,7 +29,7 @@ if(CMAKE_C_COMPILER_ID STREQUAL GNU)
   if(FASTMML_SANITIZE)
     set(small_options -O1)
   endif()
-  foreach(kernel solve inverse det eigh)
+  foreach(kernel solve inverse det eigh qr)
     set_source_files_properties(csrc/kernels/small_${kernel}.c PROPERTIES
       COMPILE_OPTIONS "${small_options}")
   endforeach()

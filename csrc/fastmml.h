@@ -117,7 +117,11 @@ typedef struct fml_rank_plan {
  *
  * small_eigh: eigenvalues, ascending, and eigenvectors in the columns of V, of symmetric matrices
  * of which the upper or the lower triangle is read; n is at least 2. failed: whether any matrix
- * holds an infinity or NaN there; its results are NaN. */
+ * holds an infinity or NaN there; its results are NaN.
+ *
+ * small_qr: A = Q R for m x n matrices A, of m and n <= FML_SMALL_ROWS; Q (m x k) has orthonormal
+ * columns and R (k x n) is upper triangular. k is m, or the smaller of m and n. Without Q if q is
+ * NULL. */
 enum { FML_SMALL_ROWS = 16 };
 #define FML_SMALL_TYPES(real, type)                                                        \
     typedef fml_status fml_small_solve_##type##_fn(                                        \
@@ -135,7 +139,11 @@ enum { FML_SMALL_ROWS = 16 };
     typedef fml_status fml_small_eigh_##type##_fn(                                         \
         ptrdiff_t batch, ptrdiff_t n, const real *a /* in */,                              \
         const ptrdiff_t *strides /* in, 3 */, bool upper, real *values /* out, batch n */, \
-        real *vectors /* out, batch n n */, bool *failed /* out */, int threads);
+        real *vectors /* out, batch n n */, bool *failed /* out */, int threads);          \
+    typedef fml_status fml_small_qr_##type##_fn(                                           \
+        ptrdiff_t batch, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a /* in */,    \
+        const ptrdiff_t *strides /* in, 3 */, real *q /* out, batch m k, or NULL */,       \
+        real *r /* out, batch k n */, int threads);
 
 FML_KERNEL_TYPES(double, f64)
 FML_KERNEL_TYPES(float, f32)
@@ -174,6 +182,14 @@ typedef struct fml_stack {
     const ptrdiff_t *shape, *a, *b, *c; /* dims each */
 } fml_stack;
 
+/* Two arrays of as many rows, side by side: x of n columns and y of p, which may be 0. Strides
+ * count bytes and are multiples of a real. */
+typedef struct fml_side_by_side {
+    ptrdiff_t n, p;
+    const void *x /* in */, *y /* in */;
+    ptrdiff_t x_row, x_col, y_row, y_col;
+} fml_side_by_side;
+
 /* matmul: c = a b for every pair of matrices of two stacks. Sums of no terms are 0. c overlaps
  * neither a nor b. Unsigned numbers wrap around.
  *
@@ -187,8 +203,14 @@ typedef struct fml_stack {
  * matmul_complex, matmul_complex_strassen, gram_complex (x* x, exactly Hermitian): the same for
  * pairs of reals.
  *
- * solve_right: x (m, n) such that x u = a, for a (m, n) with strides row and col in bytes, and the
- * upper triangle of u (n, n), whose diagonal is not 0. x may be a, if that is contiguous. */
+ * solve_right: x (m, n) = a u_1^-1 u_2^-1 ..., for a (m, n) with strides row and col in bytes, and
+ * the upper triangles of u (count, n, n), whose diagonals are not 0. x may be a, if that is
+ * contiguous.
+ *
+ * solved_gram: x'x of that x (c, n x n), exactly symmetric.
+ *
+ * centred_gram: the Gram matrix of the k rows scale (x - shift, y - shift, 1), of n + p + 1
+ * columns, exactly symmetric. scale may be NULL for ones. Sums are double for every type. */
 #define FML_DENSE_TYPES(real, type)                                                           \
     typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */, \
                                               const real *b /* in */, real *c /* out */,      \
@@ -204,7 +226,12 @@ typedef struct fml_stack {
     typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                \
     typedef fml_status fml_solve_right_##type##_fn(                                           \
         ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,       \
-        const real *u /* in */, real *x /* out */, int threads);
+        ptrdiff_t count, const real *u /* in */, real *x /* out */, int threads);             \
+    typedef fml_solve_right_##type##_fn fml_solved_gram_##type##_fn;                          \
+    typedef fml_status fml_centred_gram_##type##_fn(                                          \
+        ptrdiff_t k, const fml_side_by_side *sides, const real *shift /* in, n + p */,        \
+        const real *scale /* in, k, or NULL */, double *out /* out, (n + p + 1)^2 */,         \
+        int threads);
 
 FML_DENSE_TYPES(double, f64)
 FML_DENSE_TYPES(float, f32)
@@ -244,7 +271,8 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
     X(rank_pull, type)       \
     X(difference_gram, type) \
     X(combine, type)         \
-    X(small_solve, type) X(small_inverse, type) X(small_det, type) X(small_eigh, type)
+    X(small_solve, type)     \
+    X(small_inverse, type) X(small_det, type) X(small_eigh, type) X(small_qr, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 #define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
@@ -255,7 +283,8 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
     X(matmul_strassen, u64) X(matmul_strassen, u32) X(matmul_strassen, u16)
 #define FML_FLOAT(X, type)  \
     X(matmul_complex, type) \
-    X(matmul_complex_strassen, type) X(gram_complex, type) X(solve_right, type)
+    X(matmul_complex_strassen, type) X(gram_complex, type) \
+    X(solve_right, type) X(solved_gram, type) X(centred_gram, type)
 #define FML_KERNELS_DENSE(X) \
     FML_MATMUL(X)            \
     FML_STRASSEN(X)          \
@@ -297,6 +326,10 @@ typedef struct fml_match {
  * False if they do not fit. */
 bool fml_match_arrays(const fml_array *a, const fml_array *b, ptrdiff_t element_size,
                       fml_match *match /* out */);
+
+/* Whether elements of an array may lie in a block of so many bytes. */
+bool fml_may_share(const fml_array *x, const void *data, ptrdiff_t element_size, const void *block,
+                   size_t bytes);
 
 /* ---- dispatch.c --------------------------------------------------------------------------- */
 

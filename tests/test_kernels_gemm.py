@@ -70,6 +70,14 @@ def test_large_products_are_packed(variant: Kernels, dtype: str) -> None:
         assert_product(multiply(variant, x, y)[rows], a[rows], b)
 
 
+@pytest.mark.parametrize("dtype", ["d", "f", "Q", "F"])
+def test_large_products_with_part_of_the_same_matrix(variant: Kernels, dtype: str) -> None:
+    x = operand((620, 550), dtype, 46)
+    for rows, columns in ((620, 520), (520, 620), (620, 620)):
+        a, b = x[:rows], x[:columns].T
+        assert_product(multiply(variant, a, b)[::40], a[::40], b)
+
+
 def test_few_columns_of_a_large_b(variant: Kernels) -> None:
     a, b = operand((150, 12000), "d", 30), operand((12000, 30), "d", 31)
     assert_product(multiply(variant, a, b)[::10], a[::10], b)
@@ -228,12 +236,13 @@ def test_bools_of_any_bytes(variant: Kernels) -> None:
 
 def test_plain_bools(variant: Kernels) -> None:
     a, b = operand((5, 6), "?", 44), operand((6, 7), "?", 45)
-    result = variant.matmul_plain(a, b)
+    result = variant.matmul_plain(a, b, None)
     if variant.name == "native":
         assert_product(result, a, b)
-        assert_product(variant.matmul_plain(a[::2, ::-1], b[::-1]), a[::2, ::-1], b[::-1])
+        assert_product(variant.matmul_plain(a[::2, ::-1], b[::-1], None), a[::2, ::-1], b[::-1])
+    assert variant.matmul_plain(a, b, np.zeros((5, 7), bool)) is None
     left = [(a, b[1:]), (a, b[0]), (a[None], b), (a, b.astype("d")), (a.view(Subclass), b)]
-    assert [variant.matmul_plain(x, y) for x, y in left] == [None] * len(left)
+    assert [variant.matmul_plain(x, y, None) for x, y in left] == [None] * len(left)
 
 
 @pytest.mark.parametrize("right", "?bBh")
@@ -356,11 +365,11 @@ def test_whole_numbers_wrap_around(variant: Kernels, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["d", "f"])
 def test_plain_products_are_taken_or_left(variant: Kernels, dtype: str) -> None:
     a, b = operand((5, 6), dtype, 25), operand((6, 7), dtype, 26)
-    result = variant.matmul_plain(a, b)
+    result = variant.matmul_plain(a, b, None)
     if variant.name == "native":
         assert result is not None
         assert_product(result, a, b)
-        assert_product(variant.matmul_plain(a, np.asfortranarray(b)), a, b)
+        assert_product(variant.matmul_plain(a, np.asfortranarray(b), None), a, b)
     left = [
         (a, b.astype(np.complex128)),
         (a, b[1:]),
@@ -374,7 +383,38 @@ def test_plain_products_are_taken_or_left(variant: Kernels, dtype: str) -> None:
         (a, b[0, 0]),
         (np.ones((3, 5, 6), dtype), np.ones((2, 6, 7), dtype)),
     ]
-    assert [variant.matmul_plain(x, y) for x, y in left] == [None] * len(left)
+    assert [variant.matmul_plain(x, y, None) for x, y in left] == [None] * len(left)
+
+
+@pytest.mark.parametrize("dtype", ["d", "f", "D", "i"])
+def test_plain_products_go_where_they_may(variant: Kernels, dtype: str) -> None:
+    memory = np.ones(200, dtype)
+    a, b = memory[:30].reshape(5, 6), memory[30:72].reshape(6, 7)[:, ::-1]
+    out = memory[72:107].reshape(5, 7)
+    result = variant.matmul_plain(a, b, out)
+    if variant.name == "native":
+        assert result is out
+        np.testing.assert_array_equal(out, np.full((5, 7), 6, dtype))
+        scalar = np.zeros((), dtype)
+        assert variant.matmul_plain(a[0], b[:, 0], scalar) is scalar
+        assert scalar == 6
+    read_only = np.zeros((5, 7), dtype)
+    read_only.flags.writeable = False
+    left = [
+        memory[71:106].reshape(5, 7),
+        memory[29:64].reshape(5, 7),
+        out[:4],
+        out[None],
+        out.T.copy().T,
+        np.zeros((5, 7), np.dtype(dtype).newbyteorder(">")),
+        np.zeros((5, 7), np.float16),
+        out.view(Subclass),
+        out.tolist(),
+        (out,),
+        read_only,
+    ]
+    assert [variant.matmul_plain(a, b, x) for x in left] == [None] * len(left)
+    np.testing.assert_array_equal(memory[:72], np.ones(72, dtype))
 
 
 def test_plain_gram_matrices_are_taken_or_left(variant: Kernels) -> None:

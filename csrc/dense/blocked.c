@@ -23,6 +23,15 @@ typedef struct packed {
     ptrdiff_t row, rows, column, columns, start, k;
 } packed;
 
+/* Whether the block's rows of A are among its columns of B, as in X'X, and need not be packed again:
+ * tiles read ROWS columns of a panel of B. Packing them took X'X 1.02 to 1.04 times as long. */
+FML_INLINE bool is_own_transpose(const packed *block)
+{
+    const product *x = block->x;
+    return COLUMNS % ROWS == 0 && x->a == x->b && x->a_row == x->b_col && x->a_col == x->b_row &&
+           block->row == block->column && block->rows <= block->columns && !x->expanded;
+}
+
 static void pack_a(const packed *block, ptrdiff_t panel)
 {
     const product *x = block->x;
@@ -73,6 +82,8 @@ static void multiply_task(const packed *block, ptrdiff_t row, ptrdiff_t row_end,
                           ptrdiff_t column_end)
 {
     const product *x = block->x;
+    bool is_own = is_own_transpose(block);
+    ptrdiff_t width = is_own ? COLUMNS : ROWS;
     for (ptrdiff_t j = column; j < column_end; j += COLUMNS) {
         ptrdiff_t columns = smaller(COLUMNS, column_end - j), last = last_lanes(columns);
         real *c = x->c + block->row * x->c_row + block->column + j;
@@ -81,9 +92,10 @@ static void multiply_task(const packed *block, ptrdiff_t row, ptrdiff_t row_end,
             if (!is_wanted(x, block->row + i + rows - 1, block->column + j))
                 continue;
             prefetch_tile(c + i * x->c_row, x->c_row, rows, columns);
-            FML(tile)(rows, columns)(block->k, block->a + i * block->k, 1, ROWS,
-                                     block->b + j * block->k, COLUMNS, last, c + i * x->c_row,
-                                     x->c_row, x->add || block->start > 0);
+            const real *a = is_own ? block->b + i % COLUMNS + (i - i % COLUMNS) * block->k
+                                   : block->a + i * block->k;
+            FML(tile)(rows, columns)(block->k, a, 1, width, block->b + j * block->k, COLUMNS, last,
+                                     c + i * x->c_row, x->c_row, x->add || block->start > 0);
         }
     }
 }
@@ -103,8 +115,9 @@ static void multiply_shared(const packed *block, int team, fml_watch *watch)
     ptrdiff_t row_tasks = blocks_of(block->rows, TASK_ROWS);
     ptrdiff_t width = task_columns(row_tasks, block->columns, team);
     ptrdiff_t column_tasks = blocks_of(block->columns, width);
+    ptrdiff_t panels = is_own_transpose(block) ? 0 : blocks_of(block->rows, ROWS);
 #pragma omp for schedule(static)
-    for (ptrdiff_t panel = 0; panel < blocks_of(block->rows, ROWS); panel++)
+    for (ptrdiff_t panel = 0; panel < panels; panel++)
         pack_a(block, panel);
 #pragma omp for schedule(dynamic)
     for (ptrdiff_t task = 0; task < row_tasks * column_tasks; task++) {
@@ -130,7 +143,8 @@ static void multiply_team(packed block, int team, fml_watch *watch)
                 pack_b(&block, strip);
             for (block.row = 0; block.row < x->m; block.row += SHARED_ROWS) {
                 block.rows = smaller(SHARED_ROWS, x->m - block.row);
-                multiply_shared(&block, team, watch);
+                if (is_wanted(x, block.row + block.rows - 1, block.column))
+                    multiply_shared(&block, team, watch);
             }
         }
 }

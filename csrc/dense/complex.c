@@ -123,6 +123,6 @@ fml_status FML(gram_complex)(ptrdiff_t k, ptrdiff_t n, const real *x, ptrdiff_t 
     product y = FML(gram_product)(k, n, x, row, col, 2, c);
     fml_status status = multiply_complex(&y, true, threads);
     if (status == FML_OK)
-        FML(mirror)(c, n, 2);
+        FML(mirror)(c, n, 2, threads);
     return status;
 }

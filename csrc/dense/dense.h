@@ -171,6 +171,8 @@ void FML(multiply_vector)(const product *x);
 void FML(multiply_direct)(const product *x, ahead *soon);
 fml_status FML(multiply_blocked)(const product *x, int threads);
 fml_status FML(multiply_tall)(const product *x, int threads);
+/* Adds so many arrays of `size` numbers to the first one, pairwise. */
+void FML(add_parts)(real *parts, ptrdiff_t count, ptrdiff_t size);
 
 /* The product on one thread without packing all of it: by multiply_vector or multiply_direct. */
 void FML(multiply_small)(const product *x);
@@ -192,6 +194,6 @@ fml_status FML(multiply_strassen)(const fml_stack *stack, ptrdiff_t unit,
 product FML(gram_product)(ptrdiff_t k, ptrdiff_t n, const real *x, ptrdiff_t row, ptrdiff_t col,
                           ptrdiff_t unit, real *c);
 /* Copies the lower triangle of the (n, n) array to the upper one, conjugated if unit is 2. */
-void FML(mirror)(real *c, ptrdiff_t n, ptrdiff_t unit);
+void FML(mirror)(real *c, ptrdiff_t n, ptrdiff_t unit, int threads);
 
 #endif

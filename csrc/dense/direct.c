@@ -6,7 +6,7 @@
 #include "dense.h"
 
 /* From this many rows on a copy of a panel of B is worth its cost. */
-enum { ROWS_FOR_PANEL = 64 };
+enum { ROWS_FOR_PANEL = 256 };
 
 static bool needs_panel(const product *x, ptrdiff_t columns)
 {

@@ -45,27 +45,33 @@ FML_INLINE vec every_second(const real *p)
     return __builtin_shuffle(load(p), load(p + LANES - 1), even);
 }
 
-/* LANES elements of each of up to LANES lanes, which are contiguous. */
-static void transpose_block(ptrdiff_t width, ptrdiff_t lanes, const real *in, ptrdiff_t lane,
-                            real *out)
+/* LANES elements of each of up to LANES lanes, which are contiguous. `stored` lanes are written. */
+FML_INLINE void transpose_block(ptrdiff_t width, ptrdiff_t stored, ptrdiff_t lanes, const real *in,
+                                ptrdiff_t lane, real *out)
 {
+    const int count = width == LANES / 2 ? LANES / 2 : LANES; /* columns fill whole vectors */
     vec rows[LANES];
-    for (ptrdiff_t l = 0; l < LANES; l++)
+    for (ptrdiff_t l = 0; l < count; l++) {
         rows[l] = l < lanes ? load(in + l * lane) : (vec){0};
-    transpose_vectors(rows);
-    for (ptrdiff_t p = 0; p < LANES; p++)
-        store(out + p * width, rows[p]);
+        __builtin_prefetch(in + (width + l) * lane);
+    }
+    transpose_vectors(rows, count);
+    for (ptrdiff_t i = 0; i < count; i++)
+        store_first(out + i * LANES / count * width, rows[i], count == LANES ? stored : LANES);
 }
 
-/* Contiguous lanes into a panel of whole vectors: 1.2 to 4 times as fast as number by number. */
-static void transpose_blocks(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *in,
-                             ptrdiff_t lane, real *out)
+/* Contiguous lanes into a panel: 1.2 to 4 times as fast as number by number. Inlined with a width
+ * that the compiler knows. */
+FML_INLINE void transpose_blocks(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *in,
+                                 ptrdiff_t lane, real *out)
 {
     ptrdiff_t whole = k / LANES * LANES;
     for (ptrdiff_t p = 0; p < whole; p += LANES)
-        for (ptrdiff_t l = 0; l < lanes; l += LANES)
-            transpose_block(width, smaller(LANES, lanes - l), in + l * lane + p, lane,
-                            out + p * width + l);
+#pragma GCC unroll 8
+        for (ptrdiff_t l = 0; l < width; l += LANES)
+            if (l < lanes)
+                transpose_block(width, smaller(LANES, width - l), smaller(LANES, lanes - l),
+                                in + l * lane + p, lane, out + p * width + l);
     transpose(width, lanes, k - whole, in + whole, lane, 1, out + whole * width);
 }
 
@@ -158,8 +164,10 @@ void FML(pack_panel)(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *
         copy_rows(ROWS, k, in, step, out);
     else if (lane == 2 && width == COLUMNS)
         copy_every_second(lanes, k, in, step, out);
-    else if (step == 1 && width % LANES == 0)
-        transpose_blocks(width, lanes, k, in, lane, out);
+    else if (step == 1 && width == COLUMNS)
+        transpose_blocks(COLUMNS, lanes, k, in, lane, out);
+    else if (step == 1)
+        transpose_blocks(ROWS, lanes, k, in, lane, out);
     else
         transpose(width, lanes, k, in, lane, step, out);
     if (lane != 1 && width == COLUMNS && lanes % LANES != 0)

@@ -124,19 +124,24 @@ FML_INLINE void store_first(real *p, vec v, ptrdiff_t count)
 typedef FML_LANE(FML_TYPE) lane_number;
 typedef lane_number lane_numbers __attribute__((vector_size(FML_VECTOR_BYTES)));
 
-/* Rows become columns: blocks of half the lanes change places, then blocks of a quarter, ... */
-FML_INLINE void transpose_vectors(vec rows[LANES])
+/* `count` rows, all lanes or half of them, become columns, in order one after the other: blocks of
+ * half the rows change places with as many lanes, then blocks of a quarter, ... Of half the lanes
+ * a vector then holds the even ones of two columns before the odd ones. */
+FML_INLINE void transpose_vectors(vec *rows, int count)
 {
+    const int scale = LANES / count;
 #pragma GCC unroll 8
-    for (int half = LANES / 2; half > 0; half /= 2) {
+    for (int half = count / 2; half > 0; half /= 2) {
+        const int step = half * scale;
         lane_numbers low, high;
 #pragma GCC unroll 64
         for (int l = 0; l < LANES; l++) {
-            low[l] = (lane_number)((l & half) ? l - half + LANES : l);
-            high[l] = (lane_number)((l & half) ? l + LANES : l + half);
+            int from = half > 1 || scale == 1 ? l : l % count * scale + l / count;
+            low[l] = (lane_number)((from & step) ? from - step + LANES : from);
+            high[l] = (lane_number)((from & step) ? from + LANES : from + step);
         }
 #pragma GCC unroll 64
-        for (int i = 0; i < LANES; i++) {
+        for (int i = 0; i < count; i++) {
             if (i & half)
                 continue;
             vec upper = rows[i], lower = rows[i + half];

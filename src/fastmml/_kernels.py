@@ -351,6 +351,35 @@ class Kernels(Protocol):
         """
         ...
 
+    # The same for few matrices that take no preparation, None for everything else, and where the
+    # public functions have something to say: a way past their checks, as `matmul_plain`. Arrays
+    # have the dimensions that users gave them, two or three.
+
+    def small_solve_plain(self, a: Any, b: Any) -> Real | None:
+        """The solution of ``a @ x = b``; a vector ``b`` for one matrix, or as many matrices."""
+        ...
+
+    def small_inverse_plain(self, a: Any) -> Real | None:
+        """The inverses of ``a``."""
+        ...
+
+    def small_det_plain(self, a: Any) -> Any:
+        """The determinants of ``a``, or that of a single matrix as a scalar."""
+        ...
+
+    def small_eigh_plain(self, a: Any, upper: bool) -> tuple[Real, Real] | None:
+        """Eigenvalues and eigenvectors of ``a``."""
+        ...
+
+    def small_qr(self, a: Real, q: Real | None, r: Real, threads: int) -> None:
+        """Factors of ``a`` (batch, m, n) = q @ r, with m and n at most `SMALL_ROWS`.
+
+        Out: ``q`` (batch, m, k; None: not wanted), of orthonormal columns at any rank, and upper
+        triangular ``r`` (batch, k, n); k is m or min(m, n). Where a column of a matrix holds an
+        infinity or NaN, it and those to its right are of no meaning.
+        """
+        ...
+
     # ---- matrix products ----
 
     def matmul(self, a: Real, b: Real, out: Real, threads: int) -> None:
@@ -390,8 +419,8 @@ class Kernels(Protocol):
         """
         ...
 
-    def matmul_plain(self, a: Any, b: Any) -> Any:
-        """``a @ b`` where that takes no preparation, None anywhere else.
+    def matmul_plain(self, a: Any, b: Any, out: Any, /) -> Any:
+        """``a @ b``, in ``out`` if that is not None, where it takes no preparation; else None.
 
         A way past the checks of `fastmml.matmul`, which take longer than a small product: for two
         arrays of the same dtype that fit together and can be read as they lie.
@@ -410,12 +439,28 @@ class Kernels(Protocol):
         ...
 
     def solve_right(self, a: Real, u: Real, out: Real, threads: int) -> None:
-        """Solve ``out @ u = a`` for the upper triangle of u (n, n), whose diagonal is not 0.
+        """``out = a @ inv(u[0]) @ inv(u[1]) ...``, by substitution, for upper triangles.
 
-        a (m, n) has any strides; u and ``out`` (m, n) are C-contiguous, and ``out`` may be a. All
-        are of one dtype, float64 or float32. Each row solves a system whose u differs by at most
-        gamma(n) |u|.
+        u is (n, n) or (count, n, n), of diagonals that are not 0, and what is below them is not
+        read. a (m, n) has any strides; u and ``out`` (m, n) are C-contiguous, and ``out`` may be
+        a. All are of one dtype, float64 or float32. Each row solves a system whose u differs by at
+        most gamma(n) |u|.
         """
+        ...
+
+    def centred_gram(self, x: Real, y: Real, shift: Real, scale: Real | None, threads: int) -> F64:
+        """Gram matrix of the rows ``scale * (x - shift, y - shift, 1)``, exactly symmetric.
+
+        x (k, n) and y (k, p) have any strides, as in `matmul`; p may be 0. ``shift`` (n + p,) and
+        ``scale`` (k,) are of their dtype, float64 or float32; no scale is one of ones. The result
+        is (n + p + 1, n + p + 1): the last row and column hold the sums of ``scale**2`` times the
+        others, and the sum of ``scale**2``. Sums are float64; products of float32 are added up in
+        float32 over 256 rows at most. Reads x and y once.
+        """
+        ...
+
+    def solved_gram(self, a: Real, u: Real, out: Real, threads: int) -> None:
+        """Gram matrix (n, n; ``out``), exactly symmetric, of what `solve_right` computes."""
         ...
 
     # ---- building a graph ----

@@ -67,6 +67,9 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t count, Py_ssize_t n, const double *coefficients, const float *x, float *y,
         double *total, int threads) noexcept
 
+    enum:
+        FML_SMALL_ROWS
+
     ctypedef fml_status (*fml_small_solve_f64_fn)(
         Py_ssize_t batch, Py_ssize_t n, Py_ssize_t columns, const double *a,
         const Py_ssize_t *a_strides, const double *b, const Py_ssize_t *b_strides, double *x,
@@ -80,6 +83,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_small_eigh_f64_fn)(
         Py_ssize_t batch, Py_ssize_t n, const double *a, const Py_ssize_t *strides, c_bool upper,
         double *values, double *vectors, c_bool *failed, int threads) noexcept
+    ctypedef fml_status (*fml_small_qr_f64_fn)(
+        Py_ssize_t batch, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double *a,
+        const Py_ssize_t *strides, double *q, double *r, int threads) noexcept
     ctypedef fml_status (*fml_small_solve_f32_fn)(
         Py_ssize_t batch, Py_ssize_t n, Py_ssize_t columns, const float *a,
         const Py_ssize_t *a_strides, const float *b, const Py_ssize_t *b_strides, float *x,
@@ -93,6 +99,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_small_eigh_f32_fn)(
         Py_ssize_t batch, Py_ssize_t n, const float *a, const Py_ssize_t *strides, c_bool upper,
         float *values, float *vectors, c_bool *failed, int threads) noexcept
+    ctypedef fml_status (*fml_small_qr_f32_fn)(
+        Py_ssize_t batch, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float *a,
+        const Py_ssize_t *strides, float *q, float *r, int threads) noexcept
     ctypedef struct fml_stack:
         Py_ssize_t dims
         Py_ssize_t k
@@ -111,8 +120,22 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t k, Py_ssize_t n, const void *x, Py_ssize_t row, Py_ssize_t col, void *c,
         int threads) noexcept
     ctypedef fml_status (*fml_solve_right_fn)(
-        Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col, const void *u,
-        void *x, int threads) noexcept
+        Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col,
+        Py_ssize_t count, const void *u, void *x, int threads) noexcept
+
+    ctypedef struct fml_side_by_side:
+        Py_ssize_t n
+        Py_ssize_t p
+        const void *x
+        const void *y
+        Py_ssize_t x_row
+        Py_ssize_t x_col
+        Py_ssize_t y_row
+        Py_ssize_t y_col
+
+    ctypedef fml_status (*fml_centred_gram_fn)(
+        Py_ssize_t k, const fml_side_by_side *sides, const void *shift, const void *scale,
+        double *out, int threads) noexcept
 
     ctypedef enum fml_short_kind:
         FML_INT8
@@ -154,6 +177,8 @@ cdef extern from "fastmml.h" nogil:
         fml_small_det_f32_fn small_det_f32
         fml_small_eigh_f64_fn small_eigh_f64
         fml_small_eigh_f32_fn small_eigh_f32
+        fml_small_qr_f64_fn small_qr_f64
+        fml_small_qr_f32_fn small_qr_f32
         fml_matmul_fn matmul_f64
         fml_matmul_fn matmul_f32
         fml_matmul_fn matmul_u64
@@ -179,6 +204,10 @@ cdef extern from "fastmml.h" nogil:
         fml_gram_fn gram_complex_f32
         fml_solve_right_fn solve_right_f64
         fml_solve_right_fn solve_right_f32
+        fml_centred_gram_fn centred_gram_f64
+        fml_centred_gram_fn centred_gram_f32
+        fml_solve_right_fn solved_gram_f64
+        fml_solve_right_fn solved_gram_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)
@@ -195,6 +224,9 @@ cdef extern from "fastmml.h" nogil:
 
     bint fml_match_arrays(
         const fml_array *a, const fml_array *b, Py_ssize_t element_size, fml_match *match)
+    bint fml_may_share(
+        const fml_array *x, const void *data, Py_ssize_t element_size, const void *block,
+        size_t bytes)
 
     fml_status fml_bucket_count(
         Py_ssize_t edges, const uint32_t *dst, int shift, Py_ssize_t buckets, int64_t *counts,

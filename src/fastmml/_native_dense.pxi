@@ -145,6 +145,24 @@ cdef fml_stack as_stack(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out) noexcept:
     return stack
 
 
+cdef bint is_target(object out, const fml_match *match, int type_num) noexcept:
+    """Whether the result of a match of arrays of this type can be written as it comes."""
+    if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_ISCARRAY(out):
+        return False
+    if cnp.PyArray_TYPE(out) != type_num or cnp.PyArray_NDIM(out) != match.result_dims:
+        return False
+    cdef int d
+    for d in range(cnp.PyArray_NDIM(out)):
+        if cnp.PyArray_DIM(out, d) != match.result[d]:
+            return False
+    return True
+
+
+cdef bint may_share(const fml_array *x, cnp.ndarray array, cnp.ndarray out) noexcept:
+    return fml_may_share(x, cnp.PyArray_DATA(array), cnp.PyArray_ITEMSIZE(array),
+                         cnp.PyArray_DATA(out), cnp.PyArray_NBYTES(out))
+
+
 cdef fml_status multiply_arrays(const fml_table *table, const fml_stack *stack, cnp.ndarray a,
                                 cnp.ndarray b, cnp.ndarray out, int threads) noexcept:
     cdef fml_status status
@@ -168,6 +186,30 @@ cdef fml_status square_array(const fml_table *table, cnp.ndarray x, cnp.ndarray 
                           cnp.PyArray_DIM(x, 1), cnp.PyArray_DATA(x), cnp.PyArray_STRIDE(x, 0),
                           cnp.PyArray_STRIDE(x, 1), cnp.PyArray_DATA(out), threads)
     return status
+
+
+cdef int solve_by(
+        const fml_table *table, bint to_gram, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out,
+        int threads) except -1:
+    """Solve for the rows of a matrix, or for their Gram matrix."""
+    cdef fml_status status
+    cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
+    cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(a, 1)
+    cdef Py_ssize_t row = cnp.PyArray_STRIDE(a, 0), col = cnp.PyArray_STRIDE(a, 1)
+    cdef Py_ssize_t count = cnp.PyArray_DIM(u, 0) if cnp.PyArray_NDIM(u) == 3 else 1
+    cdef const void *x = cnp.PyArray_DATA(a)
+    cdef const void *triangles = cnp.PyArray_DATA(u)
+    cdef void *result = cnp.PyArray_DATA(out)
+    with nogil:
+        if is_double and to_gram:
+            status = table.solved_gram_f64(m, n, x, row, col, count, triangles, result, threads)
+        elif is_double:
+            status = table.solve_right_f64(m, n, x, row, col, count, triangles, result, threads)
+        elif to_gram:
+            status = table.solved_gram_f32(m, n, x, row, col, count, triangles, result, threads)
+        else:
+            status = table.solve_right_f32(m, n, x, row, col, count, triangles, result, threads)
+    return check(status)
 
 
 cdef class DenseKernels(SmallKernels):
@@ -201,17 +243,25 @@ cdef class DenseKernels(SmallKernels):
     def matmul_bool(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
         check(multiply_bools(self.table, a, b, out, threads))
 
-    def matmul_plain(self, a, b):
+    def matmul_plain(self, a, b, out, /):
         if not is_plain(a) or not is_plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
-            return self.bools_plain(a, b)
+            return self.bools_plain(a, b) if out is None else None
         cdef fml_array left = as_array(a), right = as_array(b)
         cdef fml_match match
         if not fml_match_arrays(&left, &right, cnp.PyArray_ITEMSIZE(a), &match):
             return None
-        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(
-            <int>match.result_dims, <cnp.npy_intp *>match.result, cnp.PyArray_TYPE(a))
-        check(multiply_arrays(self.table, &match.stack, a, b, out, fml_get_num_threads()))
-        return out if match.result_dims > 0 else out[()]
+        cdef cnp.ndarray result
+        if out is None:
+            result = cnp.PyArray_SimpleNew(
+                <int>match.result_dims, <cnp.npy_intp *>match.result, cnp.PyArray_TYPE(a))
+        elif not is_target(out, &match, cnp.PyArray_TYPE(a)):
+            return None
+        else:
+            result = out
+            if may_share(&left, a, result) or may_share(&right, b, result):
+                return None
+        check(multiply_arrays(self.table, &match.stack, a, b, result, fml_get_num_threads()))
+        return result if match.result_dims > 0 or out is not None else result[()]
 
     cdef object bools_plain(self, object a, object b):
         if not are_plain_bools(a, b):
@@ -234,17 +284,29 @@ cdef class DenseKernels(SmallKernels):
         return out
 
     def solve_right(self, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out, int threads):
+        solve_by(self.table, False, a, u, out, threads)
+
+    def solved_gram(self, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out, int threads):
+        solve_by(self.table, True, a, u, out, threads)
+
+    def centred_gram(self, cnp.ndarray x, cnp.ndarray y, cnp.ndarray shift, scale, int threads):
+        cdef fml_side_by_side sides
         cdef fml_status status
-        cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
-        cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(a, 1)
-        cdef Py_ssize_t row = cnp.PyArray_STRIDE(a, 0), col = cnp.PyArray_STRIDE(a, 1)
+        cdef Py_ssize_t k = cnp.PyArray_DIM(x, 0)
+        cdef bint is_double = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+        cdef const void *factors = NULL if scale is None else cnp.PyArray_DATA(scale)
+        sides.n, sides.p = cnp.PyArray_DIM(x, 1), cnp.PyArray_DIM(y, 1)
+        sides.x, sides.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
+        sides.x_row, sides.x_col = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
+        sides.y_row, sides.y_col = cnp.PyArray_STRIDE(y, 0), cnp.PyArray_STRIDE(y, 1)
+        out = np.empty((sides.n + sides.p + 1, sides.n + sides.p + 1))
+        cdef double[:, ::1] sums = out
         with nogil:
             if is_double:
-                status = self.table.solve_right_f64(
-                    m, n, cnp.PyArray_DATA(a), row, col, cnp.PyArray_DATA(u),
-                    cnp.PyArray_DATA(out), threads)
+                status = self.table.centred_gram_f64(k, &sides, cnp.PyArray_DATA(shift), factors,
+                                                     &sums[0, 0], threads)
             else:
-                status = self.table.solve_right_f32(
-                    m, n, cnp.PyArray_DATA(a), row, col, cnp.PyArray_DATA(u),
-                    cnp.PyArray_DATA(out), threads)
+                status = self.table.centred_gram_f32(k, &sides, cnp.PyArray_DATA(shift), factors,
+                                                     &sums[0, 0], threads)
         check(status)
+        return out

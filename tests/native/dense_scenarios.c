@@ -125,15 +125,52 @@ fml_status TYPED(run_gram_complex)(int threads, uint64_t *digest)
     return square_all(fml_variants()[0]->TYPED(gram_complex), 2, threads, digest);
 }
 
+enum { TALL = 9000, NARROW = 7, TRIANGLES = 2 };
+
+static const real *triangles(void)
+{
+    static real u[TRIANGLES * NARROW * NARROW];
+    for (int i = 0; i < TRIANGLES * NARROW * NARROW; i++)
+        u[i] = i % (NARROW * NARROW) % (NARROW + 1) == 0 ? 4 : 1; /* only half of it is read */
+    return u;
+}
+
 fml_status TYPED(run_solve_right)(int threads, uint64_t *digest)
 {
-    enum { ROWS = 1500, COLUMNS = 7, SIZE = sizeof(real) };
-    static real u[COLUMNS * COLUMNS], x[ROWS * COLUMNS];
-    for (int i = 0; i < COLUMNS * COLUMNS; i++)
-        u[i] = i % (COLUMNS + 1) == 0 ? 4 : 1; /* the lower triangle is not read */
-    fml_status status = fml_variants()[0]->TYPED(solve_right)(ROWS, COLUMNS, numbers(),
-                                                              COLUMNS * SIZE, SIZE, u, x, threads);
+    enum { SIZE = sizeof(real) };
+    static real x[TALL * NARROW];
+    fml_status status = fml_variants()[0]->TYPED(solve_right)(
+        TALL, NARROW, numbers(), NARROW * SIZE, SIZE, TRIANGLES, triangles(), x, threads);
     FOLD_ARRAY(digest, x);
+    return status;
+}
+
+fml_status TYPED(run_centred_gram)(int threads, uint64_t *digest)
+{
+    enum { ROWS = 9000, COLUMNS = 7, RIGHT = 2, SIZE = sizeof(real), SUMS = COLUMNS + RIGHT + 1 };
+    static const real shift[COLUMNS + RIGHT] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
+    static double sums[SUMS * SUMS];
+    const fml_side_by_side sides = {.n = COLUMNS,
+                                    .p = RIGHT,
+                                    .x = numbers(),
+                                    .y = numbers(),
+                                    .x_row = COLUMNS * SIZE,
+                                    .x_col = SIZE,
+                                    .y_row = SIZE,
+                                    .y_col = ROWS * SIZE};
+    fml_status status =
+        fml_variants()[0]->TYPED(centred_gram)(ROWS, &sides, shift, numbers(), sums, threads);
+    FOLD_ARRAY(digest, sums);
+    return status;
+}
+
+fml_status TYPED(run_solved_gram)(int threads, uint64_t *digest)
+{
+    enum { SIZE = sizeof(real) };
+    static real gram[NARROW * NARROW];
+    fml_status status = fml_variants()[0]->TYPED(solved_gram)(
+        TALL, NARROW, numbers(), NARROW * SIZE, SIZE, TRIANGLES, triangles(), gram, threads);
+    FOLD_ARRAY(digest, gram);
     return status;
 }
 #endif

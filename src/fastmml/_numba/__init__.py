@@ -49,6 +49,11 @@ class NumbaKernels:
     small_inverse = staticmethod(systems.small_inverse)
     small_det = staticmethod(systems.small_det)
     small_eigh = staticmethod(systems.small_eigh)
+    small_solve_plain = staticmethod(systems.small_solve_plain)
+    small_inverse_plain = staticmethod(systems.small_inverse_plain)
+    small_det_plain = staticmethod(systems.small_det_plain)
+    small_eigh_plain = staticmethod(systems.small_eigh_plain)
+    small_qr = staticmethod(systems.small_qr)
 
     matmul = staticmethod(dense.matmul)
     matmul_strassen = staticmethod(strassen.matmul_strassen)
@@ -58,6 +63,8 @@ class NumbaKernels:
     gram = staticmethod(dense.gram)
     gram_plain = staticmethod(dense.gram_plain)
     solve_right = staticmethod(dense.solve_right)
+    centred_gram = staticmethod(dense.centred_gram)
+    solved_gram = staticmethod(dense.solved_gram)
 
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)
