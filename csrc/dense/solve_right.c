@@ -212,7 +212,7 @@ fml_status FML(solved_gram)(ptrdiff_t m, ptrdiff_t n, const real *a, ptrdiff_t r
     if (status == FML_OK) {
         FML(add_parts)(sums, parts, size);
         memcpy(gram, sums, (size_t)size * sizeof *gram);
-        FML(mirror)(gram, n, 1);
+        FML(mirror)(gram, n, 1, threads);
     }
 done:
     fml_free(scratch);
