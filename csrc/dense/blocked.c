@@ -23,8 +23,9 @@ typedef struct packed {
     ptrdiff_t row, rows, column, columns, start, k;
 } packed;
 
-/* Whether the block's rows of A are among its columns of B, as in X'X, and need not be packed again:
- * tiles read ROWS columns of a panel of B. Packing them took X'X 1.02 to 1.04 times as long. */
+/* Whether the block's rows of A are among its columns of B, as in X'X, and need not be packed
+ * again: tiles read ROWS columns of a panel of B. Packing them took X'X 1.02 to 1.04 times as long.
+ */
 FML_INLINE bool is_own_transpose(const packed *block)
 {
     const product *x = block->x;
