@@ -88,6 +88,24 @@ cdef fml_array as_array(cnp.ndarray x) noexcept:
     return out
 
 
+cdef bint is_target(object out, const fml_match *match, int type_num) noexcept:
+    """Whether the result of a match of arrays of this type can be written as it comes."""
+    if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_ISCARRAY(out):
+        return False
+    if cnp.PyArray_TYPE(out) != type_num or cnp.PyArray_NDIM(out) != match.result_dims:
+        return False
+    cdef int d
+    for d in range(cnp.PyArray_NDIM(out)):
+        if cnp.PyArray_DIM(out, d) != match.result[d]:
+            return False
+    return True
+
+
+cdef bint may_share(const fml_array *x, cnp.ndarray array, cnp.ndarray out) noexcept:
+    return fml_may_share(x, cnp.PyArray_DATA(array), cnp.PyArray_ITEMSIZE(array),
+                         cnp.PyArray_DATA(out), cnp.PyArray_NBYTES(out))
+
+
 cdef fml_short as_short(cnp.ndarray x) noexcept:
     """A matrix of bools, or integers of 8 or 16 bits."""
     cdef fml_short out
@@ -143,24 +161,6 @@ cdef fml_stack as_stack(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out) noexcept:
     stack.b = <const Py_ssize_t *>cnp.PyArray_STRIDES(b)
     stack.c = <const Py_ssize_t *>cnp.PyArray_STRIDES(out)
     return stack
-
-
-cdef bint is_target(object out, const fml_match *match, int type_num) noexcept:
-    """Whether the result of a match of arrays of this type can be written as it comes."""
-    if not cnp.PyArray_CheckExact(out) or not cnp.PyArray_ISCARRAY(out):
-        return False
-    if cnp.PyArray_TYPE(out) != type_num or cnp.PyArray_NDIM(out) != match.result_dims:
-        return False
-    cdef int d
-    for d in range(cnp.PyArray_NDIM(out)):
-        if cnp.PyArray_DIM(out, d) != match.result[d]:
-            return False
-    return True
-
-
-cdef bint may_share(const fml_array *x, cnp.ndarray array, cnp.ndarray out) noexcept:
-    return fml_may_share(x, cnp.PyArray_DATA(array), cnp.PyArray_ITEMSIZE(array),
-                         cnp.PyArray_DATA(out), cnp.PyArray_NBYTES(out))
 
 
 cdef fml_status multiply_arrays(const fml_table *table, const fml_stack *stack, cnp.ndarray a,

@@ -85,9 +85,9 @@ def matmul(
     ml_dtypes) are summed in float32. In every element ``|result - exact| <= gamma(k) |a| |b|``,
     where gamma(k) is k u / (1 - k u) and u half the distance from 1 to the next number; twice as
     many terms count for complex numbers. Results have the same bits on any number of threads, but
-    differ between backends and CPU levels; the numba backend leaves all but whole numbers to
-    NumPy's BLAS and its threads. Subclasses of ndarray are taken for plain arrays, and no
-    floating-point warnings are given.
+    differ between backends and CPU levels; the numba backend leaves all but whole numbers to NumPy's
+    BLAS and its threads. Subclasses of ndarray are taken for plain arrays, and no floating-point
+    warnings are given.
 
     The classical algorithm is that of K. Goto and R. van de Geijn, Anatomy of high-performance
     matrix multiplication, ACM Transactions on Mathematical Software 34 (2008).
