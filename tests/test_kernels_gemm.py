@@ -70,6 +70,14 @@ def test_large_products_are_packed(variant: Kernels, dtype: str) -> None:
         assert_product(multiply(variant, x, y)[rows], a[rows], b)
 
 
+@pytest.mark.parametrize("dtype", ["d", "f", "Q", "F"])
+def test_large_products_with_part_of_the_same_matrix(variant: Kernels, dtype: str) -> None:
+    x = operand((620, 550), dtype, 46)
+    for rows, columns in ((620, 520), (520, 620), (620, 620)):
+        a, b = x[:rows], x[:columns].T
+        assert_product(multiply(variant, a, b)[::40], a[::40], b)
+
+
 def test_few_columns_of_a_large_b(variant: Kernels) -> None:
     a, b = operand((150, 12000), "d", 30), operand((12000, 30), "d", 31)
     assert_product(multiply(variant, a, b)[::10], a[::10], b)
@@ -232,6 +240,7 @@ def test_plain_bools(variant: Kernels) -> None:
     if variant.name == "native":
         assert_product(result, a, b)
         assert_product(variant.matmul_plain(a[::2, ::-1], b[::-1], None), a[::2, ::-1], b[::-1])
+    assert variant.matmul_plain(a, b, np.zeros((5, 7), bool)) is None
     left = [(a, b[1:]), (a, b[0]), (a[None], b), (a, b.astype("d")), (a.view(Subclass), b)]
     assert [variant.matmul_plain(x, y, None) for x, y in left] == [None] * len(left)
 
