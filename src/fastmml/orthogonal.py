@@ -259,7 +259,7 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
     --------
     >>> import fastmml as fm
     >>> coordinates, projection, distance = fm.project([6.0, 0.0, 0.0], [[1, 0], [1, 1], [1, 2]])
-    >>> coordinates.round(12), projection.round(12), round(distance, 12)
+    >>> coordinates.round(12), projection.round(12), round(float(distance), 12)
     (array([ 5., -3.]), array([ 5.,  2., -1.]), 2.449489742783)
     """
     points, vectors = np.asarray(x), np.asarray(basis)
