@@ -182,19 +182,35 @@ typedef struct fml_stack {
     const ptrdiff_t *shape, *a, *b, *c; /* dims each */
 } fml_stack;
 
+/* Two arrays of as many rows, side by side: x of n columns and y of p, which may be 0. Strides
+ * count bytes and are multiples of a real. */
+typedef struct fml_side_by_side {
+    ptrdiff_t n, p;
+    const void *x /* in */, *y /* in */;
+    ptrdiff_t x_row, x_col, y_row, y_col;
+} fml_side_by_side;
+
 /* matmul: c = a b for every pair of matrices of two stacks. Sums of no terms are 0. c overlaps
  * neither a nor b. Unsigned numbers wrap around.
  *
  * gram: the (n, n) array c = x'x for x (k, n), exactly symmetric; row and col are its strides in
  * bytes, multiples of a real.
  *
- * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals.
+ * matmul_strassen: the same as matmul for one pair of matrices (dims is 2), in which products are
+ * cut into quarters so many times by Winograd's form of Strassen's algorithm. No size is below
+ * 2^halvings; rows of c are contiguous, and rows or columns of each of a and b.
+ *
+ * matmul_complex, matmul_complex_strassen, gram_complex (x* x, exactly Hermitian): the same for
+ * pairs of reals.
  *
  * solve_right: x (m, n) = a u_1^-1 u_2^-1 ..., for a (m, n) with strides row and col in bytes, and
  * the upper triangles of u (count, n, n), whose diagonals are not 0. x may be a, if that is
  * contiguous.
  *
- * solved_gram: x'x of that x (c, n x n), exactly symmetric. */
+ * solved_gram: x'x of that x (c, n x n), exactly symmetric.
+ *
+ * centred_gram: the Gram matrix of the k rows scale (x - shift, y - shift, 1), of n + p + 1
+ * columns, exactly symmetric. scale may be NULL for ones. Sums are double for every type. */
 #define FML_DENSE_TYPES(real, type)                                                           \
     typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */, \
                                               const real *b /* in */, real *c /* out */,      \
@@ -202,18 +218,52 @@ typedef struct fml_stack {
     typedef fml_status fml_gram_##type##_fn(ptrdiff_t k, ptrdiff_t n, const real *x /* in */, \
                                             ptrdiff_t row, ptrdiff_t col, real *c /* out */,  \
                                             int threads);                                     \
+    typedef fml_status fml_matmul_strassen_##type##_fn(                                       \
+        const fml_stack *stack, int halvings, const real *a /* in */, const real *b /* in */, \
+        real *c /* out */, int threads);                                                      \
     typedef fml_matmul_##type##_fn fml_matmul_complex_##type##_fn;                            \
+    typedef fml_matmul_strassen_##type##_fn fml_matmul_complex_strassen_##type##_fn;          \
     typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                \
     typedef fml_status fml_solve_right_##type##_fn(                                           \
         ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,       \
         ptrdiff_t count, const real *u /* in */, real *x /* out */, int threads);             \
-    typedef fml_solve_right_##type##_fn fml_solved_gram_##type##_fn;
+    typedef fml_solve_right_##type##_fn fml_solved_gram_##type##_fn;                          \
+    typedef fml_status fml_centred_gram_##type##_fn(                                          \
+        ptrdiff_t k, const fml_side_by_side *sides, const real *shift /* in, n + p */,        \
+        const real *scale /* in, k, or NULL */, double *out /* out, (n + p + 1)^2 */,         \
+        int threads);
 
 FML_DENSE_TYPES(double, f64)
 FML_DENSE_TYPES(float, f32)
 FML_DENSE_TYPES(uint64_t, u64)
 FML_DENSE_TYPES(uint32_t, u32)
 FML_DENSE_TYPES(uint16_t, u16)
+
+/* A matrix of numbers of 8 or 16 bits; strides count bytes. */
+typedef enum fml_short_kind { FML_INT8 = 0, FML_UINT8 = 1, FML_INT16 = 2 } fml_short_kind;
+typedef struct fml_short {
+    fml_short_kind kind;
+    const void *data;
+    ptrdiff_t row, col;
+} fml_short;
+
+/* c = a b for a (m, k) and b (k, n), with sums of 32 bits that wrap around. Rows of c, c_row bytes
+ * from each other, are contiguous; c overlaps neither a nor b. */
+typedef fml_status fml_matmul_short_p16_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
+                                           const fml_short *a /* in */, const fml_short *b /* in */,
+                                           uint32_t *c /* out */, ptrdiff_t c_row, int threads);
+
+/* A matrix of truth values, bytes that are 0 or not; strides count bytes. */
+typedef struct fml_bools {
+    const void *data;
+    ptrdiff_t row, col;
+} fml_bools;
+
+/* c = a b for a (m, k) and b (k, n), "or" of "and". Rows of c, c_row bytes from each other, are
+ * contiguous; c overlaps neither a nor b. */
+typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
+                                          const fml_bools *a /* in */, const fml_bools *b /* in */,
+                                          bool *c /* out */, ptrdiff_t c_row, int threads);
 
 /* The lists of kernels: for both element types, for double alone, for several columns; for
  * real and whole numbers, for floating-point ones alone. */
@@ -227,9 +277,18 @@ FML_DENSE_TYPES(uint16_t, u16)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 #define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
 #define FML_GRAM(X) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16)
-#define FML_FLOAT(X, type) \
-    X(matmul_complex, type) X(gram_complex, type) X(solve_right, type) X(solved_gram, type)
-#define FML_KERNELS_DENSE(X) FML_MATMUL(X) FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32)
+#define FML_STRASSEN(X)     \
+    X(matmul_strassen, f64) \
+    X(matmul_strassen, f32) \
+    X(matmul_strassen, u64) X(matmul_strassen, u32) X(matmul_strassen, u16)
+#define FML_FLOAT(X, type)  \
+    X(matmul_complex, type) \
+    X(matmul_complex_strassen, type) \
+    X(gram_complex, type) X(solve_right, type) X(solved_gram, type) X(centred_gram, type)
+#define FML_KERNELS_DENSE(X) \
+    FML_MATMUL(X)            \
+    FML_STRASSEN(X)          \
+    FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32) X(matmul_short, p16) X(matmul_bool, b64)
 
 typedef struct fml_table {
     const char *isa;
@@ -267,6 +326,10 @@ typedef struct fml_match {
  * False if they do not fit. */
 bool fml_match_arrays(const fml_array *a, const fml_array *b, ptrdiff_t element_size,
                       fml_match *match /* out */);
+
+/* Whether elements of an array may lie in a block of so many bytes. */
+bool fml_may_share(const fml_array *x, const void *data, ptrdiff_t element_size, const void *block,
+                   size_t bytes);
 
 /* ---- dispatch.c --------------------------------------------------------------------------- */
 

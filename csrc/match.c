@@ -68,6 +68,22 @@ static bool set_strides(ptrdiff_t dims, const ptrdiff_t *shape, ptrdiff_t size, 
     return true;
 }
 
+bool fml_may_share(const fml_array *x, const void *data, ptrdiff_t element_size, const void *block,
+                   size_t bytes)
+{
+    uintptr_t first = (uintptr_t)data, end = first + (size_t)element_size;
+    for (ptrdiff_t d = 0; d < x->dims; d++) {
+        if (x->shape[d] == 0)
+            return false;
+        ptrdiff_t reach = (x->shape[d] - 1) * x->strides[d];
+        if (reach < 0)
+            first -= (size_t)-reach;
+        else
+            end += (size_t)reach;
+    }
+    return first < (uintptr_t)block + bytes && (uintptr_t)block < end;
+}
+
 bool fml_match_arrays(const fml_array *a, const fml_array *b, ptrdiff_t element_size,
                       fml_match *match)
 {

@@ -81,28 +81,30 @@ static void join_rows(batch *x)
     x->dims--;
 }
 
-static batch read_stack(const fml_stack *stack, ptrdiff_t unit, const real *a, const real *b,
-                        real *c)
+/* Its arrays stay unset beyond `dims`: clearing 2 KB would take longer than a small product. */
+static void read_stack(const fml_stack *stack, ptrdiff_t unit, const real *a, const real *b,
+                       real *c, batch *x)
 {
     enum { SIZE = sizeof(real) };
     ptrdiff_t row = stack->dims - 2, col = stack->dims - 1;
-    batch x = {.unit = unit, .count = 1};
-    x.first = (product){.m = stack->shape[row],
-                        .n = stack->shape[col],
-                        .k = stack->k,
-                        .a = a,
-                        .a_row = stack->a[row] / SIZE,
-                        .a_col = stack->a[col] / SIZE,
-                        .b = b,
-                        .b_row = stack->b[row] / SIZE,
-                        .b_col = stack->b[col] / SIZE,
-                        .c = c};
+    x->unit = unit;
+    x->dims = 0;
+    x->count = 1;
+    x->first = (product){.m = stack->shape[row],
+                         .n = stack->shape[col],
+                         .k = stack->k,
+                         .a = a,
+                         .a_row = stack->a[row] / SIZE,
+                         .a_col = stack->a[col] / SIZE,
+                         .b = b,
+                         .b_row = stack->b[row] / SIZE,
+                         .b_col = stack->b[col] / SIZE,
+                         .c = c};
     for (ptrdiff_t d = 0; d < row; d++)
-        append(&x, stack->shape[d], stack->a[d] / SIZE, stack->b[d] / SIZE, stack->c[d] / SIZE);
-    turn(&x, stack->c[row] / SIZE, stack->c[col] / SIZE);
-    join_rows(&x);
-    settle_strides(&x.first, unit);
-    return x;
+        append(x, stack->shape[d], stack->a[d] / SIZE, stack->b[d] / SIZE, stack->c[d] / SIZE);
+    turn(x, stack->c[row] / SIZE, stack->c[col] / SIZE);
+    join_rows(x);
+    settle_strides(&x->first, unit);
 }
 
 /* Product i of the batch. */
@@ -181,9 +183,8 @@ static fml_status multiply_one(product p, ptrdiff_t unit, multiply_function *mul
     if (unit != 1 || !is_gram(&p))
         return multiply(&p, threads);
     p.triangle = 1;
-    memset(p.c, 0, (size_t)(p.n * p.n) * sizeof(real));
     fml_status status = multiply(&p, threads);
-    FML(mirror)(p.c, p.n, 1);
+    FML(mirror)(p.c, p.n, 1, threads);
     return status;
 }
 
@@ -193,7 +194,8 @@ fml_status FML(multiply_stack)(const fml_stack *stack, ptrdiff_t unit, multiply_
     for (ptrdiff_t d = 0; d < stack->dims; d++)
         if (stack->shape[d] == 0)
             return FML_OK;
-    batch x = read_stack(stack, unit, a, b, c);
+    batch x;
+    read_stack(stack, unit, a, b, c, &x);
     fml_status status = FML_OK;
     if (stack->k == 0) {
         clear(&x);

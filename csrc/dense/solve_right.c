@@ -86,7 +86,7 @@ static void unpack(ptrdiff_t lanes, ptrdiff_t n, const real *panel, real *out)
             vec rows[LANES];
             for (ptrdiff_t i = 0; i < LANES; i++)
                 rows[i] = load(panel + (p + i) * COLUMNS + l);
-            transpose_vectors(rows);
+            transpose_vectors(rows, LANES);
             for (ptrdiff_t i = 0; i < smaller(LANES, lanes - l); i++)
                 store(out + (l + i) * n + p, rows[i]);
         }
@@ -299,7 +299,7 @@ fml_status FML(solved_gram)(ptrdiff_t m, ptrdiff_t n, const real *a, ptrdiff_t r
     if (status == FML_OK) {
         FML(add_parts)(sums, parts, size);
         memcpy(gram, sums, (size_t)size * sizeof *gram);
-        FML(mirror)(gram, n, 1);
+        FML(mirror)(gram, n, 1, threads);
     }
 done:
     fml_free(inverse);

@@ -23,7 +23,7 @@ static void multiply_terms(const product *x, ptrdiff_t block, real *out)
     ptrdiff_t start = block * TERMS;
     terms.k = smaller(TERMS, x->k - start);
     terms.a += start * x->a_col;
-    terms.b += start * x->b_row;
+    terms.b = at_b(x, start, 0);
     terms.c = out;
     terms.c_row = x->n;
     terms.add = false;

@@ -8,6 +8,7 @@ from fastmml._backend import use_backend as use_backend
 from fastmml.contraction import einsum as einsum
 from fastmml.errors import ConvergenceError as ConvergenceError
 from fastmml.errors import GraphFormatError as GraphFormatError
+from fastmml.errors import NotFittedError as NotFittedError
 from fastmml.graph.formats import read_graph as read_graph
 from fastmml.graph.formats import write_graph as write_graph
 from fastmml.graph.graph import Graph as Graph
@@ -32,11 +33,14 @@ from fastmml.orthogonal import gram_schmidt as gram_schmidt
 from fastmml.orthogonal import orthogonality as orthogonality
 from fastmml.orthogonal import project as project
 from fastmml.orthogonal import qr as qr
+from fastmml.regression import LinearRegression as LinearRegression
+from fastmml.streaming import StreamingQR as StreamingQR
 from fastmml.systems import EighResult as EighResult
 from fastmml.systems import change_of_basis as change_of_basis
 from fastmml.systems import det as det
 from fastmml.systems import eigh as eigh
 from fastmml.systems import inv as inv
 from fastmml.systems import solve as solve
+from fastmml.updating import QR as QR
 
 __version__: str

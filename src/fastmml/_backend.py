@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BACKENDS = ("native", "numba")
 
 _chosen: ContextVar[Kernels | None] = ContextVar("fastmml_backend", default=None)
+#: What runs where nothing was chosen, once it is known.
+_default: Kernels | None = None
 
 
 #: How often an idle OpenMP thread looks for work before it sleeps, about 10 microseconds. GCC's
@@ -100,16 +102,18 @@ def _default_name() -> str:
     return "numba"
 
 
-@cache
 def _default_kernels() -> Kernels:
     """The kernels that the environment asks for at their first use."""
+    global _default  # noqa: PLW0603 (read without a call: a small product takes 200 ns)
     name = _default_name()
-    return load(name, (os.environ.get("FASTMML_ISA") or None) if name == "native" else None)
+    isa = (os.environ.get("FASTMML_ISA") or None) if name == "native" else None
+    _default = load(name, isa)
+    return _default
 
 
 def kernels() -> Kernels:
     """The kernels in use in this context."""
-    return _chosen.get() or _default_kernels()
+    return _chosen.get() or _default or _default_kernels()
 
 
 def backend() -> str:

@@ -81,6 +81,14 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
+def at_least_zero(name: str, value: Any) -> float:
+    """Return a finite float of at least 0."""
+    number = real(name, value)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")
+    return number
+
+
 def positive_int(name: str, value: Any) -> int:
     """Return an int of at least 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -99,6 +107,54 @@ def number_type(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
             f"float64, complex64 or complex128, got dtype {dtype}"
         )
     return dtype.newbyteorder("=")
+
+
+def factorisable(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return an array of a dtype that LAPACK has; whole numbers become float64."""
+    array = np.asarray(values)
+    if array.dtype.kind in "biu":
+        return array.astype(np.float64)
+    if array.dtype.char not in "fdFD":
+        raise TypeError(
+            f"{name}: expected whole numbers, float32, float64, complex64 or complex128, "
+            f"got dtype {array.dtype}"
+        )
+    return array
+
+
+def observations(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return a float64 or float32 array of two dimensions, with a row and a column at least."""
+    array = np.asarray(values)
+    if array.dtype.char not in "fd":
+        array = array.astype(np.float64)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(
+            f"{name}: expected shape (m, n) with at least one row and column, got {array.shape}"
+        )
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def per_row(
+    name: str, values: ArrayLike, rows: int, is_positive: bool = False
+) -> NDArray[np.float64]:
+    """Return (rows,) finite numbers of at least, or above, 0; one number stands for all."""
+    array = np.asarray(values, np.float64)
+    array = np.full(rows, array) if array.ndim == 0 else array
+    if array.shape != (rows,):
+        raise ValueError(f"{name}: expected a number or shape ({rows},), got {array.shape}")
+    least = array.min(initial=1)
+    if not (least > 0 if is_positive else least >= 0) or not array.max(initial=0) < math.inf:
+        raise ValueError(
+            f"{name}: expected finite numbers {'above' if is_positive else 'of at least'} 0"
+        )
+    return array
+
+
+def finite(name: str, values: NDArray[Any]) -> None:
+    """Check that no element is NaN or infinite, some rows at a time."""
+    step = 1 << 16
+    if not all(np.isfinite(values[i : i + step]).all() for i in range(0, len(values), step)):
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity (inf)")
 
 
 def castable(name: str, dtype: np.dtype[Any], number: np.dtype[Any]) -> None:

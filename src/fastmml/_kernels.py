@@ -22,6 +22,10 @@ U8: TypeAlias = NDArray[np.uint8]
 #: float64 or float32, the same for all of a kernel's arguments of this type.
 Real: TypeAlias = NDArray[Any]
 
+Bool: TypeAlias = NDArray[np.bool_]
+#: bool, int8, uint8 or int16.
+Short: TypeAlias = NDArray[Any]
+
 #: Edges are counted and scattered in tiles of this many (FML_TILE_EDGES in csrc/fastmml.h).
 TILE_EDGES = 1 << 16
 
@@ -347,6 +351,26 @@ class Kernels(Protocol):
         """
         ...
 
+    # The same for few matrices that take no preparation, None for everything else, and where the
+    # public functions have something to say: a way past their checks, as `matmul_plain`. Arrays
+    # have the dimensions that users gave them, two or three.
+
+    def small_solve_plain(self, a: Any, b: Any) -> Real | None:
+        """The solution of ``a @ x = b``; a vector ``b`` for one matrix, or as many matrices."""
+        ...
+
+    def small_inverse_plain(self, a: Any) -> Real | None:
+        """The inverses of ``a``."""
+        ...
+
+    def small_det_plain(self, a: Any) -> Any:
+        """The determinants of ``a``, or that of a single matrix as a scalar."""
+        ...
+
+    def small_eigh_plain(self, a: Any, upper: bool) -> tuple[Real, Real] | None:
+        """Eigenvalues and eigenvectors of ``a``."""
+        ...
+
     def small_qr(self, a: Real, q: Real | None, r: Real, threads: int) -> None:
         """Factors of ``a`` (batch, m, n) = q @ r, with m and n at most `SMALL_ROWS`.
 
@@ -370,8 +394,33 @@ class Kernels(Protocol):
         """
         ...
 
-    def matmul_plain(self, a: Any, b: Any) -> Any:
-        """``a @ b`` where that takes no preparation, None anywhere else.
+    def matmul_strassen(self, a: Real, b: Real, out: Real, halvings: int, threads: int) -> None:
+        """``out = a @ b`` for two matrices, by Winograd's form of Strassen's algorithm.
+
+        Dtypes as in `matmul`. Products are cut into quarters ``halvings`` times, and no size is
+        below ``2**halvings``. Rows of ``out`` are contiguous, rows or columns of a and of b.
+        ``out`` overlaps neither. Whole numbers are exact; of others, errors are bounded as
+        `fastmml.matmul` says.
+        """
+        ...
+
+    def matmul_short(self, a: Short, b: Short, out: U32, threads: int) -> None:
+        """``out = a @ b`` for two matrices of short numbers, with sums of 32 bits that wrap around.
+
+        a and b are of int8, uint8, bool or int16 each, with strides as in `matmul`. Rows of ``out``
+        are contiguous; it overlaps neither.
+        """
+        ...
+
+    def matmul_bool(self, a: Bool, b: Bool, out: Bool, threads: int) -> None:
+        """``out = a @ b`` for two matrices of bools: "or" of "and".
+
+        a and b have any strides. Rows of ``out`` are contiguous; it overlaps neither.
+        """
+        ...
+
+    def matmul_plain(self, a: Any, b: Any, out: Any, /) -> Any:
+        """``a @ b``, in ``out`` if that is not None, where it takes no preparation; else None.
 
         A way past the checks of `fastmml.matmul`, which take longer than a small product: for two
         arrays of the same dtype that fit together and can be read as they lie.
@@ -396,6 +445,17 @@ class Kernels(Protocol):
         read. a (m, n) has any strides; u and ``out`` (m, n) are C-contiguous, and ``out`` may be
         a. All are of one dtype, float64 or float32. Each row solves a system whose u differs by at
         most gamma(n) |u|.
+        """
+        ...
+
+    def centred_gram(self, x: Real, y: Real, shift: Real, scale: Real | None, threads: int) -> F64:
+        """Gram matrix of the rows ``scale * (x - shift, y - shift, 1)``, exactly symmetric.
+
+        x (k, n) and y (k, p) have any strides, as in `matmul`; p may be 0. ``shift`` (n + p,) and
+        ``scale`` (k,) are of their dtype, float64 or float32; no scale is one of ones. The result
+        is (n + p + 1, n + p + 1): the last row and column hold the sums of ``scale**2`` times the
+        others, and the sum of ``scale**2``. Sums are float64; products of float32 are added up in
+        float32 over 256 rows at most. Reads x and y once.
         """
         ...
 

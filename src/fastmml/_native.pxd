@@ -67,6 +67,9 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t count, Py_ssize_t n, const double *coefficients, const float *x, float *y,
         double *total, int threads) noexcept
 
+    enum:
+        FML_SMALL_ROWS
+
     ctypedef fml_status (*fml_small_solve_f64_fn)(
         Py_ssize_t batch, Py_ssize_t n, Py_ssize_t columns, const double *a,
         const Py_ssize_t *a_strides, const double *b, const Py_ssize_t *b_strides, double *x,
@@ -108,6 +111,9 @@ cdef extern from "fastmml.h" nogil:
         const Py_ssize_t *c
 
     # Of any element type: C knows the right one of each kernel.
+    ctypedef fml_status (*fml_matmul_strassen_fn)(
+        const fml_stack *stack, int halvings, const void *a, const void *b, void *c,
+        int threads) noexcept nogil
     ctypedef fml_status (*fml_matmul_fn)(
         const fml_stack *stack, const void *a, const void *b, void *c, int threads) noexcept
     ctypedef fml_status (*fml_gram_fn)(
@@ -116,6 +122,41 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_solve_right_fn)(
         Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col,
         Py_ssize_t count, const void *u, void *x, int threads) noexcept
+
+    ctypedef struct fml_side_by_side:
+        Py_ssize_t n
+        Py_ssize_t p
+        const void *x
+        const void *y
+        Py_ssize_t x_row
+        Py_ssize_t x_col
+        Py_ssize_t y_row
+        Py_ssize_t y_col
+
+    ctypedef fml_status (*fml_centred_gram_fn)(
+        Py_ssize_t k, const fml_side_by_side *sides, const void *shift, const void *scale,
+        double *out, int threads) noexcept
+
+    ctypedef enum fml_short_kind:
+        FML_INT8
+        FML_UINT8
+        FML_INT16
+    ctypedef struct fml_short:
+        fml_short_kind kind
+        const void *data
+        Py_ssize_t row
+        Py_ssize_t col
+    ctypedef fml_status (*fml_matmul_short_fn)(
+        Py_ssize_t m, Py_ssize_t k, Py_ssize_t n, const fml_short *a, const fml_short *b, void *c,
+        Py_ssize_t c_row, int threads) noexcept
+
+    ctypedef struct fml_bools:
+        const void *data
+        Py_ssize_t row
+        Py_ssize_t col
+    ctypedef fml_status (*fml_matmul_bool_fn)(
+        Py_ssize_t m, Py_ssize_t k, Py_ssize_t n, const fml_bools *a, const fml_bools *b,
+        c_bool *c, Py_ssize_t c_row, int threads) noexcept
 
     ctypedef struct fml_table:
         const char *isa
@@ -145,6 +186,15 @@ cdef extern from "fastmml.h" nogil:
         fml_matmul_fn matmul_u16
         fml_matmul_fn matmul_complex_f64
         fml_matmul_fn matmul_complex_f32
+        fml_matmul_strassen_fn matmul_strassen_f64
+        fml_matmul_strassen_fn matmul_strassen_f32
+        fml_matmul_strassen_fn matmul_strassen_u64
+        fml_matmul_strassen_fn matmul_strassen_u32
+        fml_matmul_strassen_fn matmul_strassen_u16
+        fml_matmul_strassen_fn matmul_complex_strassen_f64
+        fml_matmul_strassen_fn matmul_complex_strassen_f32
+        fml_matmul_short_fn matmul_short_p16
+        fml_matmul_bool_fn matmul_bool_b64
         fml_gram_fn gram_f64
         fml_gram_fn gram_f32
         fml_gram_fn gram_u64
@@ -154,6 +204,8 @@ cdef extern from "fastmml.h" nogil:
         fml_gram_fn gram_complex_f32
         fml_solve_right_fn solve_right_f64
         fml_solve_right_fn solve_right_f32
+        fml_centred_gram_fn centred_gram_f64
+        fml_centred_gram_fn centred_gram_f32
         fml_solve_right_fn solved_gram_f64
         fml_solve_right_fn solved_gram_f32
 
@@ -172,6 +224,9 @@ cdef extern from "fastmml.h" nogil:
 
     bint fml_match_arrays(
         const fml_array *a, const fml_array *b, Py_ssize_t element_size, fml_match *match)
+    bint fml_may_share(
+        const fml_array *x, const void *data, Py_ssize_t element_size, const void *block,
+        size_t bytes)
 
     fml_status fml_bucket_count(
         Py_ssize_t edges, const uint32_t *dst, int shift, Py_ssize_t buckets, int64_t *counts,

@@ -54,6 +54,22 @@ static fml_status multiply_all(TYPED_FN(fml_matmul) * kernel, ptrdiff_t unit, in
     return status;
 }
 
+/* Sides that are not halved evenly, into products that threads share. */
+static fml_status cut(TYPED_FN(fml_matmul_strassen) * kernel, ptrdiff_t unit, int threads,
+                      uint64_t *digest)
+{
+    enum { M = 201, K = 222, N = 207 };
+    static real c[2 * M * N];
+    ptrdiff_t size = unit * (ptrdiff_t)sizeof(real);
+    ptrdiff_t shape[2] = {M, N}, a[2] = {K * size, size}, b[2] = {size, K * size};
+    ptrdiff_t strides[2] = {N * size, size};
+    fml_stack stack = {.dims = 2, .k = K, .shape = shape, .a = a, .b = b, .c = strides};
+    fml_status status = kernel(&stack, 2, numbers(), numbers(), c, threads);
+    fml_forget();
+    fold(digest, c, (size_t)(M * N * size));
+    return status;
+}
+
 static fml_status square(TYPED_FN(fml_gram) * kernel, ptrdiff_t k, ptrdiff_t n, ptrdiff_t unit,
                          int threads, uint64_t *digest)
 {
@@ -77,6 +93,11 @@ fml_status TYPED(run_matmul)(int threads, uint64_t *digest)
     return multiply_all(fml_variants()[0]->TYPED(matmul), 1, threads, digest);
 }
 
+fml_status TYPED(run_matmul_strassen)(int threads, uint64_t *digest)
+{
+    return cut(fml_variants()[0]->TYPED(matmul_strassen), 1, threads, digest);
+}
+
 fml_status TYPED(run_gram)(int threads, uint64_t *digest)
 {
     return square_all(fml_variants()[0]->TYPED(gram), 1, threads, digest);
@@ -92,6 +113,11 @@ fml_status TYPED(run_gram)(int threads, uint64_t *digest)
 fml_status TYPED(run_matmul_complex)(int threads, uint64_t *digest)
 {
     return multiply_all(fml_variants()[0]->TYPED(matmul_complex), 2, threads, digest);
+}
+
+fml_status TYPED(run_matmul_complex_strassen)(int threads, uint64_t *digest)
+{
+    return cut(fml_variants()[0]->TYPED(matmul_complex_strassen), 2, threads, digest);
 }
 
 fml_status TYPED(run_gram_complex)(int threads, uint64_t *digest)
@@ -116,6 +142,25 @@ fml_status TYPED(run_solve_right)(int threads, uint64_t *digest)
     fml_status status = fml_variants()[0]->TYPED(solve_right)(
         TALL, NARROW, numbers(), NARROW * SIZE, SIZE, TRIANGLES, triangles(), x, threads);
     FOLD_ARRAY(digest, x);
+    return status;
+}
+
+fml_status TYPED(run_centred_gram)(int threads, uint64_t *digest)
+{
+    enum { ROWS = 9000, COLUMNS = 7, RIGHT = 2, SIZE = sizeof(real), SUMS = COLUMNS + RIGHT + 1 };
+    static const real shift[COLUMNS + RIGHT] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
+    static double sums[SUMS * SUMS];
+    const fml_side_by_side sides = {.n = COLUMNS,
+                                    .p = RIGHT,
+                                    .x = numbers(),
+                                    .y = numbers(),
+                                    .x_row = COLUMNS * SIZE,
+                                    .x_col = SIZE,
+                                    .y_row = SIZE,
+                                    .y_col = ROWS * SIZE};
+    fml_status status =
+        fml_variants()[0]->TYPED(centred_gram)(ROWS, &sides, shift, numbers(), sums, threads);
+    FOLD_ARRAY(digest, sums);
     return status;
 }
 

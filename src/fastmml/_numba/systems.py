@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -282,3 +283,22 @@ def small_qr(a: Real, q: Real | None, r: Real, threads: int) -> None:
         max(a.shape[1:]),
         threads,
     )
+
+
+# What takes no preparation: a call of compiled code here takes longer than the checks.
+
+
+def small_solve_plain(a: Any, b: Any) -> None:
+    """See `fastmml._kernels.Kernels.small_solve_plain`."""
+
+
+def small_inverse_plain(a: Any) -> None:
+    """See `fastmml._kernels.Kernels.small_inverse_plain`."""
+
+
+def small_det_plain(a: Any) -> None:
+    """See `fastmml._kernels.Kernels.small_det_plain`."""
+
+
+def small_eigh_plain(a: Any, upper: bool) -> None:
+    """See `fastmml._kernels.Kernels.small_eigh_plain`."""
