@@ -27,6 +27,11 @@ from fastmml.least_squares import LstsqResult as LstsqResult
 from fastmml.least_squares import lstsq as lstsq
 from fastmml.linalg import gram as gram
 from fastmml.linalg import matmul as matmul
+from fastmml.moments import MeanCovariance as MeanCovariance
+from fastmml.moments import Moments as Moments
+from fastmml.moments import correlation as correlation
+from fastmml.moments import covariance as covariance
+from fastmml.moments import mean_covariance as mean_covariance
 from fastmml.orthogonal import Projection as Projection
 from fastmml.orthogonal import QRResult as QRResult
 from fastmml.orthogonal import gram_schmidt as gram_schmidt

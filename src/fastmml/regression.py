@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
-from fastmml._backend import get_num_threads, kernels
+from fastmml._centred import CONSTANT, TINY, Data, Mean, are_constant, centre, uncentred
 from fastmml._estimator import Regressor
 from fastmml.linalg import matmul
 from fastmml.streaming import StreamingQR
 
 Array = NDArray[Any]
 
-#: Rows whose mean is the provisional one: enough that it is within a tenth of the spread.
-_SAMPLE = 1024
-#: A mean that is further from the provisional one than this many times the spread takes another
-#: pass around it: then the products lose no more than two digits.
-_FAR = 3.0
 #: Squared condition number times the rounding error of the products up to which normal equations
 #: serve, a condition of 1e5 for float64; beyond it a QR factorisation does.
 _CONDITION = 2.5e-6
@@ -30,12 +25,6 @@ _LAPACK = 16.0
 _SMALL_REST = 1e-6
 #: Singular values up to this many times the features times rounding count as 0.
 _RANK = 100.0
-#: A spread of this part of the mean, of float64, is rounding: the feature is constant.
-_CONSTANT = 1e-15
-#: Spreads whose squares are no longer numbers to all digits.
-_TINY = {"d": 1e-140, "f": 1e-14}
-#: Numbers of a piece of rows that is centred and multiplied in the cache: 1 MB of float64.
-_PIECE = 1 << 17
 
 
 class LinearRegression(Regressor):  # type: ignore[misc]
@@ -191,7 +180,7 @@ class LinearRegression(Regressor):  # type: ignore[misc]
         rows = before.rows + data.rows
         self._taken_ = before._replace(rows=rows)
         found = _from_triangle(before, self._limit(data.x))
-        return self._set(found, data._replace(rows=rows))
+        return self._set(found, replace(data, rows=rows))
 
     def predict(self, X: Any) -> Array:
         """Predict targets.
@@ -265,34 +254,13 @@ class LinearRegression(Regressor):  # type: ignore[misc]
         return self
 
 
-class _Data(NamedTuple):
-    """What a model is fitted to."""
+@dataclass(frozen=True)
+class _Data(Data):
+    """What a model is fitted to: y (m, k), of the dtype of x."""
 
-    x: Array
-    y: Array  # (m, k), of the dtype of x
-    scale: Array | None  # (m,): square roots of weights
-    rows: int  # of positive weight
-    is_single: bool  # y had one dimension
-    is_absolute: bool  # weights are those of known errors
-
-    def sample_mean(self) -> Array:
-        """The mean of some rows all over the data, as far as their numbers go."""
-        rows = slice(None, None, max(len(self.x) // _SAMPLE, 1))
-        weights = np.ones(len(self.x[rows])) if self.scale is None else self.scale[rows] ** 2
-        weights = weights / (weights.sum() or 1)
-        with np.errstate(all="ignore"):
-            return np.concatenate([weights @ side[rows].astype(np.float64) for side in self[:2]])
-
-    def no_shift(self) -> Array:
-        return np.zeros(self.x.shape[1] + self.y.shape[1])
-
-    def pieces(self) -> Iterator[tuple[Array, Array, Array | None]]:
-        """Rows of x and y in float64, and their scales, some at a time."""
-        size = max(_PIECE // (self.x.shape[1] + self.y.shape[1]), 1)
-        for start in range(0, len(self.x), size):
-            rows = slice(start, start + size)
-            x, y = (side[rows].astype(np.float64, copy=False) for side in self[:2])
-            yield x, y, None if self.scale is None else self.scale[rows]
+    rows: int = 0  # of positive weight
+    is_single: bool = False  # y had one dimension
+    is_absolute: bool = False  # weights are those of known errors
 
 
 class _Taken(NamedTuple):
@@ -309,9 +277,8 @@ class _Taken(NamedTuple):
     def start(cls, data: _Data, has_intercept: bool) -> _Taken:
         """No rows yet, with the shift and the scale for rows like these."""
         shift = data.sample_mean() if has_intercept else data.no_shift()
-        rows = slice(None, None, max(len(data.x) // _SAMPLE, 1))
         with np.errstate(all="ignore"):
-            sample = np.hstack([side[rows].astype(np.float64) for side in data[:2]]) - shift
+            sample = np.hstack(data.sample()[:2]) - shift
         _, exponents = np.frexp(np.abs(sample).max(axis=0))
         scale = np.ldexp(1.0, -exponents.clip(-1000, 1000))
         return cls(StreamingQR(), shift, scale, data.is_absolute, has_intercept, 0)
@@ -342,25 +309,6 @@ class _Solution(NamedTuple):
     chi2: Array  # (k,)
     rank: int
     singular: Array
-
-
-class _Mean(NamedTuple):
-    """A mean in two parts: less the first, numbers near it are exact."""
-
-    shift: Array
-    offset: Array
-
-    def total(self) -> Array:
-        return self.shift + self.offset
-
-
-class _Centred(NamedTuple):
-    """Products of the deviations from the mean."""
-
-    weight: float  # of all rows
-    mean: _Mean
-    products: Array  # (n + k, n + k)
-    has_changed: Array  # (n,): features that are not constant
 
 
 def _by_products(data: _Data, has_intercept: bool) -> _Solution | None:
@@ -396,57 +344,27 @@ def _by_products(data: _Data, has_intercept: bool) -> _Solution | None:
     return None
 
 
+class _Centred(NamedTuple):
+    """Products of deviations from the mean, or from 0."""
+
+    weight: float  # of all rows
+    mean: Mean
+    products: Array  # (n + k, n + k)
+    has_changed: Array  # (n,): features that are not constant
+
+
 def _centre(data: _Data, has_intercept: bool, dtype: np.dtype[Any]) -> _Centred | None:
-    """Products of deviations from the mean, in at most two passes; None where out of range."""
-    n = data.x.shape[1]
-    shift = data.sample_mean() if has_intercept else data.no_shift()
-    for is_last in (False, True):
-        shift = shift.astype(dtype)
-        sums = _products(data, shift)
-        if not np.isfinite(np.diagonal(sums)).all():
-            _check.finite("X", data.x)
-            _check.finite("y", data.y)
-            return None
-        products, weight, offset = sums[:-1, :-1], float(sums[-1, -1]), np.zeros(len(shift))
-        if has_intercept:
-            offset = sums[-1, :-1] / weight
-            products = products - np.outer(sums[-1, :-1], offset)
-        spread = np.sqrt(np.diagonal(products).clip(0) / weight)
-        mean = shift + offset
-        near = _FAR * spread + 4 * np.finfo(dtype).eps * np.abs(mean)
-        if is_last or (np.abs(offset) <= near).all():
-            break
-        shift = mean
-    has_changed = spread[:n] > 0
-    if has_intercept:
-        unit = float(np.finfo(dtype).eps / np.finfo(np.float64).eps)
-        has_changed = spread[:n] > _CONSTANT * unit * np.abs(mean[:n])
-    is_tiny = spread < _TINY[dtype.char]
-    if not _are_constant(data.x[:, is_tiny[:n]]) or not _are_constant(data.y[:, is_tiny[n:]]):
+    """Products of deviations from the mean, or from 0; None where out of range."""
+    found = centre(data, dtype) if has_intercept else uncentred(data, dtype)
+    if not np.isfinite(np.diagonal(found.products)).all():
+        _check.finite("X", data.x)
+        _check.finite("y", data.y)
         return None
-    return _Centred(weight, _Mean(shift.astype(np.float64), offset), products, has_changed)
-
-
-def _are_constant(x: Array) -> bool:
-    return x.shape[1] == 0 or bool((x == x[0]).all())
-
-
-def _products(data: _Data, shift: Array) -> Array:
-    """The kernel's products, of all rows at once where it can read them in this type."""
-    threads = get_num_threads()
-    if data.x.dtype == shift.dtype:
-        scale = None if data.scale is None else data.scale.astype(shift.dtype)
-        x, y = _readable(data.x), _readable(data.y)
-        return kernels().centred_gram(x, y, shift, scale, threads)
-    total = np.zeros((len(shift) + 1, len(shift) + 1))
-    for x, y, scale in data.pieces():
-        total += kernels().centred_gram(x, y, shift, scale, threads)
-    return total
-
-
-def _readable(x: Array) -> Array:
-    is_readable = x.flags.aligned and not any(stride % x.itemsize for stride in x.strides)
-    return x if is_readable else x.copy()
+    n = data.x.shape[1]
+    is_tiny = found.spread() < TINY[dtype.char]
+    if not are_constant(data.x[:, is_tiny[:n]]) or not are_constant(data.y[:, is_tiny[n:]]):
+        return None
+    return _Centred(*found, found.has_changed(dtype)[:n])
 
 
 def _scaled_factor(centred: _Centred, n: int) -> tuple[Array, Array] | None:
@@ -484,7 +402,7 @@ def _refined(
     return coef, chi2
 
 
-def _residual_products(data: _Data, mean: _Mean, coef: Array) -> tuple[Array, Array]:
+def _residual_products(data: _Data, mean: Mean, coef: Array) -> tuple[Array, Array]:
     """Products of the features with the residuals, and sums of squared residuals."""
     n = data.x.shape[1]
     gradient, chi2 = np.zeros(coef.shape), np.zeros(coef.shape[1])
@@ -519,7 +437,7 @@ def _from_triangle(taken: _Taken, limit: float, data: _Data | None = None) -> _S
     below = triangle[size:, first + n :] / taken.scale[n:]
     lengths = np.linalg.norm(r * taken.scale[:n], axis=0) / taken.scale[:n]
     if taken.has_intercept:
-        is_constant = lengths * error <= _CONSTANT * np.abs(mean[:n])
+        is_constant = lengths * error <= CONSTANT * np.abs(mean[:n])
         r[:, is_constant], lengths[is_constant] = 0, 1
     lengths[lengths == 0] = 1
     left, values, rows = np.linalg.svd(r / lengths, full_matrices=False)
@@ -533,7 +451,7 @@ def _from_triangle(taken: _Taken, limit: float, data: _Data | None = None) -> _S
         intercept_error = float(np.hypot(error, np.linalg.norm((mean[:n] / lengths) @ inverse)))
         if data is not None:
             inverse = inverse / lengths[:, np.newaxis]
-            gradient, _ = _residual_products(data, _Mean(taken.shift, offset), coef)
+            gradient, _ = _residual_products(data, Mean(taken.shift, offset), coef)
             coef = coef + inverse @ (inverse.T @ gradient)
     else:  # the part within the span of the rows is the shortest
         span = np.linalg.qr(lengths[:, np.newaxis] * rows).Q
