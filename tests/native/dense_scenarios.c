@@ -128,7 +128,8 @@ static fml_status centre(ptrdiff_t rows, ptrdiff_t columns, int threads, uint64_
                                     .y_col = rows * SIZE};
     fml_status status =
         fml_variants()[0]->TYPED(centred_gram)(rows, &sides, shift, numbers(), sums, threads);
-    FOLD_ARRAY(digest, sums);
+    ptrdiff_t size = columns + CENTRED_RIGHT + 1;
+    fold(digest, sums, (size_t)(size * size) * sizeof *sums);
     return status;
 }
 
