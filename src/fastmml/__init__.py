@@ -20,6 +20,7 @@ _MODULES = {
     "MeanCovariance": "moments",
     "Moments": "moments",
     "NotFittedError": "errors",
+    "PCA": "decomposition",
     "PageRankResult": "graph.pagerank",
     "Projection": "orthogonal",
     "QR": "updating",

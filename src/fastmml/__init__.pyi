@@ -6,6 +6,7 @@ from fastmml._backend import set_num_threads as set_num_threads
 from fastmml._backend import threads as threads
 from fastmml._backend import use_backend as use_backend
 from fastmml.contraction import einsum as einsum
+from fastmml.decomposition import PCA as PCA
 from fastmml.errors import ConvergenceError as ConvergenceError
 from fastmml.errors import GraphFormatError as GraphFormatError
 from fastmml.errors import NotFittedError as NotFittedError
