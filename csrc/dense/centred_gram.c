@@ -21,7 +21,8 @@ enum { SINGLE_ROWS = 128 };
 enum { PART_ROWS = 4096 };
 /* Parts at most, where their sums take much memory: 64 MB, but no fewer than FEW_PARTS. */
 enum { MOST_SUMS = 1 << 23, FEW_PARTS = 4 };
-/* Columns from which on threads share packed rows. */
+/* Columns from which on threads share packed rows: parts would be as fast (0.93 times the time of
+ * gram at 250 columns, for 1.03 at 260), but for the memory of their sums. */
 enum { WIDE = 256 };
 /* Numbers that are packed then, and rows, in steps of a panel of BLOCK_K: some 8 MB of float, and
  * a sum is fetched and written once for up to 4 panels. */
