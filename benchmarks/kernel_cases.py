@@ -293,10 +293,11 @@ def solve_right(kernels: Kernels) -> Call:
     return lambda: kernels.solve_right(a, u, out, THREADS)
 
 
-def centred_gram(kernels: Kernels, weighted: bool = False) -> Call:
+def centred_gram(kernels: Kernels, weighted: bool = False, is_wide: bool = False) -> Call:
     """Products of the deviations of two arrays."""
-    x, y, shift = reals((5000, 12), 18), reals((5000, 1), 19), reals((13,), 20)
-    scale = reals((5000,), 21) if weighted else None
+    k, n = (300, 260) if is_wide else (5000, 12)
+    x, y, shift = reals((k, n), 18), reals((k, 1), 19), reals((n + 1,), 20)
+    scale = reals((k,), 21) if weighted else None
     return lambda: kernels.centred_gram(x, y, shift, scale, THREADS)
 
 
@@ -491,6 +492,7 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "solve_right": solve_right,
     "centred_gram": centred_gram,
     "centred_gram weighted": lambda kernels: centred_gram(kernels, weighted=True),
+    "centred_gram wide": lambda kernels: centred_gram(kernels, is_wide=True),
     "solved_gram": solved_gram,
     "bucket_count": bucket_count,
     "bucket_scatter": bucket_scatter,

@@ -19,7 +19,7 @@ from test_least_squares import digits
 from test_orthogonal import conditioned
 
 import fastmml as fm
-from fastmml import _backend, normal_equations
+from fastmml import _backend, _centred
 from fastmml._kernels import Kernels
 
 sklearn = pytest.importorskip("sklearn", "1.6")
@@ -253,7 +253,7 @@ def test_targets_of_any_scale() -> None:
 def test_a_provisional_mean_far_off() -> None:
     """The rows that it is taken from are nothing like the others."""
     x, y, _ = data(20_000, 2)
-    rows = slice(None, None, len(x) // normal_equations.SAMPLE)
+    rows = slice(None, None, len(x) // _centred.SAMPLE)
     x, y = x + 1e6, y.copy()
     x[rows] -= 1e6
     kept = np.ones(len(x))

@@ -6,28 +6,40 @@
  * Rows are read once, shifted while they are packed into panels that stay in the first-level cache,
  * and multiplied there by the tiles of matrix products. Sums are double for every type: products of
  * float are added up in float over a panel's rows alone. Threads take parts of the rows, which do
- * not depend on them. Cost: k (n + p + 1)² flops for x (k x n) and y (k x p), whole tiles on the
- * diagonal; x and y are read once.
+ * not depend on them, and add them up; of many columns, they share one block of packed rows after
+ * the other, and take parts of the sums. Cost: k (n + p + 1)² flops for x (k x n) and y (k x p),
+ * whole tiles on the diagonal; x and y are read once.
  */
 #include "../kernel.h"
 #include "dense.h"
 
-/* Rows of a panel: 16 columns of double take 16 KB of a first-level cache of 48, beside the rows
- * that come next, which are fetched meanwhile: 64 ms for 94 with 256 rows (10 million x 10 double).
- */
-enum { PANEL_ROWS = 128 };
+/* Rows of a panel that holds all columns: 16 of double take 16 KB of a first-level cache of 48,
+ * beside the rows that come next, which are fetched meanwhile: 64 ms for 94 with 256 rows
+ * (10 million x 10 double). Of more columns, panels have BLOCK_K rows. */
+enum { SINGLE_ROWS = 128 };
 /* Rows of a part, at least: 10 columns of double take 0.3 MB, some 30 microseconds. */
 enum { PART_ROWS = 4096 };
 /* Parts at most, where their sums take much memory: 64 MB, but no fewer than FEW_PARTS. */
 enum { MOST_SUMS = 1 << 23, FEW_PARTS = 4 };
+/* Columns from which on threads share packed rows: parts would be as fast (0.93 times the time of
+ * gram at 250 columns, for 1.03 at 260), but for the memory of their sums. */
+enum { WIDE = 256 };
+/* Numbers that are packed then, and rows, in steps of a panel of BLOCK_K: some 8 MB of float, and
+ * a sum is fetched and written once for up to 4 panels. */
+enum { SHARED_SIZE = 1 << 21, SHARED_STEPS = 4 };
+/* Rows that are packed from end to end, as many as the CPU can fetch ahead of. */
+enum { STRIP_ROWS = 8 };
+/* Sums of a task: 192 x 96, which stay in a second-level cache with the panels of a step. */
+enum { TASK_ROWS = 192, TASK_COLUMNS = 96 };
 /* Rows of a tile that starts at a multiple of them within a panel. */
 enum { STEP = COLUMNS % ROWS == 0 ? ROWS : 4 };
 
 /* What z is made of. */
 typedef struct columns {
-    ptrdiff_t n, p, size; /* of x, of y, of z */
+    ptrdiff_t rows, n, p, size, padded; /* columns of x, of y, of z, of its panels */
     const real *x, *y, *scale;
     ptrdiff_t x_row, x_col, y_row, y_col;
+    ptrdiff_t depth;   /* rows of a panel */
     const real *shift; /* one for each column of every panel: -1 for the last of z, then zeros */
 } columns;
 
@@ -98,6 +110,22 @@ static void pack(const columns *z, ptrdiff_t first, ptrdiff_t rows, ptrdiff_t co
     }
 }
 
+/* Inlined for whole rows of a tile with a constant. */
+FML_INLINE void add_rows_of_tile(ptrdiff_t high, ptrdiff_t wide, const real *products,
+                                 double *restrict sums, ptrdiff_t size)
+{
+    for (ptrdiff_t r = 0; r < high; r++)
+        for (ptrdiff_t c = 0; c < wide; c++)
+            sums[r * size + c] += (double)products[r * COLUMNS + c];
+}
+
+FML_INLINE void fetch_sums(ptrdiff_t high, ptrdiff_t wide, const double *sums, ptrdiff_t size)
+{
+    for (ptrdiff_t r = 0; r < high; r++)
+        for (ptrdiff_t c = 0; c < wide; c += 64 / (ptrdiff_t)sizeof *sums)
+            __builtin_prefetch(sums + r * size + c);
+}
+
 /* Adds the products of the columns of two panels, from row `row` and column `column` of the sums.
  */
 static void add_products(ptrdiff_t size, ptrdiff_t rows, const real *left, ptrdiff_t row,
@@ -107,13 +135,16 @@ static void add_products(ptrdiff_t size, ptrdiff_t rows, const real *left, ptrdi
     for (ptrdiff_t i = row; i < end; i += STEP) {
         real products[STEP * COLUMNS] __attribute__((aligned(FML_VECTOR_BYTES)));
         ptrdiff_t high = smaller(STEP, end - i);
+        double *out = sums + i * size + column;
         if (i + high <= column)
             continue; /* above the diagonal */
+        fetch_sums(high, wide, out, size);
         FML(tile)(high, wide)(rows, left + i - row, 1, COLUMNS, right, COLUMNS, last_lanes(wide),
                               products, COLUMNS, false);
-        for (ptrdiff_t r = 0; r < high; r++)
-            for (ptrdiff_t c = 0; c < wide; c++)
-                sums[(i + r) * size + column + c] += (double)products[r * COLUMNS + c];
+        if (wide == COLUMNS)
+            add_rows_of_tile(high, COLUMNS, products, out, size);
+        else
+            add_rows_of_tile(high, wide, products, out, size);
     }
 }
 
@@ -128,60 +159,149 @@ static void fetch_rows(const columns *z, ptrdiff_t first, ptrdiff_t end)
 static void add_rows(const columns *z, ptrdiff_t first, ptrdiff_t end, real *panels, double *sums,
                      fml_watch *watch)
 {
-    for (; first < end && !fml_stopped(watch); first += PANEL_ROWS) {
-        ptrdiff_t rows = smaller(PANEL_ROWS, end - first);
+    for (; first < end && !fml_stopped(watch); first += z->depth) {
+        ptrdiff_t rows = smaller(z->depth, end - first);
         for (ptrdiff_t column = 0; column < z->size; column += COLUMNS)
-            pack(z, first, rows, column, panels + column * PANEL_ROWS);
-        fetch_rows(z, first + PANEL_ROWS, smaller(first + 2 * PANEL_ROWS, end));
+            pack(z, first, rows, column, panels + column * z->depth);
+        fetch_rows(z, first + z->depth, smaller(first + 2 * z->depth, end));
         for (ptrdiff_t row = 0; row < z->size; row += COLUMNS)
             for (ptrdiff_t column = 0; column <= row; column += COLUMNS)
-                add_products(z->size, rows, panels + row * PANEL_ROWS, row,
-                             panels + column * PANEL_ROWS, column, sums);
+                add_products(z->size, rows, panels + row * z->depth, row,
+                             panels + column * z->depth, column, sums);
     }
 }
 
-/* Adds the sums of the parts pairwise, and mirrors the lower triangle. */
-static void add_up(ptrdiff_t size, double *parts, ptrdiff_t count, double *out)
+/* Adds the sums of the parts pairwise into those of the first. */
+static void add_up(ptrdiff_t size, double *parts, ptrdiff_t count)
 {
     for (ptrdiff_t step = 1; step < count; step *= 2)
         for (ptrdiff_t i = 0; i + step < count; i += 2 * step)
             for (ptrdiff_t e = 0; e < size * size; e++)
                 parts[i * size * size + e] += parts[(i + step) * size * size + e];
-    for (ptrdiff_t i = 0; i < size; i++)
-        for (ptrdiff_t j = 0; j <= i; j++)
-            out[i * size + j] = out[j * size + i] = parts[i * size + j];
 }
 
 /* Rows of a part: whole panels, and at most so many parts as memory has room for. */
-static ptrdiff_t part_rows(ptrdiff_t k, ptrdiff_t size)
+static ptrdiff_t part_rows(const columns *z)
 {
-    ptrdiff_t most = MOST_SUMS / size / size;
-    ptrdiff_t rows = blocks_of(k, most > FEW_PARTS ? most : FEW_PARTS);
-    return blocks_of(rows > PART_ROWS ? rows : PART_ROWS, PANEL_ROWS) * PANEL_ROWS;
+    ptrdiff_t most = MOST_SUMS / z->size / z->size;
+    ptrdiff_t rows = blocks_of(z->rows, most > FEW_PARTS ? most : FEW_PARTS);
+    return blocks_of(rows > PART_ROWS ? rows : PART_ROWS, z->depth) * z->depth;
+}
+
+/* Threads take parts of the rows. */
+static fml_status add_parts(const columns *z, double *out, int threads)
+{
+    const ptrdiff_t rows = part_rows(z), parts = blocks_of(z->rows, rows);
+    const ptrdiff_t panels_size = z->padded * z->depth, square = z->size * z->size;
+    const int team = fml_clamp_threads(threads, parts);
+    fml_status status = FML_NO_MEMORY;
+    double *sums = fml_alloc(parts, (size_t)square * sizeof *sums);
+    real *panels = fml_alloc(team, (size_t)panels_size * sizeof *panels);
+    if (!sums || !panels)
+        goto done;
+    fml_watch watch;
+    fml_watch_start(&watch);
+#pragma omp parallel for schedule(static) num_threads(team)
+    for (ptrdiff_t part = 0; part < parts; part++) {
+        double *own = sums + part * square;
+        memset(own, 0, (size_t)square * sizeof *own);
+        add_rows(z, part * rows, smaller((part + 1) * rows, z->rows),
+                 panels + fml_thread_number() * panels_size, own, &watch);
+    }
+    status = fml_watch_status(&watch);
+    if (status == FML_OK) {
+        add_up(z->size, sums, parts);
+        memcpy(out, sums, (size_t)square * sizeof *out);
+    }
+done:
+    fml_free(panels);
+    fml_free(sums);
+    return status;
+}
+
+/* All columns of some rows, into the panels of their step. */
+static void pack_strip(const columns *z, ptrdiff_t first, ptrdiff_t row, ptrdiff_t rows,
+                       real *panels)
+{
+    real *out = panels + row / BLOCK_K * BLOCK_K * z->padded + row % BLOCK_K * COLUMNS;
+    for (ptrdiff_t column = 0; column < z->size; column += COLUMNS)
+        pack(z, first + row, rows, column, out + column * BLOCK_K);
+}
+
+/* Adds the products of packed rows to a task's sums. */
+static void add_task(const columns *z, ptrdiff_t rows, const real *panels, ptrdiff_t row,
+                     ptrdiff_t column, double *sums)
+{
+    ptrdiff_t row_end = smaller(row + TASK_ROWS, z->size);
+    ptrdiff_t column_end = smaller(column + TASK_COLUMNS, row_end);
+    for (ptrdiff_t first = 0; first < rows; first += BLOCK_K, panels += BLOCK_K * z->padded)
+        for (ptrdiff_t j = column; j < column_end; j += COLUMNS)
+            for (ptrdiff_t i = j > row ? j : row; i < row_end; i += COLUMNS)
+                add_products(z->size, smaller(BLOCK_K, rows - first), panels + i * BLOCK_K, i,
+                             panels + j * BLOCK_K, j, sums);
+}
+
+/* Within a team: everything that the packed rows take part in. */
+static void add_packed(const columns *z, ptrdiff_t first, ptrdiff_t rows, real *panels, double *out,
+                       fml_watch *watch)
+{
+    const ptrdiff_t strip = z->x_col == 1 ? STRIP_ROWS : BLOCK_K;
+    const ptrdiff_t across = blocks_of(z->size, TASK_COLUMNS);
+    const ptrdiff_t tasks = blocks_of(z->size, TASK_ROWS) * across;
+#pragma omp for schedule(static)
+    for (ptrdiff_t row = 0; row < rows; row += strip)
+        pack_strip(z, first, row, smaller(strip, rows - row), panels);
+#pragma omp for schedule(dynamic)
+    for (ptrdiff_t task = 0; task < tasks; task++)
+        if (!fml_stopped(watch))
+            add_task(z, rows, panels, task / across * TASK_ROWS, task % across * TASK_COLUMNS, out);
+}
+
+/* Threads share packed rows, and take parts of the sums. */
+static fml_status add_shared(const columns *z, double *out, int threads)
+{
+    const ptrdiff_t most = SHARED_SIZE / z->padded / BLOCK_K;
+    const ptrdiff_t steps = smaller(blocks_of(z->rows, BLOCK_K), smaller(most, SHARED_STEPS));
+    const ptrdiff_t step = (steps > 0 ? steps : 1) * BLOCK_K;
+    real *panels = fml_alloc(z->padded, (size_t)step * sizeof *panels);
+    if (!panels)
+        return FML_NO_MEMORY;
+    fml_watch watch;
+    fml_watch_start(&watch);
+#pragma omp parallel num_threads(fml_clamp_threads(threads, blocks_of(z->size, TASK_COLUMNS)))
+    for (ptrdiff_t first = 0; first < z->rows; first += step)
+        add_packed(z, first, smaller(step, z->rows - first), panels, out, &watch);
+    fml_free(panels);
+    return fml_watch_status(&watch);
+}
+
+/* Copies the lower triangle to the upper one. */
+static void mirror_sums(double *sums, ptrdiff_t size)
+{
+    for (ptrdiff_t i = 0; i < size; i++)
+        for (ptrdiff_t j = 0; j < i; j++)
+            sums[j * size + i] = sums[i * size + j];
 }
 
 fml_status FML(centred_gram)(ptrdiff_t k, const fml_side_by_side *sides, const real *shift,
                              const real *scale, double *out, int threads)
 {
     const ptrdiff_t size = sides->n + sides->p + 1, padded = blocks_of(size, COLUMNS) * COLUMNS;
-    const ptrdiff_t rows = part_rows(k, size), parts = blocks_of(k, rows);
-    const int team = fml_clamp_threads(threads, parts);
     const ptrdiff_t unit = sizeof(real);
-    fml_status status = FML_NO_MEMORY;
     memset(out, 0, (size_t)(size * size) * sizeof *out);
     if (k == 0)
         return FML_OK;
-    double *sums = fml_alloc(parts, (size_t)(size * size) * sizeof *sums);
-    real *panels = fml_alloc(padded, ((size_t)team * PANEL_ROWS + 1) * sizeof *panels);
-    if (!sums || !panels)
-        goto done;
-    real *shifts = panels + team * padded * PANEL_ROWS;
+    real *shifts = fml_alloc(padded, sizeof *shifts);
+    if (!shifts)
+        return FML_NO_MEMORY;
     memset(shifts, 0, (size_t)padded * sizeof *shifts);
     memcpy(shifts, shift, (size_t)(size - 1) * sizeof *shifts);
     shifts[size - 1] = -1;
-    const columns z = {.n = sides->n,
+    const columns z = {.rows = k,
+                       .n = sides->n,
                        .p = sides->p,
                        .size = size,
+                       .padded = padded,
                        .x = sides->x,
                        .y = sides->y,
                        .scale = scale,
@@ -189,21 +309,11 @@ fml_status FML(centred_gram)(ptrdiff_t k, const fml_side_by_side *sides, const r
                        .x_col = sides->x_col / unit,
                        .y_row = sides->y_row / unit,
                        .y_col = sides->y_col / unit,
+                       .depth = size <= COLUMNS ? SINGLE_ROWS : BLOCK_K,
                        .shift = shifts};
-    fml_watch watch;
-    fml_watch_start(&watch);
-#pragma omp parallel for schedule(static) num_threads(team)
-    for (ptrdiff_t part = 0; part < parts; part++) {
-        double *own = sums + part * size * size;
-        memset(own, 0, (size_t)(size * size) * sizeof *own);
-        add_rows(&z, part * rows, smaller((part + 1) * rows, k),
-                 panels + fml_thread_number() * padded * PANEL_ROWS, own, &watch);
-    }
-    status = fml_watch_status(&watch);
+    fml_status status = (size < WIDE ? add_parts : add_shared)(&z, out, threads);
     if (status == FML_OK)
-        add_up(size, sums, parts, out);
-done:
-    fml_free(panels);
-    fml_free(sums);
+        mirror_sums(out, size);
+    fml_free(shifts);
     return status;
 }

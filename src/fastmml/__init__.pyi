@@ -6,6 +6,7 @@ from fastmml._backend import set_num_threads as set_num_threads
 from fastmml._backend import threads as threads
 from fastmml._backend import use_backend as use_backend
 from fastmml.contraction import einsum as einsum
+from fastmml.decomposition import PCA as PCA
 from fastmml.errors import ConvergenceError as ConvergenceError
 from fastmml.errors import GraphFormatError as GraphFormatError
 from fastmml.errors import NotFittedError as NotFittedError
@@ -27,6 +28,11 @@ from fastmml.least_squares import LstsqResult as LstsqResult
 from fastmml.least_squares import lstsq as lstsq
 from fastmml.linalg import gram as gram
 from fastmml.linalg import matmul as matmul
+from fastmml.moments import MeanCovariance as MeanCovariance
+from fastmml.moments import Moments as Moments
+from fastmml.moments import correlation as correlation
+from fastmml.moments import covariance as covariance
+from fastmml.moments import mean_covariance as mean_covariance
 from fastmml.orthogonal import Projection as Projection
 from fastmml.orthogonal import QRResult as QRResult
 from fastmml.orthogonal import gram_schmidt as gram_schmidt

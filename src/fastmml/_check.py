@@ -125,6 +125,8 @@ def factorisable(name: str, values: ArrayLike) -> NDArray[Any]:
 def observations(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return a float64 or float32 array of two dimensions, with a row and a column at least."""
     array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     if array.dtype.char not in "fd":
         array = array.astype(np.float64)
     if array.ndim != 2 or 0 in array.shape:
@@ -132,6 +134,19 @@ def observations(name: str, values: ArrayLike) -> NDArray[Any]:
             f"{name}: expected shape (m, n) with at least one row and column, got {array.shape}"
         )
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def real_rows(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return a real array of two dimensions and a column at least, of any type of `number_type`."""
+    array = np.asarray(values)
+    if number_type(name, array.dtype).kind == "c":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(
+            f"{name}: expected shape (m, n), observations in rows, with at least one column, "
+            f"got {array.shape}"
+        )
+    return array
 
 
 def per_row(

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
+from fastmml._centred import Data
 from fastmml.linalg import matmul
-from fastmml.normal_equations import Rows, solve
+from fastmml.normal_equations import solve
 from fastmml.orthogonal import is_tall, qr
 
 Array = NDArray[Any]
@@ -142,8 +143,8 @@ def _by_products(matrix: Array, right: Array, limit: float) -> LstsqResult | Non
     """The result by normal equations, where that is as accurate."""
     n = matrix.shape[1]
     columns = right if right.ndim == 2 else right[:, np.newaxis]
-    found = solve(Rows(matrix, columns), False, _WELL_CONDITIONED)
-    if found is None or not found.centred.has_changed.all():
+    found = solve(Data(matrix, columns), False, _WELL_CONDITIONED)
+    if found is None or not found.has_changed.all():
         return None
     values = np.linalg.svd(found.r * found.lengths, compute_uv=False)
     if not values[-1] > limit * values[0]:

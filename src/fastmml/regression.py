@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
+from fastmml._centred import CONSTANT, Data, Mean
 from fastmml._estimator import Regressor
 from fastmml.linalg import matmul
-from fastmml.normal_equations import CONSTANT, Mean, Rows, residual_products, solve
+from fastmml.normal_equations import residual_products, solve
 from fastmml.streaming import StreamingQR
 
 Array = NDArray[Any]
@@ -214,7 +215,7 @@ class LinearRegression(Regressor):  # type: ignore[misc]
             raise ValueError("sample_weight: expected a weight above zero, got none")
         right = targets if targets.ndim == 2 else targets[:, np.newaxis]
         right = right.astype(x.dtype, copy=False)
-        return _Data(Rows(x, right, scale), used, targets.ndim == 1, sigma is not None)
+        return _Data(Data(x, right, scale), used, targets.ndim == 1, sigma is not None)
 
     def _limit(self, x: Array) -> float:
         eps = float(np.finfo(x.dtype).eps)
@@ -247,7 +248,7 @@ class LinearRegression(Regressor):  # type: ignore[misc]
 class _Data(NamedTuple):
     """Rows, and how they were given."""
 
-    rows: Rows
+    rows: Data
     used: int  # rows of positive weight
     is_single: bool  # y had one dimension
     is_absolute: bool  # weights are those of known errors
@@ -269,13 +270,12 @@ class _Taken(NamedTuple):
         rows = data.rows
         shift = rows.sample_mean() if has_intercept else rows.no_shift()
         with np.errstate(all="ignore"):
-            sides = [side[rows.sample()].astype(np.float64) for side in rows[:2]]
-            sample = np.hstack(sides) - shift
+            sample = np.hstack(rows.sample()[:2]) - shift
         _, exponents = np.frexp(np.abs(sample).max(axis=0))
         scale = np.ldexp(1.0, -exponents.clip(-1000, 1000))
         return cls(StreamingQR(), shift, scale, data.is_absolute, has_intercept, 0)
 
-    def take(self, rows: Rows) -> None:
+    def take(self, rows: Data) -> None:
         """Factorise more rows."""
         _check.finite("X", rows.x)
         _check.finite("y", rows.y)
@@ -303,13 +303,13 @@ class _Fit(NamedTuple):
     singular: Array
 
 
-def _by_products(rows: Rows, has_intercept: bool, most: float | None) -> _Fit | None:
+def _by_products(rows: Data, has_intercept: bool, most: float | None) -> _Fit | None:
     """The solution by normal equations; None where they are not accurate, and for few rows."""
     n = rows.x.shape[1]
     found = solve(rows, has_intercept, most) if len(rows.x) >= 2 * n else None
     if found is None:
         return None
-    mean, changed = found.centred.mean.total(), found.centred.has_changed
+    mean, changed = found.centred.mean.total(), found.has_changed
     errors = np.linalg.norm(found.inverse, axis=1) / found.lengths
     errors[~changed] = np.nan
     weighted = (mean[:n] / found.lengths) @ found.inverse
@@ -321,7 +321,7 @@ def _by_products(rows: Rows, has_intercept: bool, most: float | None) -> _Fit | 
     )  # fmt: skip
 
 
-def _from_triangle(taken: _Taken, limit: float, rows: Rows | None = None) -> _Fit:
+def _from_triangle(taken: _Taken, limit: float, rows: Data | None = None) -> _Fit:
     """The solution by the triangular factor of ones, features and targets.
 
     From all the data, if they are at hand, comes a step of refinement.

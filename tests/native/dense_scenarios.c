@@ -145,23 +145,33 @@ fml_status TYPED(run_solve_right)(int threads, uint64_t *digest)
     return status;
 }
 
-fml_status TYPED(run_centred_gram)(int threads, uint64_t *digest)
+enum { CENTRED_COLUMNS = 258, CENTRED_RIGHT = 2 };
+
+static fml_status centre(ptrdiff_t rows, ptrdiff_t columns, int threads, uint64_t *digest)
 {
-    enum { ROWS = 9000, COLUMNS = 7, RIGHT = 2, SIZE = sizeof(real), SUMS = COLUMNS + RIGHT + 1 };
-    static const real shift[COLUMNS + RIGHT] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
-    static double sums[SUMS * SUMS];
-    const fml_side_by_side sides = {.n = COLUMNS,
-                                    .p = RIGHT,
+    enum { MOST_SUMS = CENTRED_COLUMNS + CENTRED_RIGHT + 1, SIZE = sizeof(real) };
+    static const real shift[CENTRED_COLUMNS + CENTRED_RIGHT] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
+    static double sums[MOST_SUMS * MOST_SUMS];
+    const fml_side_by_side sides = {.n = columns,
+                                    .p = CENTRED_RIGHT,
                                     .x = numbers(),
                                     .y = numbers(),
-                                    .x_row = COLUMNS * SIZE,
+                                    .x_row = columns * SIZE,
                                     .x_col = SIZE,
                                     .y_row = SIZE,
-                                    .y_col = ROWS * SIZE};
+                                    .y_col = rows * SIZE};
     fml_status status =
-        fml_variants()[0]->TYPED(centred_gram)(ROWS, &sides, shift, numbers(), sums, threads);
-    FOLD_ARRAY(digest, sums);
+        fml_variants()[0]->TYPED(centred_gram)(rows, &sides, shift, numbers(), sums, threads);
+    ptrdiff_t size = columns + CENTRED_RIGHT + 1;
+    fold(digest, sums, (size_t)(size * size) * sizeof *sums);
     return status;
+}
+
+/* Few columns, and as many as make threads share packed rows. */
+fml_status TYPED(run_centred_gram)(int threads, uint64_t *digest)
+{
+    fml_status status = centre(9000, 7, threads, digest);
+    return status == FML_OK ? centre(300, CENTRED_COLUMNS, threads, digest) : status;
 }
 
 fml_status TYPED(run_solved_gram)(int threads, uint64_t *digest)
