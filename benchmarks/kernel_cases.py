@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import Graph, _backend
-from fastmml._kernels import CODINGS, COLUMNS, TILE_EDGES, BvgraphFormat, EdgeFormat, Kernels
+from fastmml._kernels import (
+    CODINGS,
+    COLUMNS,
+    EUCLIDEAN,
+    TILE_EDGES,
+    BvgraphFormat,
+    EdgeFormat,
+    Kernels,
+)
 from fastmml.graph.plan import prepare
 
 Call = Callable[[], object]
@@ -235,6 +243,21 @@ def solve_right(kernels: Kernels) -> Call:
     return lambda: kernels.solve_right(a, u, out, THREADS)
 
 
+def pairwise_distances(kernels: Kernels, is_own: bool, dtype: str) -> Call:
+    """Distances of random rows, few of which are near to each other."""
+    x, y = reals((150, 70), 18).astype(dtype), reals((130, 70), 19).astype(dtype)
+    out = np.empty((len(x), len(x if is_own else y)), dtype)
+    other = None if is_own else y
+    return lambda: kernels.pairwise_distances(x, None, other, None, EUCLIDEAN, out, THREADS)
+
+
+def kneighbors(kernels: Kernels) -> Call:
+    """The nearest of random rows."""
+    x, y = reals((100, 70), 20).astype("f"), reals((1000, 70), 21).astype("f")
+    distances, indices = np.empty((100, 5), "f"), np.empty((100, 5), np.int64)
+    return lambda: kernels.kneighbors(x, None, y, None, EUCLIDEAN, distances, indices, THREADS)
+
+
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
     """What the kernel of almost this name computes."""
     tiles = np.arange(EDGES) // TILE_EDGES
@@ -407,6 +430,9 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "gram": gram,
     "gram_plain": gram_plain,
     "solve_right": solve_right,
+    "pairwise_distances": lambda kernels: pairwise_distances(kernels, False, "f"),
+    "pairwise_distances own": lambda kernels: pairwise_distances(kernels, True, "d"),
+    "kneighbors": kneighbors,
     "bucket_count": bucket_count,
     "bucket_scatter": bucket_scatter,
     "bucket_scatter weighted": lambda kernels: bucket_scatter(kernels, weighted=True),

@@ -174,6 +174,22 @@ typedef struct fml_stack {
     const ptrdiff_t *shape, *a, *b, *c; /* dims each */
 } fml_stack;
 
+/* Rows of a matrix, each times its scale if there are any. Strides count bytes and are multiples of
+ * a real. */
+typedef struct fml_rows {
+    ptrdiff_t count;
+    const void *data; /* of the element type of the kernel */
+    ptrdiff_t row, col;
+    const double *scale; /* count, positive; or NULL */
+} fml_rows;
+
+/* What becomes of a squared distance. Append only. */
+typedef enum fml_distance {
+    FML_EUCLIDEAN = 0,   /* its root */
+    FML_SQEUCLIDEAN = 1, /* it stays */
+    FML_COSINE = 2,      /* its half, at most 2: 1 less the cosine of rows scaled to length 1 */
+} fml_distance;
+
 /* matmul: c = a b for every pair of matrices of two stacks. Sums of no terms are 0. c overlaps
  * neither a nor b. Unsigned numbers wrap around.
  *
@@ -183,19 +199,35 @@ typedef struct fml_stack {
  * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals.
  *
  * solve_right: x (m, n) such that x u = a, for a (m, n) with strides row and col in bytes, and the
- * upper triangle of u (n, n), whose diagonal is not 0. x may be a, if that is contiguous. */
-#define FML_DENSE_TYPES(real, type)                                                           \
-    typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */, \
-                                              const real *b /* in */, real *c /* out */,      \
-                                              int threads);                                   \
-    typedef fml_status fml_gram_##type##_fn(ptrdiff_t k, ptrdiff_t n, const real *x /* in */, \
-                                            ptrdiff_t row, ptrdiff_t col, real *c /* out */,  \
-                                            int threads);                                     \
-    typedef fml_matmul_##type##_fn fml_matmul_complex_##type##_fn;                            \
-    typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                \
-    typedef fml_status fml_solve_right_##type##_fn(                                           \
-        ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,       \
-        const real *u /* in */, real *x /* out */, int threads);
+ * upper triangle of u (n, n), whose diagonal is not 0. x may be a, if that is contiguous.
+ *
+ * pairwise_distances: out[i][j] = the distance from row i of x to row j of y, of k finite numbers
+ * each; squared, with a relative error of at most 4 (k + 48) roundoffs. y may be NULL: the rows of
+ * x, with out exactly symmetric, and 0 for equal rows. No size is 0; both x and y have scales or
+ * none.
+ *
+ * kneighbors: the `neighbors` nearest rows of y to each row of x, ascending by squared distances
+ * that are computed by differences in double, then by index. y may be NULL: the other rows of x.
+ * There are as many rows. */
+#define FML_DENSE_TYPES(real, type)                                                                \
+    typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */,      \
+                                              const real *b /* in */, real *c /* out */,           \
+                                              int threads);                                        \
+    typedef fml_status fml_gram_##type##_fn(ptrdiff_t k, ptrdiff_t n, const real *x /* in */,      \
+                                            ptrdiff_t row, ptrdiff_t col, real *c /* out */,       \
+                                            int threads);                                          \
+    typedef fml_matmul_##type##_fn fml_matmul_complex_##type##_fn;                                 \
+    typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                     \
+    typedef fml_status fml_solve_right_##type##_fn(                                                \
+        ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,            \
+        const real *u /* in */, real *x /* out */, int threads);                                   \
+    typedef fml_status fml_pairwise_distances_##type##_fn(                                         \
+        const fml_rows *x /* in */, const fml_rows *y /* in or NULL */, ptrdiff_t k,               \
+        fml_distance kind, real *out /* out, rows of x by rows of y */, int threads);              \
+    typedef fml_status fml_kneighbors_##type##_fn(                                                 \
+        const fml_rows *x /* in */, const fml_rows *y /* in or NULL */, ptrdiff_t k,               \
+        fml_distance kind, ptrdiff_t neighbors, real *distances /* out, rows of x by neighbors */, \
+        int64_t *indices /* out, alike */, int threads);
 
 FML_DENSE_TYPES(double, f64)
 FML_DENSE_TYPES(float, f32)
@@ -214,7 +246,9 @@ FML_DENSE_TYPES(uint16_t, u16)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 #define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
 #define FML_GRAM(X) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16)
-#define FML_FLOAT(X, type) X(matmul_complex, type) X(gram_complex, type) X(solve_right, type)
+#define FML_FLOAT(X, type)  \
+    X(matmul_complex, type) \
+    X(gram_complex, type) X(solve_right, type) X(pairwise_distances, type) X(kneighbors, type)
 #define FML_KERNELS_DENSE(X) FML_MATMUL(X) FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32)
 
 typedef struct fml_table {

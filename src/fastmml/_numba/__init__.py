@@ -15,6 +15,7 @@ from fastmml._numba import (
     build,
     bvgraph,
     dense,
+    distances,
     order,
     push,
     rank,
@@ -54,6 +55,9 @@ class NumbaKernels:
     gram = staticmethod(dense.gram)
     gram_plain = staticmethod(dense.gram_plain)
     solve_right = staticmethod(dense.solve_right)
+
+    pairwise_distances = staticmethod(distances.pairwise_distances)
+    kneighbors = staticmethod(distances.kneighbors)
 
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)
