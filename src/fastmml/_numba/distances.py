@@ -120,7 +120,7 @@ def _fill_rows(
         for c in range(min(len(block.y_norms), i + 1 - block.column if is_own else len(out[0]))):
             j = block.column + c
             both = np.float64(block.x_norms[r]) + np.float64(block.y_norms[c])
-            squared = both - 2 * np.float64(block.products[r, c])
+            squared = float(both - 2 * np.float64(block.products[r, c]))
             if not squared >= NEAR * both + smallest:
                 squared = _squared_difference(x.data[i], x.scale[i], y.data[j], y.scale[j])
             out[i, j] = _finish(kind, squared)
