@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import Graph, _backend
-from fastmml._kernels import CODINGS, COLUMNS, TILE_EDGES, BvgraphFormat, EdgeFormat, Kernels
+from fastmml._kernels import (
+    CODINGS,
+    COLUMNS,
+    EUCLIDEAN,
+    TILE_EDGES,
+    BvgraphFormat,
+    EdgeFormat,
+    Kernels,
+)
 from fastmml.graph.plan import prepare
 
 Call = Callable[[], object]
@@ -308,6 +316,21 @@ def solved_gram(kernels: Kernels) -> Call:
     return lambda: kernels.solved_gram(a, u, out, THREADS)
 
 
+def pairwise_distances(kernels: Kernels, is_own: bool, dtype: str) -> Call:
+    """Distances of random rows, few of which are near to each other."""
+    x, y = reals((150, 70), 18).astype(dtype), reals((130, 70), 19).astype(dtype)
+    out = np.empty((len(x), len(x if is_own else y)), dtype)
+    other = None if is_own else y
+    return lambda: kernels.pairwise_distances(x, None, other, None, EUCLIDEAN, out, THREADS)
+
+
+def kneighbors(kernels: Kernels) -> Call:
+    """The nearest of random rows."""
+    x, y = reals((100, 70), 20).astype("f"), reals((1000, 70), 21).astype("f")
+    distances, indices = np.empty((100, 5), "f"), np.empty((100, 5), np.int64)
+    return lambda: kernels.kneighbors(x, None, y, None, EUCLIDEAN, distances, indices, THREADS)
+
+
 def bucket_counts(dst: NDArray[np.uint32]) -> NDArray[np.int64]:
     """What the kernel of almost this name computes."""
     tiles = np.arange(EDGES) // TILE_EDGES
@@ -494,6 +517,9 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "centred_gram weighted": lambda kernels: centred_gram(kernels, weighted=True),
     "centred_gram wide": lambda kernels: centred_gram(kernels, is_wide=True),
     "solved_gram": solved_gram,
+    "pairwise_distances": lambda kernels: pairwise_distances(kernels, False, "f"),
+    "pairwise_distances own": lambda kernels: pairwise_distances(kernels, True, "d"),
+    "kneighbors": kneighbors,
     "bucket_count": bucket_count,
     "bucket_scatter": bucket_scatter,
     "bucket_scatter weighted": lambda kernels: bucket_scatter(kernels, weighted=True),

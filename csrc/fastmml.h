@@ -190,6 +190,22 @@ typedef struct fml_side_by_side {
     ptrdiff_t x_row, x_col, y_row, y_col;
 } fml_side_by_side;
 
+/* Rows of a matrix, each times its scale if there are any. Strides count bytes and are multiples of
+ * a real. */
+typedef struct fml_rows {
+    ptrdiff_t count;
+    const void *data; /* of the element type of the kernel */
+    ptrdiff_t row, col;
+    const double *scale; /* count, positive; or NULL */
+} fml_rows;
+
+/* What becomes of a squared distance. Append only. */
+typedef enum fml_distance {
+    FML_EUCLIDEAN = 0,   /* its root */
+    FML_SQEUCLIDEAN = 1, /* it stays */
+    FML_COSINE = 2,      /* its half, at most 2: 1 less the cosine of rows scaled to length 1 */
+} fml_distance;
+
 /* matmul: c = a b for every pair of matrices of two stacks. Sums of no terms are 0. c overlaps
  * neither a nor b. Unsigned numbers wrap around.
  *
@@ -210,7 +226,16 @@ typedef struct fml_side_by_side {
  * solved_gram: x'x of that x (c, n x n), exactly symmetric.
  *
  * centred_gram: the Gram matrix of the k rows scale (x - shift, y - shift, 1), of n + p + 1
- * columns, exactly symmetric. scale may be NULL for ones. Sums are double for every type. */
+ * columns, exactly symmetric. scale may be NULL for ones. Sums are double for every type.
+ *
+ * pairwise_distances: out[i][j] = the distance from row i of x to row j of y, of k finite numbers
+ * each; squared, with a relative error of at most 4 (k + 48) roundoffs. y may be NULL: the rows of
+ * x, with out exactly symmetric, and 0 for equal rows. No size is 0; both x and y have scales or
+ * none.
+ *
+ * kneighbors: the `neighbors` nearest rows of y to each row of x, ascending by squared distances
+ * that are computed by differences in double, then by index. y may be NULL: the other rows of x.
+ * There are as many rows. */
 #define FML_DENSE_TYPES(real, type)                                                           \
     typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */, \
                                               const real *b /* in */, real *c /* out */,      \
@@ -231,7 +256,14 @@ typedef struct fml_side_by_side {
     typedef fml_status fml_centred_gram_##type##_fn(                                          \
         ptrdiff_t k, const fml_side_by_side *sides, const real *shift /* in, n + p */,        \
         const real *scale /* in, k, or NULL */, double *out /* out, (n + p + 1)^2 */,         \
-        int threads);
+        int threads); \
+    typedef fml_status fml_pairwise_distances_##type##_fn(                                         \
+        const fml_rows *x /* in */, const fml_rows *y /* in or NULL */, ptrdiff_t k,               \
+        fml_distance kind, real *out /* out, rows of x by rows of y */, int threads);              \
+    typedef fml_status fml_kneighbors_##type##_fn(                                                 \
+        const fml_rows *x /* in */, const fml_rows *y /* in or NULL */, ptrdiff_t k,               \
+        fml_distance kind, ptrdiff_t neighbors, real *distances /* out, rows of x by neighbors */, \
+        int64_t *indices /* out, alike */, int threads);
 
 FML_DENSE_TYPES(double, f64)
 FML_DENSE_TYPES(float, f32)
@@ -284,7 +316,8 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
 #define FML_FLOAT(X, type)           \
     X(matmul_complex, type)          \
     X(matmul_complex_strassen, type) \
-    X(gram_complex, type) X(solve_right, type) X(solved_gram, type) X(centred_gram, type)
+    X(gram_complex, type) X(solve_right, type) X(solved_gram, type) X(centred_gram, type) \
+    X(pairwise_distances, type) X(kneighbors, type)
 #define FML_KERNELS_DENSE(X) \
     FML_MATMUL(X)            \
     FML_STRASSEN(X)          \

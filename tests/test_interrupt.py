@@ -91,18 +91,23 @@ LONG_CALLS = {
     "power": "fm.pagerank(graph, damping=1 - 1e-12, tol=1e-300, max_iter=10**9, method='power')",
     "local": "fm.local_pagerank(chain, 0, damping=1 - 1e-12, tol=1e-6)",
     "rmat": "fm.rmat(24)",
+    "distances": "fm.pairwise_distances(points[:16384])",
+    "neighbors": "fm.kneighbors(points)",
 }
 
 SCRIPT = """
 import sys, time
-import fastmml as fm
+import fastmml as fm, numpy as np
 
 graph = fm.rmat(15)
 ends = list(range(2**17 - 1)), list(range(1, 2**17))
+points = np.ones((1 << 17, 300))  # all alike: every pair is measured by differences
 chain = fm.Graph(ends[0] + ends[1], ends[1] + ends[0])  # both ways: ranks spread slowly
 with fm.use_backend(sys.argv[1]):
     fm.pagerank(graph, tol=1e-2)  # what is compiled at the first call, is now
     fm.local_pagerank(graph, 0)
+    fm.pairwise_distances(points[:9])
+    fm.kneighbors(points[:9])
     try:
         print("ready", flush=True)
         {call}

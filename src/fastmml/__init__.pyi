@@ -7,6 +7,9 @@ from fastmml._backend import threads as threads
 from fastmml._backend import use_backend as use_backend
 from fastmml.contraction import einsum as einsum
 from fastmml.decomposition import PCA as PCA
+from fastmml.distances import Neighbors as Neighbors
+from fastmml.distances import kneighbors as kneighbors
+from fastmml.distances import pairwise_distances as pairwise_distances
 from fastmml.errors import ConvergenceError as ConvergenceError
 from fastmml.errors import GraphFormatError as GraphFormatError
 from fastmml.errors import NotFittedError as NotFittedError

@@ -172,6 +172,31 @@ def finite(name: str, values: NDArray[Any]) -> None:
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity (inf)")
 
 
+
+
+def finite_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return a 2-d float32 or float64 array of finite numbers, aligned, in native byte order.
+
+    float16 and float32 become float32, all others float64; strides stay.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf" or array.dtype.char == "g":
+        raise TypeError(
+            f"{name}: expected bool, integers, float16, float32 or float64, got dtype {array.dtype}"
+        )
+    if array.ndim != 2:
+        raise ValueError(f"{name}: expected 2 dimensions, got {array.ndim}")
+    is_single = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    array = array.astype(np.float32 if is_single else np.float64, copy=False)
+    if not array.flags.aligned or any(stride % array.itemsize for stride in array.strides):
+        array = array.copy()
+    with np.errstate(all="ignore"):  # a sum is faster than a look at every number
+        is_finite = np.isfinite(array.sum(dtype=np.float64)) or np.isfinite(array).all()
+    if not is_finite:
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    return array
+
+
 def castable(name: str, dtype: np.dtype[Any], number: np.dtype[Any]) -> None:
     """Check that elements may be cast to what is computed with."""
     if not np.can_cast(dtype, number, "same_kind"):

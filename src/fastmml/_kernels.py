@@ -61,6 +61,9 @@ PLAN_PADDING = 4
 WAVE_BLOCKS = 4
 #: Columns that kernels for several of them take side by side.
 COLUMNS = 8
+#: What becomes of a squared distance (fml_distance in csrc/fastmml.h): its root, itself, its half,
+#: at most 2.
+EUCLIDEAN, SQEUCLIDEAN, COSINE = 0, 1, 2
 #: Most rows of a matrix that kernels on many small ones take (FML_SMALL_ROWS in csrc/fastmml.h).
 SMALL_ROWS = 16
 
@@ -461,6 +464,47 @@ class Kernels(Protocol):
 
     def solved_gram(self, a: Real, u: Real, out: Real, threads: int) -> None:
         """Gram matrix (n, n; ``out``), exactly symmetric, of what `solve_right` computes."""
+        ...
+
+    # ---- distances ----
+
+    def pairwise_distances(
+        self,
+        x: Real,
+        x_scale: F64 | None,
+        y: Real | None,
+        y_scale: F64 | None,
+        kind: int,
+        out: Real,
+        threads: int,
+    ) -> None:
+        """Distances ``out`` (m, n) between the rows of x (m, k) and those of y (n, k).
+
+        x and y have any strides; nothing is empty, and all numbers are finite. Rows are multiplied
+        by their scales, positive, which both x and y have or neither. Without y: between the rows
+        of x, exactly symmetric and 0 for equal rows. A squared distance has a relative error of at
+        most 4 (k + 48) u, u being half the distance from 1 to the next number, unless it is below
+        k times the least normal number divided by u**2 or overflows float64.
+        """
+        ...
+
+    def kneighbors(
+        self,
+        x: Real,
+        x_scale: F64 | None,
+        y: Real | None,
+        y_scale: F64 | None,
+        kind: int,
+        distances: Real,
+        indices: I64,
+        threads: int,
+    ) -> None:
+        """The nearest rows of y to each row of x, as many as ``indices`` has columns.
+
+        In ascending order of squared distances that are computed by differences in float64, then
+        of indices. Out: ``distances`` and ``indices``. Arguments as in `pairwise_distances`;
+        without y: among the other rows of x. There are as many rows.
+        """
         ...
 
     # ---- building a graph ----

@@ -158,6 +158,21 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t m, Py_ssize_t k, Py_ssize_t n, const fml_bools *a, const fml_bools *b,
         c_bool *c, Py_ssize_t c_row, int threads) noexcept
 
+    ctypedef struct fml_rows:
+        Py_ssize_t count
+        const void *data
+        Py_ssize_t row
+        Py_ssize_t col
+        const double *scale
+    ctypedef enum fml_distance:
+        FML_EUCLIDEAN
+    ctypedef fml_status (*fml_pairwise_distances_fn)(
+        const fml_rows *x, const fml_rows *y, Py_ssize_t k, fml_distance kind, void *out,
+        int threads) noexcept
+    ctypedef fml_status (*fml_kneighbors_fn)(
+        const fml_rows *x, const fml_rows *y, Py_ssize_t k, fml_distance kind,
+        Py_ssize_t neighbors, void *distances, int64_t *indices, int threads) noexcept
+
     ctypedef struct fml_table:
         const char *isa
         fml_rank_pull_f64_fn rank_pull_f64
@@ -208,6 +223,10 @@ cdef extern from "fastmml.h" nogil:
         fml_centred_gram_fn centred_gram_f32
         fml_solve_right_fn solved_gram_f64
         fml_solve_right_fn solved_gram_f32
+        fml_pairwise_distances_fn pairwise_distances_f64
+        fml_pairwise_distances_fn pairwise_distances_f32
+        fml_kneighbors_fn kneighbors_f64
+        fml_kneighbors_fn kneighbors_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)

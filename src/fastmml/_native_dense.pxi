@@ -212,6 +212,15 @@ cdef int solve_by(
     return check(status)
 
 
+cdef fml_rows as_rows(cnp.ndarray x, const double[::1] scale) noexcept:
+    cdef fml_rows out
+    out.count = cnp.PyArray_DIM(x, 0)
+    out.data = cnp.PyArray_DATA(x)
+    out.row, out.col = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
+    out.scale = pointer_or_null(scale)
+    return out
+
+
 cdef class DenseKernels(SmallKernels):
     """The kernels of matrix products; see fastmml._kernels.Kernels."""
 
@@ -310,3 +319,43 @@ cdef class DenseKernels(SmallKernels):
                                                      &sums[0, 0], threads)
         check(status)
         return out
+
+    def pairwise_distances(self, cnp.ndarray x, const double[::1] x_scale, y,
+                           const double[::1] y_scale, int kind, cnp.ndarray out, int threads):
+        cdef fml_rows rows = as_rows(x, x_scale), others
+        cdef const fml_rows *second = NULL
+        cdef Py_ssize_t k = cnp.PyArray_DIM(x, 1)
+        cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
+        cdef fml_status status
+        if y is not None:
+            others = as_rows(y, y_scale)
+            second = &others
+        with nogil:
+            if is_double:
+                status = self.table.pairwise_distances_f64(
+                    &rows, second, k, <fml_distance>kind, cnp.PyArray_DATA(out), threads)
+            else:
+                status = self.table.pairwise_distances_f32(
+                    &rows, second, k, <fml_distance>kind, cnp.PyArray_DATA(out), threads)
+        check(status)
+
+    def kneighbors(self, cnp.ndarray x, const double[::1] x_scale, y, const double[::1] y_scale,
+                   int kind, cnp.ndarray distances, int64_t[:, ::1] indices, int threads):
+        cdef fml_rows rows = as_rows(x, x_scale), others
+        cdef const fml_rows *second = NULL
+        cdef Py_ssize_t k = cnp.PyArray_DIM(x, 1), neighbors = indices.shape[1]
+        cdef bint is_double = cnp.PyArray_TYPE(distances) == cnp.NPY_DOUBLE
+        cdef fml_status status
+        if y is not None:
+            others = as_rows(y, y_scale)
+            second = &others
+        with nogil:
+            if is_double:
+                status = self.table.kneighbors_f64(
+                    &rows, second, k, <fml_distance>kind, neighbors,
+                    cnp.PyArray_DATA(distances), &indices[0, 0], threads)
+            else:
+                status = self.table.kneighbors_f32(
+                    &rows, second, k, <fml_distance>kind, neighbors,
+                    cnp.PyArray_DATA(distances), &indices[0, 0], threads)
+        check(status)

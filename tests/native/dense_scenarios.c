@@ -183,4 +183,41 @@ fml_status TYPED(run_solved_gram)(int threads, uint64_t *digest)
     FOLD_ARRAY(digest, gram);
     return status;
 }
+
+/* Rows of which some are equal. */
+enum { POINTS = 450, QUERIES = 70, TERMS = 131, NEIGHBORS = 6 };
+
+static fml_rows rows_of(ptrdiff_t count)
+{
+    return (fml_rows){.count = count,
+                      .data = numbers(),
+                      .row = TERMS * (ptrdiff_t)sizeof(real),
+                      .col = sizeof(real)};
+}
+
+fml_status TYPED(run_pairwise_distances)(int threads, uint64_t *digest)
+{
+    static real out[POINTS * POINTS];
+    const fml_rows x = rows_of(QUERIES), y = rows_of(POINTS);
+    fml_status status =
+        fml_variants()[0]->TYPED(pairwise_distances)(&x, &y, TERMS, FML_SQEUCLIDEAN, out, threads);
+    fold(digest, out, QUERIES * POINTS * sizeof *out);
+    if (status == FML_OK)
+        status = fml_variants()[0]->TYPED(pairwise_distances)(&y, NULL, TERMS, FML_EUCLIDEAN, out,
+                                                              threads);
+    FOLD_ARRAY(digest, out);
+    return status;
+}
+
+fml_status TYPED(run_kneighbors)(int threads, uint64_t *digest)
+{
+    static real distances[POINTS * NEIGHBORS];
+    static int64_t indices[POINTS * NEIGHBORS];
+    const fml_rows y = rows_of(POINTS);
+    fml_status status = fml_variants()[0]->TYPED(kneighbors)(
+        &y, NULL, TERMS, FML_EUCLIDEAN, NEIGHBORS, distances, indices, threads);
+    FOLD_ARRAY(digest, distances);
+    FOLD_ARRAY(digest, indices);
+    return status;
+}
 #endif

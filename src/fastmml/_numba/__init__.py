@@ -15,6 +15,7 @@ from fastmml._numba import (
     build,
     bvgraph,
     dense,
+    distances,
     order,
     push,
     rank,
@@ -65,6 +66,9 @@ class NumbaKernels:
     solve_right = staticmethod(dense.solve_right)
     centred_gram = staticmethod(dense.centred_gram)
     solved_gram = staticmethod(dense.solved_gram)
+
+    pairwise_distances = staticmethod(distances.pairwise_distances)
+    kneighbors = staticmethod(distances.kneighbors)
 
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)
