@@ -236,27 +236,27 @@ typedef enum fml_distance {
  * kneighbors: the `neighbors` nearest rows of y to each row of x, ascending by squared distances
  * that are computed by differences in double, then by index. y may be NULL: the other rows of x.
  * There are as many rows. */
-#define FML_DENSE_TYPES(real, type)                                                           \
-    typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */, \
-                                              const real *b /* in */, real *c /* out */,      \
-                                              int threads);                                   \
-    typedef fml_status fml_gram_##type##_fn(ptrdiff_t k, ptrdiff_t n, const real *x /* in */, \
-                                            ptrdiff_t row, ptrdiff_t col, real *c /* out */,  \
-                                            int threads);                                     \
-    typedef fml_status fml_matmul_strassen_##type##_fn(                                       \
-        const fml_stack *stack, int halvings, const real *a /* in */, const real *b /* in */, \
-        real *c /* out */, int threads);                                                      \
-    typedef fml_matmul_##type##_fn fml_matmul_complex_##type##_fn;                            \
-    typedef fml_matmul_strassen_##type##_fn fml_matmul_complex_strassen_##type##_fn;          \
-    typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                \
-    typedef fml_status fml_solve_right_##type##_fn(                                           \
-        ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,       \
-        ptrdiff_t count, const real *u /* in */, real *x /* out */, int threads);             \
-    typedef fml_solve_right_##type##_fn fml_solved_gram_##type##_fn;                          \
-    typedef fml_status fml_centred_gram_##type##_fn(                                          \
-        ptrdiff_t k, const fml_side_by_side *sides, const real *shift /* in, n + p */,        \
-        const real *scale /* in, k, or NULL */, double *out /* out, (n + p + 1)^2 */,         \
-        int threads); \
+#define FML_DENSE_TYPES(real, type)                                                                \
+    typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */,      \
+                                              const real *b /* in */, real *c /* out */,           \
+                                              int threads);                                        \
+    typedef fml_status fml_gram_##type##_fn(ptrdiff_t k, ptrdiff_t n, const real *x /* in */,      \
+                                            ptrdiff_t row, ptrdiff_t col, real *c /* out */,       \
+                                            int threads);                                          \
+    typedef fml_status fml_matmul_strassen_##type##_fn(                                            \
+        const fml_stack *stack, int halvings, const real *a /* in */, const real *b /* in */,      \
+        real *c /* out */, int threads);                                                           \
+    typedef fml_matmul_##type##_fn fml_matmul_complex_##type##_fn;                                 \
+    typedef fml_matmul_strassen_##type##_fn fml_matmul_complex_strassen_##type##_fn;               \
+    typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                     \
+    typedef fml_status fml_solve_right_##type##_fn(                                                \
+        ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,            \
+        ptrdiff_t count, const real *u /* in */, real *x /* out */, int threads);                  \
+    typedef fml_solve_right_##type##_fn fml_solved_gram_##type##_fn;                               \
+    typedef fml_status fml_centred_gram_##type##_fn(                                               \
+        ptrdiff_t k, const fml_side_by_side *sides, const real *shift /* in, n + p */,             \
+        const real *scale /* in, k, or NULL */, double *out /* out, (n + p + 1)^2 */,              \
+        int threads);                                                                              \
     typedef fml_status fml_pairwise_distances_##type##_fn(                                         \
         const fml_rows *x /* in */, const fml_rows *y /* in or NULL */, ptrdiff_t k,               \
         fml_distance kind, real *out /* out, rows of x by rows of y */, int threads);              \
@@ -316,8 +316,9 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
 #define FML_FLOAT(X, type)           \
     X(matmul_complex, type)          \
     X(matmul_complex_strassen, type) \
-    X(gram_complex, type) X(solve_right, type) X(solved_gram, type) X(centred_gram, type) \
-    X(pairwise_distances, type) X(kneighbors, type)
+    X(gram_complex, type)            \
+    X(solve_right, type)             \
+    X(solved_gram, type) X(centred_gram, type) X(pairwise_distances, type) X(kneighbors, type)
 #define FML_KERNELS_DENSE(X) \
     FML_MATMUL(X)            \
     FML_STRASSEN(X)          \

@@ -172,8 +172,6 @@ def finite(name: str, values: NDArray[Any]) -> None:
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity (inf)")
 
 
-
-
 def finite_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return a 2-d float32 or float64 array of finite numbers, aligned, in native byte order.
 
