@@ -388,14 +388,18 @@ def _wanted(n_components: Any, m: int, n: int) -> int | None:
 
 
 def _largest(products: Array, count: int | None) -> tuple[Array, Array]:
-    """So many of the largest eigenvalues, or all, in falling order, and their vectors."""
+    """So many of the largest eigenvalues, or all, in falling order, and their vectors.
+
+    Where all are wanted divide and conquer keeps vectors of equal eigenvalues more orthogonal.
+    """
     n = len(products)
     if count == 0:
         return np.empty(0), np.empty((n, 0))
     subset = None if count is None or count >= n else [n - count, n - 1]
     values, vectors = scipy.linalg.eigh(
-        products, subset_by_index=subset, overwrite_a=True, check_finite=False
-    )
+        products, subset_by_index=subset, driver="evr" if subset else "evd",
+        overwrite_a=True, check_finite=False,
+    )  # fmt: skip
     return values[::-1].clip(0), vectors[:, ::-1]
 
 
