@@ -1,4 +1,5 @@
-"""QR factorisations in fastmml, NumPy, SciPy and PyTorch, each to its own new arrays.
+"""QR factorisations in fastmml, NumPy, SciPy and PyTorch, each to its own new arrays, and ours
+with ``out=``, to arrays that are there.
 
 ``python -m benchmarks.factorisations`` prints the tables: medians of interleaved runs.
 """
@@ -20,17 +21,24 @@ from benchmarks.timing import Run, interleave, seconds_of
 
 Matrix = NDArray[np.float64]
 
-SHAPES = ((1_000_000, 8), (1_000_000, 32), (100_000, 128), (10_000, 512), (2000, 2000))
-ROUNDS = 3
+#: The last ones are stacks.
+SHAPES = (
+    *((1_000_000, 8), (1_000_000, 32), (100_000, 128), (10_000, 512), (2000, 2000)),
+    *((100_000, 3, 3), (100_000, 8, 8), (100_000, 16, 4)),
+)
+ROUNDS = 5
 
 
 def factorisers(a: Matrix) -> dict[str, Callable[[], object]]:
     """The contestants that are installed, ours first."""
+    out = tuple(np.zeros_like(part) for part in fm.qr(a))
     calls: dict[str, Callable[[], object]] = {
         OURS: lambda: fm.qr(a),
+        f"{OURS}, out=": lambda: fm.qr(a, out=out),
         "numpy": lambda: np.linalg.qr(a),
-        "scipy": lambda: scipy.linalg.qr(a, mode="economic"),
     }
+    if a.ndim == 2:
+        calls["scipy"] = lambda: scipy.linalg.qr(a, mode="economic")
     try:
         torch = importlib.import_module("torch")
     except ImportError:
@@ -49,7 +57,7 @@ def set_threads(threads: int) -> None:
         return
 
 
-def compare(shape: tuple[int, int], threads: int) -> Panel:
+def compare(shape: tuple[int, ...], threads: int) -> Panel:
     """Factorise a random matrix in turns."""
     a = np.random.default_rng(0).standard_normal(shape)
     set_threads(threads)
@@ -61,7 +69,8 @@ def compare(shape: tuple[int, int], threads: int) -> Panel:
     ours, seconds = interleave(runs.pop(OURS), runs, ROUNDS)
     rows = tuple(Row(name, time) for name, time in ({OURS: ours} | seconds).items())
     plural = "s" * (threads > 1)
-    return Panel(f"QR of {shape[0]:,} x {shape[1]}, float64, {threads} thread{plural}", (), rows)
+    sizes = " x ".join(f"{size:,}" for size in shape)
+    return Panel(f"QR of {sizes}, float64, {threads} thread{plural}", (), rows)
 
 
 def main() -> None:

@@ -130,11 +130,42 @@ def small_det(kernels: Kernels, rows: int) -> Call:
     return lambda: kernels.small_det(a, det, THREADS)
 
 
+def small_solve_plain(kernels: Kernels) -> Call:
+    """A system whose checks take longer."""
+    a, b = small_matrices(4)[0], reals((4,), 11)
+    return lambda: kernels.small_solve_plain(a, b)
+
+
+def small_inverse_plain(kernels: Kernels) -> Call:
+    """The same for an inverse."""
+    a = small_matrices(4)[0]
+    return lambda: kernels.small_inverse_plain(a)
+
+
+def small_det_plain(kernels: Kernels) -> Call:
+    """The same for a determinant."""
+    a = small_matrices(4)[0]
+    return lambda: kernels.small_det_plain(a)
+
+
+def small_eigh_plain(kernels: Kernels) -> Call:
+    """The same for eigenvectors."""
+    a = small_matrices(4)[0]
+    return lambda: kernels.small_eigh_plain(a, True)
+
+
 def small_eigh(kernels: Kernels, rows: int) -> Call:
     """Eigenvalues and eigenvectors of small matrices."""
     a, values = small_matrices(rows), np.empty((SMALL_BATCH, rows))
     vectors = np.empty_like(a)
     return lambda: kernels.small_eigh(a, True, values, vectors, THREADS)
+
+
+def small_qr(kernels: Kernels, rows: int, columns: int) -> Call:
+    """Factorise small matrices."""
+    a, k = reals((SMALL_BATCH, rows, columns), 10), min(rows, columns)
+    q, r = np.empty((SMALL_BATCH, rows, k)), np.empty((SMALL_BATCH, k, columns))
+    return lambda: kernels.small_qr(a, q, r, THREADS)
 
 
 def in_graph() -> Graph:
@@ -218,6 +249,33 @@ def matmul(
     return lambda: kernels.matmul(a, b, out, THREADS)
 
 
+def matmul_strassen(kernels: Kernels) -> Call:
+    """A product that is cut into quarters twice, of sides that are not halved evenly."""
+    a, b, out = reals((90, 101), 18), reals((101, 110), 19), np.empty((90, 110))
+    return lambda: kernels.matmul_strassen(a, b, out, 2, THREADS)
+
+
+def short_numbers(shape: tuple[int, int], salt: int) -> NDArray[np.int8]:
+    """All numbers of 8 bits."""
+    return scrambled(shape[0] * shape[1], salt).astype(np.int8).reshape(shape)
+
+
+def matmul_short(kernels: Kernels, turned: bool = False) -> Call:
+    """A product of numbers of 8 bits with sums of 32."""
+    a, b = short_numbers((100, 90), 20), short_numbers((90, 80), 21)
+    if turned:
+        a, b = np.asfortranarray(a), np.asfortranarray(b)
+    out = np.empty((100, 80), np.uint32)
+    return lambda: kernels.matmul_short(a, b, out, THREADS)
+
+
+def matmul_bool(kernels: Kernels) -> Call:
+    """A product of bools of which one in 16 is true."""
+    a, b = short_numbers((300, 200), 22) < -112, short_numbers((200, 400), 23) < -112
+    out = np.empty((300, 400), bool)
+    return lambda: kernels.matmul_bool(a, b, out, THREADS)
+
+
 def matmul_plain(kernels: Kernels) -> Call:
     """A product whose checks take longer."""
     a, b = reals((4, 4), 12), reals((4, 4), 13)
@@ -241,6 +299,21 @@ def solve_right(kernels: Kernels) -> Call:
     a, u = reals((2000, 12), 16), np.triu(reals((12, 12), 17)) + 9 * np.eye(12)
     out = np.empty_like(a)
     return lambda: kernels.solve_right(a, u, out, THREADS)
+
+
+def centred_gram(kernels: Kernels, weighted: bool = False, is_wide: bool = False) -> Call:
+    """Products of the deviations of two arrays."""
+    k, n = (300, 260) if is_wide else (5000, 12)
+    x, y, shift = reals((k, n), 18), reals((k, 1), 19), reals((n + 1,), 20)
+    scale = reals((k,), 21) if weighted else None
+    return lambda: kernels.centred_gram(x, y, shift, scale, THREADS)
+
+
+def solved_gram(kernels: Kernels) -> Call:
+    """The Gram matrix of many rows against small triangles."""
+    a, u = reals((2000, 12), 16), np.triu(reals((2, 12, 12), 17)) + 9 * np.eye(12)
+    out = np.empty((12, 12))
+    return lambda: kernels.solved_gram(a, u, out, THREADS)
 
 
 def pairwise_distances(kernels: Kernels, is_own: bool, dtype: str) -> Call:
@@ -419,6 +492,12 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "small_det 8x8": lambda kernels: small_det(kernels, 8),
     "small_eigh 4x4": lambda kernels: small_eigh(kernels, 4),
     "small_eigh 8x8": lambda kernels: small_eigh(kernels, 8),
+    "small_solve_plain": small_solve_plain,
+    "small_inverse_plain": small_inverse_plain,
+    "small_det_plain": small_det_plain,
+    "small_eigh_plain": small_eigh_plain,
+    "small_qr 3x3": lambda kernels: small_qr(kernels, 3, 3),
+    "small_qr 16x4": lambda kernels: small_qr(kernels, 16, 4),
     "matmul": lambda kernels: matmul(kernels, 100, 90, 80),
     "matmul packed": lambda kernels: matmul(kernels, 520, 520, 520, dtype="f"),
     "matmul turned": lambda kernels: matmul(kernels, 30, 300, 70, turned=True),
@@ -426,10 +505,18 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "matmul vector": lambda kernels: matmul(kernels, 300, 200, 1),
     "matmul complex": lambda kernels: matmul(kernels, 40, 50, 60, dtype="D"),
     "matmul integers": lambda kernels: matmul(kernels, 40, 50, 60, dtype="Q"),
+    "matmul_strassen": matmul_strassen,
+    "matmul_short": matmul_short,
+    "matmul_short turned": lambda kernels: matmul_short(kernels, turned=True),
+    "matmul_bool": matmul_bool,
     "matmul_plain": matmul_plain,
     "gram": gram,
     "gram_plain": gram_plain,
     "solve_right": solve_right,
+    "centred_gram": centred_gram,
+    "centred_gram weighted": lambda kernels: centred_gram(kernels, weighted=True),
+    "centred_gram wide": lambda kernels: centred_gram(kernels, is_wide=True),
+    "solved_gram": solved_gram,
     "pairwise_distances": lambda kernels: pairwise_distances(kernels, False, "f"),
     "pairwise_distances own": lambda kernels: pairwise_distances(kernels, True, "d"),
     "kneighbors": kneighbors,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,16 +15,13 @@ import fastmml as fm
 from benchmarks.graphs import Unavailable
 from benchmarks.machine import thread_counts
 from benchmarks.panels import OURS, align
-from benchmarks.timing import Run, interleave, seconds_of
+from benchmarks.timing import Run, interleave, seconds_of, settle
 
 Array = NDArray[Any]
 Call = Callable[[], object]
 
 #: A run repeats a short call for about so many seconds.
 RUN_SECONDS = 0.01
-#: Threads of OpenBLAS go on looking for work for some 20 ms after a call, and would take a core
-#: from the next library: nobody is timed before they sleep.
-PAUSE = 0.03
 
 
 class Case(NamedTuple):
@@ -35,19 +31,34 @@ class Case(NamedTuple):
     a: Array
     b: Array | None
     flops: float
+    dtype: str | None = None  #: of the result, where it is not that of the operands
+    algorithm: str = "classical"
 
 
 def _numbers(shape: tuple[int, ...], dtype: str) -> Array:
     rng = np.random.default_rng(1)
-    if np.dtype(dtype).kind in "iub":
+    kind = np.dtype(dtype).kind
+    if kind in "iub":
         return rng.integers(2 if dtype == "bool" else 100, size=shape).astype(dtype)
-    return rng.standard_normal(shape).astype(dtype)
+    reals = rng.standard_normal(shape)
+    return (reals + 1j * rng.standard_normal(shape) if kind == "c" else reals).astype(dtype)
 
 
 def square(n: int, dtype: str) -> Case:
     """Two square matrices."""
     a, b = _numbers((n, n), dtype), _numbers((n, n), dtype)
-    return Case(f"{dtype} {n}", a, b, 2.0 * n**3)
+    return Case(f"{dtype} {n}", a, b, (8.0 if a.dtype.kind == "c" else 2.0) * n**3)
+
+
+def widened(n: int, dtype: str) -> Case:
+    """Numbers of 8 bits with sums of 32."""
+    a, b = _numbers((n, n), dtype), _numbers((n, n), dtype)
+    return Case(f"{dtype} {n} into int32", a, b, 2.0 * n**3, dtype="int32")
+
+
+def strassen(n: int, dtype: str) -> Case:
+    """Square matrices by Strassen's algorithm; flops are those of the classical one."""
+    return square(n, dtype)._replace(algorithm="strassen")
 
 
 def stack(n: int, dtype: str) -> Case:
@@ -63,6 +74,12 @@ def turned(n: int, dtype: str, left: bool, right: bool) -> Case:
     return Case(name, a.T if left else a, b.T if right else b, flops)
 
 
+def strided(n: int, dtype: str) -> Case:
+    """Every second row and column of larger matrices."""
+    a, b = _numbers((2 * n, 2 * n), dtype), _numbers((2 * n, 2 * n), dtype)
+    return Case(f"{dtype} {n}, a[::2, ::2] b[::2, ::2]", a[::2, ::2], b[::2, ::2], 2.0 * n**3)
+
+
 def shape(m: int, k: int, n: int, dtype: str) -> Case:
     """Matrices of which a side is short."""
     a, b = _numbers((m, k), dtype), _numbers((k, n), dtype)
@@ -76,6 +93,7 @@ def gram(k: int, n: int, dtype: str) -> Case:
 
 REALS = ("float32", "float64")
 SIZES = (2, 4, 8, 16, 32, 64, 100, 128, 256, 512, 1024, 2048, 4096)
+TURNED_SIZES = (64, 128, 256, 512, 1024, 2048)
 #: Makers of cases, by what they have in common.
 GROUPS: dict[str, list[Callable[[], Case]]] = {
     "square": [lambda n=n, d=d: square(n, d) for d in REALS for n in SIZES],
@@ -83,9 +101,11 @@ GROUPS: dict[str, list[Callable[[], Case]]] = {
     "turned": [
         lambda n=n, d=d, t=t: turned(n, d, *t)
         for d in REALS
-        for n in (16, 128, 512, 1024)
+        for n in (16, *TURNED_SIZES)
         for t in ((True, False), (False, True), (True, True))
     ],
+    "strided": [lambda n=n, d=d: strided(n, d) for d in REALS for n in TURNED_SIZES],
+    "strassen": [lambda n=n, d=d: strassen(n, d) for d in REALS for n in (1024, 2048, 4096)],
     "shapes": [
         lambda s=s, d=d: shape(*s, d)
         for d in REALS
@@ -102,8 +122,14 @@ GROUPS: dict[str, list[Callable[[], Case]]] = {
     ],
     "types": [
         lambda n=n, d=d: square(n, d)
-        for d in ("int8", "int16", "int32", "int64", "bool", "float16", "complex64", "complex128")
+        for d in ("int8", "int16", "int32", "int64", "bool", "float16")
         for n in (16, 512)
+    ]
+    + [lambda n=n, d=d: widened(n, d) for d in ("int8", "uint8") for n in (16, 64, 512, 1024)],
+    "complex": [
+        lambda n=n, d=d: square(n, d)
+        for d in ("complex64", "complex128")
+        for n in (16, 64, 128, 256, 512, 1024)
     ],
     "gram": [
         lambda s=s, d=d: gram(*s, d)
@@ -117,19 +143,38 @@ GROUPS: dict[str, list[Callable[[], Case]]] = {
 }
 
 
+def _keywords(case: Case) -> dict[str, Any]:
+    """What `fastmml.matmul` is told beside the operands: nothing where that is the usual."""
+    keywords = {} if case.dtype is None else {"dtype": case.dtype}
+    return keywords if case.algorithm == "classical" else keywords | {"algorithm": case.algorithm}
+
+
 class Fastmml:
     """Ours."""
 
     name = "fastmml"
 
     def __init__(self, case: Case) -> None:
-        a, b = case.a, case.b
-        self.call: Call = (lambda: fm.gram(a)) if b is None else (lambda: fm.matmul(a, b))
+        a, b, keywords = case.a, case.b, _keywords(case)
+        self.call: Call = (
+            (lambda: fm.gram(a)) if b is None else (lambda: fm.matmul(a, b, **keywords))
+        )
 
     @staticmethod
     def set_threads(threads: int) -> None:
         """Use so many threads."""
         fm.set_num_threads(threads)
+
+
+class Classical(Fastmml):
+    """Ours beside Strassen's algorithm."""
+
+    name = "classical"
+
+    def __init__(self, case: Case) -> None:
+        if case.algorithm == "classical":
+            raise Unavailable("the algorithm that is compared")
+        super().__init__(case._replace(algorithm="classical"))
 
 
 class Numpy:
@@ -138,8 +183,8 @@ class Numpy:
     name = "numpy"
 
     def __init__(self, case: Case) -> None:
-        a, b = case.a, case.b
-        self.call: Call = (lambda: a.T @ a) if b is None else (lambda: np.matmul(a, b))
+        a, b, dtype = case.a, case.b, case.dtype
+        self.call: Call = (lambda: a.T @ a) if b is None else (lambda: np.matmul(a, b, dtype=dtype))
 
     @staticmethod
     def set_threads(threads: int) -> None:
@@ -157,11 +202,12 @@ class Torch:
             self._torch = importlib.import_module("torch")
         except ImportError:
             raise Unavailable("torch is not installed") from None
-        if case.a.dtype.kind != "f" or case.a.dtype.itemsize < 4:
-            raise Unavailable("torch: floating-point products alone are compared")
+        is_widened = case.dtype == "int32" and case.a.dtype == np.int8 and len(case.a) > 16
+        if not is_widened and (case.a.dtype.kind not in "fc" or case.a.dtype.itemsize < 4):
+            raise Unavailable("torch: it has no product of this type, or none by a library")
         a = self._torch.from_numpy(case.a)
         b = None if case.b is None else self._torch.from_numpy(case.b)
-        product = self._torch.matmul
+        product = self._torch._int_mm if is_widened else self._torch.matmul
         self.call: Call = (lambda: product(a.T, a)) if b is None else (lambda: product(a, b))
 
     def set_threads(self, threads: int) -> None:
@@ -169,11 +215,11 @@ class Torch:
         self._torch.set_num_threads(threads)
 
 
-LIBRARIES = (Fastmml, Numpy, Torch)
+LIBRARIES = (Fastmml, Classical, Numpy, Torch)
 
 
 def repeated(library: Fastmml | Numpy | Torch, threads: int) -> Run:
-    """A run of calls after a pause, which returns the seconds of one."""
+    """A run of calls after the others have ended, which returns the seconds of one."""
     library.set_threads(threads)
     library.call()
     once = seconds_of(library.call)
@@ -185,7 +231,7 @@ def repeated(library: Fastmml | Numpy | Torch, threads: int) -> Run:
 
     def run() -> float:
         library.set_threads(threads)
-        time.sleep(PAUSE)
+        settle()
         library.call()
         return seconds_of(call_often) / calls
 

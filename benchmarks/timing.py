@@ -12,6 +12,8 @@ Run = Callable[[], float]
 
 #: A peer slower than this runs once, not in every round.
 SLOW_SECONDS = 8.0
+#: A process that used less of so many seconds than a tenth has no thread that looks for work.
+SETTLE_SECONDS = 0.02
 
 
 def seconds_of(work: Callable[[], object]) -> float:
@@ -23,6 +25,19 @@ def seconds_of(work: Callable[[], object]) -> float:
         return time.perf_counter() - start
     finally:
         gc.enable()
+
+
+def settle() -> None:
+    """Wait until the threads of the library before sleep.
+
+    OpenBLAS's look for work for up to 0.1 s after a call: the next library's would wait for their
+    core, 4 ms at a time.
+    """
+    used, before = SETTLE_SECONDS, time.process_time()
+    while used > SETTLE_SECONDS / 10:
+        time.sleep(SETTLE_SECONDS)
+        now = time.process_time()
+        used, before = now - before, now
 
 
 def interleave(ours: Run, peers: Mapping[str, Run], rounds: int) -> tuple[float, dict[str, float]]:

@@ -117,7 +117,11 @@ typedef struct fml_rank_plan {
  *
  * small_eigh: eigenvalues, ascending, and eigenvectors in the columns of V, of symmetric matrices
  * of which the upper or the lower triangle is read; n is at least 2. failed: whether any matrix
- * holds an infinity or NaN there; its results are NaN. */
+ * holds an infinity or NaN there; its results are NaN.
+ *
+ * small_qr: A = Q R for m x n matrices A, of m and n <= FML_SMALL_ROWS; Q (m x k) has orthonormal
+ * columns and R (k x n) is upper triangular. k is m, or the smaller of m and n. Without Q if q is
+ * NULL. */
 enum { FML_SMALL_ROWS = 16 };
 #define FML_SMALL_TYPES(real, type)                                                        \
     typedef fml_status fml_small_solve_##type##_fn(                                        \
@@ -135,7 +139,11 @@ enum { FML_SMALL_ROWS = 16 };
     typedef fml_status fml_small_eigh_##type##_fn(                                         \
         ptrdiff_t batch, ptrdiff_t n, const real *a /* in */,                              \
         const ptrdiff_t *strides /* in, 3 */, bool upper, real *values /* out, batch n */, \
-        real *vectors /* out, batch n n */, bool *failed /* out */, int threads);
+        real *vectors /* out, batch n n */, bool *failed /* out */, int threads);          \
+    typedef fml_status fml_small_qr_##type##_fn(                                           \
+        ptrdiff_t batch, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a /* in */,    \
+        const ptrdiff_t *strides /* in, 3 */, real *q /* out, batch m k, or NULL */,       \
+        real *r /* out, batch k n */, int threads);
 
 FML_KERNEL_TYPES(double, f64)
 FML_KERNEL_TYPES(float, f32)
@@ -174,6 +182,14 @@ typedef struct fml_stack {
     const ptrdiff_t *shape, *a, *b, *c; /* dims each */
 } fml_stack;
 
+/* Two arrays of as many rows, side by side: x of n columns and y of p, which may be 0. Strides
+ * count bytes and are multiples of a real. */
+typedef struct fml_side_by_side {
+    ptrdiff_t n, p;
+    const void *x /* in */, *y /* in */;
+    ptrdiff_t x_row, x_col, y_row, y_col;
+} fml_side_by_side;
+
 /* Rows of a matrix, each times its scale if there are any. Strides count bytes and are multiples of
  * a real. */
 typedef struct fml_rows {
@@ -196,10 +212,21 @@ typedef enum fml_distance {
  * gram: the (n, n) array c = x'x for x (k, n), exactly symmetric; row and col are its strides in
  * bytes, multiples of a real.
  *
- * matmul_complex, gram_complex (x* x, exactly Hermitian): the same for pairs of reals.
+ * matmul_strassen: the same as matmul for one pair of matrices (dims is 2), in which products are
+ * cut into quarters so many times by Winograd's form of Strassen's algorithm. No size is below
+ * 2^halvings; rows of c are contiguous, and rows or columns of each of a and b.
  *
- * solve_right: x (m, n) such that x u = a, for a (m, n) with strides row and col in bytes, and the
- * upper triangle of u (n, n), whose diagonal is not 0. x may be a, if that is contiguous.
+ * matmul_complex, matmul_complex_strassen, gram_complex (x* x, exactly Hermitian): the same for
+ * pairs of reals.
+ *
+ * solve_right: x (m, n) = a u_1^-1 u_2^-1 ..., for a (m, n) with strides row and col in bytes, and
+ * the upper triangles of u (count, n, n), whose diagonals are not 0. x may be a, if that is
+ * contiguous.
+ *
+ * solved_gram: x'x of that x (c, n x n), exactly symmetric.
+ *
+ * centred_gram: the Gram matrix of the k rows scale (x - shift, y - shift, 1), of n + p + 1
+ * columns, exactly symmetric. scale may be NULL for ones. Sums are double for every type.
  *
  * pairwise_distances: out[i][j] = the distance from row i of x to row j of y, of k finite numbers
  * each; squared, with a relative error of at most 4 (k + 48) roundoffs. y may be NULL: the rows of
@@ -216,11 +243,20 @@ typedef enum fml_distance {
     typedef fml_status fml_gram_##type##_fn(ptrdiff_t k, ptrdiff_t n, const real *x /* in */,      \
                                             ptrdiff_t row, ptrdiff_t col, real *c /* out */,       \
                                             int threads);                                          \
+    typedef fml_status fml_matmul_strassen_##type##_fn(                                            \
+        const fml_stack *stack, int halvings, const real *a /* in */, const real *b /* in */,      \
+        real *c /* out */, int threads);                                                           \
     typedef fml_matmul_##type##_fn fml_matmul_complex_##type##_fn;                                 \
+    typedef fml_matmul_strassen_##type##_fn fml_matmul_complex_strassen_##type##_fn;               \
     typedef fml_gram_##type##_fn fml_gram_complex_##type##_fn;                                     \
     typedef fml_status fml_solve_right_##type##_fn(                                                \
         ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,            \
-        const real *u /* in */, real *x /* out */, int threads);                                   \
+        ptrdiff_t count, const real *u /* in */, real *x /* out */, int threads);                  \
+    typedef fml_solve_right_##type##_fn fml_solved_gram_##type##_fn;                               \
+    typedef fml_status fml_centred_gram_##type##_fn(                                               \
+        ptrdiff_t k, const fml_side_by_side *sides, const real *shift /* in, n + p */,             \
+        const real *scale /* in, k, or NULL */, double *out /* out, (n + p + 1)^2 */,              \
+        int threads);                                                                              \
     typedef fml_status fml_pairwise_distances_##type##_fn(                                         \
         const fml_rows *x /* in */, const fml_rows *y /* in or NULL */, ptrdiff_t k,               \
         fml_distance kind, real *out /* out, rows of x by rows of y */, int threads);              \
@@ -235,21 +271,58 @@ FML_DENSE_TYPES(uint64_t, u64)
 FML_DENSE_TYPES(uint32_t, u32)
 FML_DENSE_TYPES(uint16_t, u16)
 
+/* A matrix of numbers of 8 or 16 bits; strides count bytes. */
+typedef enum fml_short_kind { FML_INT8 = 0, FML_UINT8 = 1, FML_INT16 = 2 } fml_short_kind;
+typedef struct fml_short {
+    fml_short_kind kind;
+    const void *data;
+    ptrdiff_t row, col;
+} fml_short;
+
+/* c = a b for a (m, k) and b (k, n), with sums of 32 bits that wrap around. Rows of c, c_row bytes
+ * from each other, are contiguous; c overlaps neither a nor b. */
+typedef fml_status fml_matmul_short_p16_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
+                                           const fml_short *a /* in */, const fml_short *b /* in */,
+                                           uint32_t *c /* out */, ptrdiff_t c_row, int threads);
+
+/* A matrix of truth values, bytes that are 0 or not; strides count bytes. */
+typedef struct fml_bools {
+    const void *data;
+    ptrdiff_t row, col;
+} fml_bools;
+
+/* c = a b for a (m, k) and b (k, n), "or" of "and". Rows of c, c_row bytes from each other, are
+ * contiguous; c overlaps neither a nor b. */
+typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
+                                          const fml_bools *a /* in */, const fml_bools *b /* in */,
+                                          bool *c /* out */, ptrdiff_t c_row, int threads);
+
 /* The lists of kernels: for both element types, for double alone, for several columns; for
  * real and whole numbers, for floating-point ones alone. */
 #define FML_KERNELS(X, type) \
     X(rank_pull, type)       \
     X(difference_gram, type) \
     X(combine, type)         \
-    X(small_solve, type) X(small_inverse, type) X(small_det, type) X(small_eigh, type)
+    X(small_solve, type)     \
+    X(small_inverse, type) X(small_det, type) X(small_eigh, type) X(small_qr, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
 #define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
 #define FML_GRAM(X) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16)
-#define FML_FLOAT(X, type)  \
-    X(matmul_complex, type) \
-    X(gram_complex, type) X(solve_right, type) X(pairwise_distances, type) X(kneighbors, type)
-#define FML_KERNELS_DENSE(X) FML_MATMUL(X) FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32)
+#define FML_STRASSEN(X)     \
+    X(matmul_strassen, f64) \
+    X(matmul_strassen, f32) \
+    X(matmul_strassen, u64) X(matmul_strassen, u32) X(matmul_strassen, u16)
+#define FML_FLOAT(X, type)                                                                      \
+    X(matmul_complex, type)                                                                     \
+    X(matmul_complex_strassen, type)                                                            \
+    X(gram_complex, type)                                                                       \
+    X(solve_right, type) X(solved_gram, type) X(centred_gram, type) X(pairwise_distances, type) \
+        X(kneighbors, type)
+#define FML_KERNELS_DENSE(X) \
+    FML_MATMUL(X)            \
+    FML_STRASSEN(X)          \
+    FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32) X(matmul_short, p16) X(matmul_bool, b64)
 
 typedef struct fml_table {
     const char *isa;

@@ -23,6 +23,7 @@ OPTIONAL = [
     "rich",
     "isal",
     "backports.zstd",
+    "sklearn",
 ]
 
 #: What ranking a small text does not need, unless NumPy itself imports it.

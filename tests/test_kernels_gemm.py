@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from laws import THREADS, assert_same_for_all_threads
-from products import LAYOUTS, adjoint, assert_product, exact_integers, ill_scaled, operand, repeated
+from products import (
+    LAYOUTS,
+    adjoint,
+    assert_product,
+    exact_integers,
+    ill_scaled,
+    operand,
+    repeated,
+    strassen_bound,
+)
 
 from fastmml._kernels import Kernels
 
@@ -32,7 +41,7 @@ class Subclass(np.ndarray):
 
 
 KERNEL_DTYPES = ["d", "f", "D", "F", "Q", "I", "H"]
-LAYOUTS_READ = ["C", "Fortran", "strided"]
+LAYOUTS_READ = ["C", "Fortran", "strided", "every second"]
 
 
 def multiply(variant: Kernels, a: np.ndarray, b: np.ndarray, threads: int = 2) -> np.ndarray:
@@ -59,6 +68,14 @@ def test_large_products_are_packed(variant: Kernels, dtype: str) -> None:
     a, b = operand((m, k), dtype, 3), operand((k, n), dtype, 4)
     for x, y in ((a, b), (np.asfortranarray(a), repeated(b))):
         assert_product(multiply(variant, x, y)[rows], a[rows], b)
+
+
+@pytest.mark.parametrize("dtype", ["d", "f", "Q", "F"])
+def test_large_products_with_part_of_the_same_matrix(variant: Kernels, dtype: str) -> None:
+    x = operand((620, 550), dtype, 46)
+    for rows, columns in ((620, 520), (520, 620), (620, 620)):
+        a, b = x[:rows], x[:columns].T
+        assert_product(multiply(variant, a, b)[::40], a[::40], b)
 
 
 def test_few_columns_of_a_large_b(variant: Kernels) -> None:
@@ -193,6 +210,124 @@ def test_complex_nan_and_infinities(variant: Kernels, dtype: str) -> None:
         found, wanted = getattr(result, part), getattr(expected, part)
         np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
         np.testing.assert_array_equal(np.isposinf(found), np.isposinf(wanted))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 1.0])
+def test_bools(variant: Kernels, share: float) -> None:
+    rng = np.random.default_rng(41)
+    for m, k, n in ((1, 1, 1), (8, 9, 10), (3, 5, 0), (3, 0, 5), (61, 515, 64), (5, 70, 2500)):
+        a, b = rng.random((m, k)) < share, rng.random((k, n)) < share
+        expected = a.astype(int) @ b.astype(int) > 0
+        for x in (a, np.asfortranarray(a), repeated(a)):
+            for y in (b, np.asfortranarray(b), repeated(b)):
+                out = np.full((m, n + 2), 7, np.uint8).view(bool)
+                variant.matmul_bool(x, y, out[:, 1 : n + 1], 2)
+                np.testing.assert_array_equal(out[:, 1 : n + 1].view(np.uint8), expected)
+                assert (out[:, [0, -1]].view(np.uint8) == 7).all()
+
+
+def test_bools_of_any_bytes(variant: Kernels) -> None:
+    a, b = operand((70, 90), "B", 42) % 3 * 85, operand((90, 80), "B", 43) % 5 // 4 * 254
+    for threads in THREADS:
+        out = np.empty((70, 80), bool)
+        variant.matmul_bool(a.view(bool), b.view(bool), out, threads)
+        np.testing.assert_array_equal(out, (a != 0).astype(int) @ (b != 0).astype(int) > 0)
+
+
+def test_plain_bools(variant: Kernels) -> None:
+    a, b = operand((5, 6), "?", 44), operand((6, 7), "?", 45)
+    result = variant.matmul_plain(a, b, None)
+    if variant.name == "native":
+        assert_product(result, a, b)
+        assert_product(variant.matmul_plain(a[::2, ::-1], b[::-1], None), a[::2, ::-1], b[::-1])
+    assert variant.matmul_plain(a, b, np.zeros((5, 7), bool)) is None
+    left = [(a, b[1:]), (a, b[0]), (a[None], b), (a, b.astype("d")), (a.view(Subclass), b)]
+    assert [variant.matmul_plain(x, y, None) for x, y in left] == [None] * len(left)
+
+
+@pytest.mark.parametrize("right", "?bBh")
+@pytest.mark.parametrize("left", "?bBh")
+def test_short_numbers(variant: Kernels, left: str, right: str) -> None:
+    for m, k, n in ((1, 1, 1), (8, 9, 10), (3, 5, 0), (5, 0, 3), (61, 515, 35), (50, 60, 520)):
+        a, b = operand((m, k), left, 39), operand((k, n), right, 40)
+        expected = exact_integers(a.astype("I"), b.astype("I"))
+        for x in (a, np.asfortranarray(a), repeated(a)):
+            for y in (b, np.asfortranarray(b), repeated(b)):
+                out = np.full((m, n + 2), 77, "I")
+                variant.matmul_short(x, y, out[:, 1 : n + 1], 2)
+                np.testing.assert_array_equal(out[:, 1 : n + 1], expected)
+                assert (out[:, [0, -1]] == 77).all()
+
+
+@pytest.mark.parametrize("layout", ["C", "Fortran"])
+def test_short_numbers_at_their_ends(variant: Kernels, layout: str) -> None:
+    lowest = LAYOUTS[layout](np.full((300, 300), -(2**15), "h"))
+    for threads in THREADS:
+        out = np.empty((300, 300), "I")
+        variant.matmul_short(lowest, lowest, out, threads)
+        assert (out == 300 * 2**30 % 2**32).all()
+
+
+def strassen(
+    variant: Kernels, a: np.ndarray, b: np.ndarray, halvings: int, threads: int = 2
+) -> np.ndarray:
+    out = np.full((len(a), b.shape[1]), 77, a.dtype)
+    variant.matmul_strassen(a, b, out, halvings, threads)
+    return out
+
+
+def assert_strassen(result: np.ndarray, a: np.ndarray, b: np.ndarray, halvings: int) -> None:
+    """Whole numbers are exact, others within the bound for the largest elements."""
+    if a.dtype.kind == "u":
+        assert_product(result, a, b)
+        return
+    wide = np.clongdouble if a.dtype.kind == "c" else np.longdouble
+    error = result - a.astype(wide) @ b.astype(wide)
+    assert max(np.abs(error.real).max(), np.abs(error.imag).max()) <= strassen_bound(a, b, halvings)
+
+
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
+@pytest.mark.parametrize(
+    ("size", "halvings"),
+    [
+        ((2, 2, 2), 1),
+        ((5, 3, 2), 1),
+        ((8, 9, 10), 3),
+        ((64, 80, 48), 2),
+        ((63, 70, 61), 2),
+        ((161, 130, 145), 3),
+        ((9, 17, 7), 0),
+    ],
+)
+def test_strassen(variant: Kernels, size: tuple[int, int, int], halvings: int, dtype: str) -> None:
+    m, k, n = size
+    a, b = operand((m, k), dtype, 31), operand((k, n), dtype, 32)
+    for left in (a, np.asfortranarray(a), a[::-1], np.asfortranarray(a)[:, ::-1]):
+        for right in (b, np.asfortranarray(b)):
+            assert_strassen(strassen(variant, left, right, halvings), left, right, halvings)
+
+
+@pytest.mark.parametrize("dtype", ["d", "F", "H"])
+def test_strassen_into_part_of_an_array(variant: Kernels, dtype: str) -> None:
+    a, b = operand((40, 30), dtype, 33), operand((30, 50), dtype, 34)
+    wide = np.full((90, 60), 77, dtype)
+    variant.matmul_strassen(a, b, wide[88:8:-2, 3:53], 2, 2)
+    np.testing.assert_array_equal(wide[88:8:-2, 3:53], strassen(variant, a, b, 2))
+    wide[88:8:-2, 3:53] = 77
+    assert (wide == 77).all()
+
+
+@pytest.mark.parametrize("dtype", ["d", "f", "D"])
+def test_strassen_of_repeated_rows(variant: Kernels, dtype: str) -> None:
+    a, b = operand((1, 40), dtype, 35), operand((40, 1), dtype, 36)
+    x, y = np.broadcast_to(a, (50, 40)), np.broadcast_to(b, (40, 30))
+    assert_strassen(strassen(variant, x, y, 2), x, y, 2)
+
+
+@pytest.mark.parametrize("dtype", ["d", "f", "D"])
+def test_strassen_has_the_same_bits_on_any_number_of_threads(variant: Kernels, dtype: str) -> None:
+    a, b = operand((530, 390), dtype, 37), np.asfortranarray(operand((390, 545), dtype, 38))
+    assert_same_for_all_threads(lambda threads: (strassen(variant, a, b, 1, threads),))
 
 
 @pytest.mark.parametrize("dtype", KERNEL_DTYPES)

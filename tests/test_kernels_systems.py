@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import assert_same_for_all_threads, frozen
 from numpy.typing import NDArray
+from products import LAYOUTS
 
 from fastmml._kernels import SMALL_ROWS, Kernels
 
@@ -220,6 +221,32 @@ def test_det(variant: Kernels, family: str, dtype: Any) -> None:
             assert abs(Fraction(float(det)) - exact) <= error
 
 
+def cofactors(matrix: Array) -> Array:
+    """Sizes of the derivatives of a determinant by each entry."""
+    n = len(matrix)
+    return np.array(
+        [
+            [abs(float(exact_det(np.delete(np.delete(matrix, i, 0), j, 1)))) for j in range(n)]
+            for i in range(n)
+        ]
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_det_is_that_of_a_matrix_nearby(variant: Kernels, n: int, dtype: Any) -> None:
+    """Also where every product of n entries is far larger: beside matrices of rank 1."""
+    random = np.random.default_rng(n)
+    left, right = random.standard_normal((2, 20, n))
+    a = left[:, :, None] * right[:, None, :] + 1e-6 * random.standard_normal((20, n, n))
+    a = a.astype(dtype)
+    for matrix, det in zip(a, determine(variant, a)[0], strict=True):
+        exact = exact_det(matrix)
+        near = precision(n, np.float64) * np.abs(matrix).max() * cofactors(matrix).sum()
+        error = abs(float(Fraction(float(det)) - exact))
+        assert error <= 2 * near + float(np.finfo(dtype).eps) * abs(float(exact))
+
+
 def test_det_of_few_integers_is_exact(variant: Kernels) -> None:
     a = np.array([[[2, 1], [4, 3]], [[0, 1], [1, 0]], [[1, 2], [2, 4]], [[-1, 0], [0, 1]]], float)
     assert determine(variant, a)[0].tolist() == [2, -1, 0, -1]
@@ -338,7 +365,7 @@ CALLS: dict[str, Callable[[Kernels, Array, int], tuple[Array, ...]]] = {
 def test_neighbours_do_not_matter(variant: Kernels, name: str, dtype: Any) -> None:
     """The bits of a result are the same alone and anywhere in any batch."""
     random = np.random.default_rng(5)
-    for n in (2, 3, 4, 5, 8):
+    for n in (2, 3, 4, 5, 8, 13):
         pool = np.concatenate(list(families(n, 2).values())).astype(dtype)
         alone = [CALLS[name](variant, pool[i : i + 1], 1) for i in range(len(pool))]
         for batch in (2, 3, 7, 8, 9, 15, 16, 17):
@@ -380,6 +407,73 @@ def test_strides_do_not_matter(variant: Kernels, name: str, dtype: Any) -> None:
         same = np.broadcast_to(a[0], a.shape)
         for part, wanted in zip(CALLS[name](variant, same, 1), expected, strict=True):
             assert (part == wanted[0]).all()
+
+
+# ---- few matrices, past the checks of the public functions ----
+
+PLAIN: dict[str, Callable[[Kernels, Any], Any]] = {
+    "solve": lambda kernels, a: kernels.small_solve_plain(a, a[..., :1]),
+    "inverse": lambda kernels, a: kernels.small_inverse_plain(a),
+    "det": lambda kernels, a: kernels.small_det_plain(a),
+    "eigh": lambda kernels, a: kernels.small_eigh_plain(a, True),
+}
+
+
+class Subclass(np.ndarray):
+    pass
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CALLS)
+def test_plain_calls_give_the_same_or_are_left(variant: Kernels, name: str, dtype: Any) -> None:
+    for n in (2, 3, 8, 16):
+        a = families(n, 4)["random"].astype(dtype)
+        together = CALLS[name](variant, a, 1)
+        for layout in ("C", "Fortran", "strided", "read-only"):
+            found = PLAIN[name](variant, LAYOUTS[layout](a))
+            alone = PLAIN[name](variant, LAYOUTS[layout](a[2]))
+            if variant.name == "numba":
+                assert found is alone is None
+                continue
+            parts, single = (x if name == "eigh" else (x,) for x in (found, alone))
+            for part, one, wanted in zip(parts, single, together, strict=True):
+                assert (part.dtype, part.shape, one.shape) == (
+                    dtype,
+                    wanted.shape,
+                    wanted.shape[1:],
+                )
+                assert part.tobytes() == wanted.tobytes()
+                assert one.tobytes() == wanted[2].tobytes()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_plain_calls_leave_what_they_cannot_read(variant: Kernels, name: str) -> None:
+    a = families(3, 4)["random"]
+    left = [
+        *(a.astype(dtype) for dtype in (">f8", np.int64, np.complex128, np.longdouble)),
+        *(LAYOUTS[layout](a) for layout in ("misaligned", "field")),
+        a.view(Subclass),
+        a[:, :2],
+        a[0, 0],
+        a[None],
+        a[:0],
+        np.ones((200, 3, 3)),
+        np.ones((17, 17)),
+    ]
+    assert [PLAIN[name](variant, x) for x in left] == [None] * len(left)
+    if name == "solve":
+        others = [a[..., :1].astype(np.float32), a[:3], a[:, :2], a[0], a[0, 0], a.tolist()]
+        assert [variant.small_solve_plain(a, b) for b in others] == [None] * len(others)
+    else:
+        assert PLAIN[name](variant, a.tolist()) is None
+
+
+def test_plain_calls_leave_what_is_to_be_refused(variant: Kernels) -> None:
+    assert variant.small_solve_plain(np.ones((3, 3)), np.ones(3)) is None
+    assert variant.small_inverse_plain(np.ones((3, 3))) is None
+    assert variant.small_det_plain(np.ones((3, 3))) in (0, None)
+    assert variant.small_eigh_plain(np.full((3, 3), math.nan), True) is None
+    assert variant.small_eigh_plain(np.ones((1, 1)), True) is None
 
 
 @given(

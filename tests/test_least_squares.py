@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,137 @@ def test_nist_data_sets(data_folder: Path) -> None:
         a, exact = design(data["model"], data.get("degree", 0), x), np.array(data["coef"], float)
         ours, theirs = fm.lstsq(a, y).x, np.linalg.lstsq(a, y)[0]
         assert digits(ours, exact) >= digits(theirs, exact) - 0.5, name
+
+
+# ---- ridge regression and refinement ----
+
+
+@pytest.mark.parametrize("shape", [(200, 5), (9, 5), (4, 6)])
+@pytest.mark.parametrize("dtype", ["d", "f", "D", "F", "l"])
+@pytest.mark.parametrize("columns", [(), (3,)])
+@pytest.mark.parametrize("alpha", [1e-3, 1, 1e6])
+def test_ridge_is_least_squares_with_more_rows(
+    shape: tuple[int, int], dtype: str, columns: tuple[int, ...], alpha: float
+) -> None:
+    rng = np.random.default_rng(5)
+    a, b = (9 * rng.normal(size=s) for s in (shape, (shape[0], *columns)))
+    a, b = (x.astype(dtype) for x in (a, b))
+    below, zeros = np.sqrt(alpha) * np.eye(shape[1]), np.zeros((shape[1], *columns))
+    expected = np.linalg.lstsq(np.vstack([a, below]), np.concatenate([b, zeros]))[0]
+    tolerance = 1e-3 if dtype in "fF" else 1e-10
+    for refine in (False, True):
+        found = fm.lstsq(a, b, alpha=alpha, refine=refine)
+        np.testing.assert_allclose(found.x, expected, rtol=tolerance, atol=tolerance / 1e3)
+        assert found.x.dtype == (np.float64 if dtype == "l" else dtype)
+        assert found.rank == min(shape)
+        plain = np.linalg.svd(a, compute_uv=False)
+        np.testing.assert_allclose(found.singular_values, plain, rtol=1e-4)
+        if shape[0] > shape[1]:
+            rest = np.linalg.norm(np.atleast_2d((b - a @ found.x).T), axis=1) ** 2
+            np.testing.assert_allclose(found.residuals, rest, rtol=1e-3)
+
+
+def test_ridge_of_dependent_columns() -> None:
+    a = np.ones((100, 2))
+    found = fm.lstsq(a, 3 * np.ones(100), alpha=50)
+    np.testing.assert_allclose(found.x, [300 / 250, 300 / 250])
+    assert found.rank == 1
+    assert fm.lstsq(np.zeros((30, 2)), np.ones(30), alpha=1).x.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("condition", [1, 1e4, 1e8, 1e11])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("shape", [(400, 8), (12, 8)])
+def test_refined_solutions_are_right_to_rounding(
+    condition: float, dtype: Any, shape: tuple[int, int]
+) -> None:
+    eps, wide = np.finfo(dtype).eps, np.finfo(np.longdouble).eps
+    if dtype == np.float32:
+        condition = condition**0.38
+    a = conditioned(*shape, condition, dtype)
+    # Whole multiples of a power of two, so that the exact solution and its residual are known.
+    a = np.round(a * 2**16) / dtype(2**16) if condition <= 1e4 and dtype == np.float64 else a
+    x = np.round(np.random.default_rng(6).normal(size=8) * 64).astype(dtype)
+    b = (a.astype(np.longdouble) @ x).astype(dtype)
+    exact = reference(a, b)
+    found = fm.lstsq(a, b, refine=True).x
+    plain = fm.lstsq(a, b).x
+    error = np.linalg.norm((found - exact).astype(float)) / np.linalg.norm(exact.astype(float))
+    assert error <= 2 * eps + 1e3 * (wide if dtype == np.float64 else 0) * condition
+    before = np.linalg.norm((plain - exact).astype(float)) / np.linalg.norm(exact.astype(float))
+    assert error <= max(before, 2 * eps)
+
+
+def reference(a: Array, b: Array) -> Array:
+    """The solution in rational numbers."""
+    rows = [[Fraction(float(v)) for v in row] for row in np.column_stack([a, b])]
+    n = a.shape[1]
+    system = [[sum(r[i] * r[j] for r in rows) for j in range(n + 1)] for i in range(n)]
+    for i in range(n):
+        for k in range(i + 1, n):
+            factor = system[k][i] / system[i][i]
+            system[k] = [u - factor * v for u, v in zip(system[k], system[i], strict=True)]
+    x: list[Fraction] = [Fraction(0)] * n
+    for i in reversed(range(n)):
+        rest = system[i][n] - sum(system[i][j] * x[j] for j in range(i + 1, n))
+        x[i] = rest / system[i][i]
+    return np.array([np.longdouble(float(v)) for v in x])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda a, b: fm.lstsq(a, b, alpha=-1), ValueError, "alpha: expected a finite number"),
+        (lambda a, b: fm.lstsq(a, b, alpha=np.inf), ValueError, "alpha: expected a finite number"),
+        (lambda a, b: fm.lstsq(a, b, alpha="1"), TypeError, "alpha: expected a number"),
+        (lambda a, b: fm.lstsq(a, b, refine=True), np.linalg.LinAlgError, "got rank 1 of 2"),
+        (lambda a, b: fm.lstsq(a, b[:3], alpha=1), np.linalg.LinAlgError, None),
+        (lambda a, b: fm.lstsq(a[0], b, alpha=1), np.linalg.LinAlgError, None),
+        (lambda a, b: fm.lstsq(a.astype("e"), b, alpha=1), TypeError, None),
+    ],
+)
+def test_wrong_options_are_refused(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call(np.ones((50, 2)), np.ones(50))
+
+
+def test_nist_data_sets_refined(data_folder: Path) -> None:
+    path = data_folder / "nist-strd-linear" / "linear_exact.json"
+    if not path.exists():
+        pytest.skip(f"no {path.parent.name}/{path.name} in the data folder")
+    if np.finfo(np.longdouble).eps >= np.finfo(np.float64).eps:
+        pytest.skip("longdouble is float64 here")
+    for name, data in json.loads(path.read_text()).items():
+        y, x = np.array(data["y"], float), np.array(data["x"], float)
+        a, exact = design(data["model"], data.get("degree", 0), x), np.array(data["coef"], float)
+        found, plain = fm.lstsq(a, y, 0, refine=True).x, np.linalg.lstsq(a, y)[0]
+        assert digits(found, exact) >= min(15, digits(plain, exact) + 1), name
+
+
+@pytest.mark.parametrize("condition", [1, 8])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("scale", [1, 1e-25, 1e25])
+def test_normal_equations_are_as_exact(condition: float, dtype: Any, scale: float) -> None:
+    rng, eps = np.random.default_rng(7), float(np.finfo(dtype).eps)
+    scale = scale if dtype == np.float64 else scale**0.5
+    a = conditioned(5000, 12, condition, np.float64)
+    x = rng.normal(size=(12, 2))
+    b = a @ x + 1e-3 * rng.normal(size=(5000, 2))
+    a, b = (a * scale).astype(dtype), (b * scale).astype(dtype)
+    found = fm.lstsq(a, b)
+    expected = np.linalg.lstsq(a.astype(float), b.astype(float))
+    assert found.rank == 12
+    for ours, theirs in zip(found, expected, strict=True):
+        assert np.shape(ours) == np.shape(theirs)
+    tolerance = 20 * 12 * eps
+    np.testing.assert_allclose(found.singular_values, expected[3], atol=tolerance * scale)
+    assert np.linalg.norm(found.x - expected[0]) <= tolerance * condition * np.linalg.norm(x)
+    # In float32 these are sums of squares of the rounding errors of b, too.
+    np.testing.assert_allclose(found.residuals, expected[1], rtol=1e-9 if eps < 1e-10 else 1e-2)
+
+
+def test_nan_is_numpys() -> None:
+    a, b = np.ones((50, 2)), np.ones(50)
+    a[3, 1] = np.nan
+    with np.errstate(all="ignore"), pytest.raises(np.linalg.LinAlgError):
+        fm.lstsq(a, b)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from products import DTYPES, LAYOUTS, assert_product, gamma, operand
+from products import DTYPES, LAYOUTS, assert_product, gamma, operand, strassen_bound
 
 import fastmml as fm
-from fastmml import _backend
+from fastmml import _backend, _strassen
 from fastmml._kernels import Kernels
 
 
@@ -99,6 +99,16 @@ def test_bool_results_are_truth_values() -> None:
     assert set(fm.matmul(a, a.T).view(np.uint8).ravel().tolist()) == {1}
 
 
+def test_stacks_of_bools() -> None:
+    for m, k, n in ((3, 4, 5), (40, 35, 50)):
+        a, b = operand((6, m, k), "?", 31), operand((k, n), "?", 32)
+        assert_product(fm.matmul(a, b), a, b)
+        assert_product(fm.matmul(a, b[:, 0]), a, b[:, 0])
+        out = np.zeros((6, n, m), bool).swapaxes(1, 2)
+        assert fm.matmul(a, b, out) is out
+        assert_product(out, a, b)
+
+
 @pytest.mark.parametrize("number", ["g", "G", "O", "U3", "S3", "M8[s]", "m8[s]", "V4"])
 def test_types_without_kernels_are_refused(number: str) -> None:
     a, b = np.zeros((2, 2), number), np.ones((2, 2))
@@ -115,6 +125,40 @@ def test_dtype(left: str, asked: str) -> None:
     result, expected = fm.matmul(a, b, dtype=asked), np.matmul(a, b, dtype=asked)
     assert result.dtype == expected.dtype
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("right", "?bBhH")
+@pytest.mark.parametrize("left", "?bBhi")
+def test_sums_of_32_bits(left: str, right: str) -> None:
+    for asked in "iI":
+        for shapes in (
+            ((3, 5), (5, 4)),
+            ((5,), (5, 2)),
+            ((3, 40, 33), (33, 37)),
+            ((2, 3, 4), (4, 5)),
+        ):
+            a, b = operand(shapes[0], left, 8), operand(shapes[1], right, 9)
+            if not all(np.can_cast(x, asked, "same_kind") for x in (a, b)):
+                continue
+            for x, y in ((a, b), (LAYOUTS["big-endian"](a), b), (a[..., ::-1], b)):
+                result, expected = (f(x, y, dtype=asked) for f in (fm.matmul, np.matmul))
+                np.testing.assert_array_equal(result, expected, strict=True)
+
+
+@pytest.mark.parametrize("layout", ["C", "Fortran", "strided", "misaligned"])
+def test_sums_of_32_bits_in_given_memory(layout: str) -> None:
+    a, b = operand((2, 35, 40), "b", 10), operand((40, 33), "B", 11)
+    expected = np.matmul(a, b, dtype="i")
+    out = LAYOUTS[layout](np.zeros((2, 35, 33), "i"))
+    assert fm.matmul(a, b, out, dtype="i") is out
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(fm.matmul(a, b, np.zeros((2, 35, 33)), dtype="i"), expected)
+    column = np.zeros(105, "i")[::3]
+    fm.matmul(a[1], b[:, 2], column, dtype="i")
+    np.testing.assert_array_equal(column, expected[1, :, 2])
+    row = np.zeros((1, 99), "i")[:, ::3]
+    fm.matmul(a[1, 3:4], b, row, dtype="i")
+    np.testing.assert_array_equal(row, expected[1, 3:4])
 
 
 def test_dtype_that_values_do_not_cast_to() -> None:
@@ -285,6 +329,83 @@ def test_same_bits_on_any_number_of_threads() -> None:
         with fm.threads(num_threads):
             results.append(fm.matmul(a, b).tobytes())
     assert set(results) == {results[0]}
+
+
+# ---- Strassen's algorithm ----
+
+
+@pytest.fixture
+def small_cutoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut matrices of 16 rows and more."""
+    monkeypatch.setattr(_strassen, "CUTOFF", 8)
+
+
+def test_how_often_matrices_are_cut() -> None:
+    sizes = [(1023, 4096, 4096), (1024, 5000, 9000), (2047, 2047, 2047), (9000, 9000, 2048)]
+    assert [_strassen.halvings(*size) for size in sizes] == [0, 1, 1, 2]
+
+
+@pytest.mark.usefixtures("small_cutoff")
+@pytest.mark.parametrize("dtype", [*DTYPES])
+@pytest.mark.parametrize(
+    ("left", "right"), [*SHAPES, ((3, 33, 18), (18, 40)), ((35, 32), (32, 65))]
+)
+def test_strassen(left: tuple[int, ...], right: tuple[int, ...], dtype: str) -> None:
+    a, b = operand(left, dtype, 24), operand(right, dtype, 25)
+    result, expected = fm.matmul(a, b, algorithm="strassen"), fm.matmul(a, b)
+    assert type(result) is type(expected)
+    assert result.dtype == expected.dtype
+    if a.dtype.kind in "biu":
+        np.testing.assert_array_equal(result, expected)
+        return
+    tolerance = {"e": 2e-2, "f": 1e-4, "F": 1e-4}.get(dtype, 1e-12)
+    np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.usefixtures("small_cutoff")
+@pytest.mark.parametrize("right", LAYOUTS)
+@pytest.mark.parametrize("left", LAYOUTS)
+def test_strassen_of_any_layout(left: str, right: str) -> None:
+    a, b = operand((2, 33, 40), "l", 26), operand((2, 40, 37), "l", 27)
+    x, y, expected = LAYOUTS[left](a), LAYOUTS[right](b), fm.matmul(a, b)
+    np.testing.assert_array_equal(fm.matmul(x, y, algorithm="strassen"), expected)
+    for out in (np.empty((2, 33, 37), int), np.empty((2, 37, 33), int).swapaxes(1, 2)):
+        assert fm.matmul(x, y, out, algorithm="strassen") is out
+        np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.usefixtures("small_cutoff")
+def test_strassen_in_place() -> None:
+    a = operand((40, 40), "d", 28)
+    expected = fm.matmul(a, a, algorithm="strassen")
+    assert fm.matmul(a, a, out=a, algorithm="strassen") is a
+    np.testing.assert_array_equal(a, expected)
+
+
+def test_strassen_errs_by_its_own_bound() -> None:
+    """Elements of a small row are lost beside large ones; the largest hold their bound."""
+    a, b = operand((1030, 1024), "f", 29), operand((1024, 1025), "f", 30)
+    a[0] *= 1e-6
+    exact, result = a.astype("d") @ b.astype("d"), fm.matmul(a, b, algorithm="strassen")
+    error = np.abs(result - exact)
+    assert error.max() <= strassen_bound(a, b, 1)
+    bound = gamma(1024, "f") * (np.abs(a).astype("d") @ np.abs(b))
+    assert (error > bound)[0].any()
+    assert (np.abs(fm.matmul(a, b) - exact) <= bound).all()
+
+
+def test_infinities_spread_by_strassen() -> None:
+    a = np.ones((1024, 1024), "f")
+    a[0, 0] = np.inf
+    assert np.isnan(fm.matmul(a, a, algorithm="strassen")[600:]).any()
+    assert np.isposinf(fm.matmul(a, a)[0]).all()
+
+
+@pytest.mark.parametrize("algorithm", ["winograd", "Strassen", "", None])
+def test_unknown_algorithms(algorithm: Any) -> None:
+    message = r"algorithm: expected one of \('classical', 'strassen'\), got"
+    with pytest.raises(ValueError, match=message):
+        fm.matmul(np.eye(2), np.eye(2), algorithm=algorithm)
 
 
 # ---- NumPy's own tests ----

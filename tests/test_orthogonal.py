@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import THREADS
+from laws import THREADS, frozen
 
 import fastmml as fm
 from fastmml import _backend
 from fastmml._kernels import Kernels
 
 Array = Any
+
+theirs = pytest.importorskip("numpy.linalg.tests.test_linalg")
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +162,9 @@ def test_threads_give_the_same_bits() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("shape", [(1, 1), (17, 1), (100, 3), (1000, 4), (70, 33), (0, 3), (5, 0)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (17, 1), (100, 3), (1000, 4), (70, 33), (40, 150), (0, 3), (5, 0)]
+)
 def test_solve_right(variant: Kernels, shape: tuple[int, int], dtype: Any) -> None:
     rng = np.random.default_rng(1)
     n = shape[1]
@@ -174,8 +179,206 @@ def test_solve_right(variant: Kernels, shape: tuple[int, int], dtype: Any) -> No
     backwards = np.asfortranarray(a)[::-1]
     variant.solve_right(backwards, below, x, 1)
     np.testing.assert_array_equal(x[::-1], wide.astype(dtype))
+    twice = np.empty(shape, dtype)
+    variant.solve_right(a, np.stack([below, 2 * below]), twice, 1)
     variant.solve_right(a, below, a, 1)
     np.testing.assert_array_equal(a, wide.astype(dtype))
+    variant.solve_right(a, 2 * below, a, 1)
+    np.testing.assert_array_equal(a, twice)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (9000, 1), (100, 3), (20_000, 4), (9000, 33), (400, 190), (0, 3), (5, 0)]
+)
+def test_solved_gram(variant: Kernels, shape: tuple[int, int], dtype: Any) -> None:
+    rng = np.random.default_rng(2)
+    n = shape[1]
+    a = rng.normal(size=shape).astype(dtype)
+    u = (np.triu(rng.normal(size=(2, n, n))) / n + 2 * np.eye(n)).astype(dtype)
+    x = np.empty(shape, dtype)
+    for factors in (u[:1], u):
+        products = np.full((n, n), np.nan, dtype)
+        variant.solved_gram(a, factors, products, 2)
+        variant.solve_right(a, factors, x, 2)
+        wide = x.astype(np.longdouble)
+        error = shape[0] * float(np.finfo(dtype).eps) * (np.abs(wide).T @ np.abs(wide))
+        assert (np.abs(wide.T @ wide - products) <= error).all()
+        np.testing.assert_array_equal(products, products.T)
+        turned = np.full((n, n), np.nan, dtype)
+        variant.solved_gram(np.asfortranarray(a), factors, turned, 1)
+        np.testing.assert_array_equal(turned, products)
+
+
+# ---- stacks ----
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32, np.complex128])
+@pytest.mark.parametrize("shape", [(3, 3), (2, 5, 8, 8), (7, 16, 4), (4, 3, 9), (3, 20, 5), (2, 1)])
+def test_qr_of_stacks(shape: tuple[int, ...], dtype: Any) -> None:
+    a = (8 * np.random.default_rng(0).normal(size=shape)).astype(dtype)
+    *batch, m, n = shape
+    number = a.dtype if a.dtype.kind in "fc" else np.dtype(float)
+    for mode, k in (("reduced", min(m, n)), ("complete", m)):
+        q, r = fm.qr(a, mode)
+        assert (q.shape, r.shape) == ((*batch, m, k), (*batch, k, n))
+        assert q.dtype == r.dtype == number
+        eps = np.finfo(number).eps
+        products = q.conj().swapaxes(-2, -1) @ q
+        assert np.abs(products - np.eye(k)).max() <= 10 * m * eps
+        np.testing.assert_allclose(q @ r, a, atol=1e3 * eps)
+        assert not np.tril(r, -1).any()
+    np.testing.assert_allclose(fm.qr(a, "r"), fm.qr(a).R)
+    np.testing.assert_array_equal(fm.qr(a.astype(a.dtype.newbyteorder(">"))).Q, fm.qr(a).Q)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 3), (2, 0, 3), (2, 3, 0), (0, 3), (3, 0)])
+def test_qr_of_nothing(shape: tuple[int, ...]) -> None:
+    a = np.empty(shape)
+    for mode in ("reduced", "complete", "r"):
+        for part, expected in zip(fm.qr(a, mode), np.linalg.qr(a, mode), strict=True):
+            np.testing.assert_array_equal(part, expected)
+
+
+def test_subclasses_are_numpys() -> None:
+    a = np.ones((3, 2)).view(np.matrix)
+    assert [type(part) for part in fm.qr(a)] == [np.matrix, np.matrix]
+
+
+class TestNumpysOwn(theirs.TestQR):  # type: ignore[misc,name-defined]
+    test_mode_raw = None  # is refused
+
+    @pytest.fixture(autouse=True)
+    def in_place_of_numpy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(theirs, "linalg", SimpleNamespace(**(vars(np.linalg) | {"qr": fm.qr})))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128, np.complex64])
+@pytest.mark.parametrize("shape", [(64, 64), (200, 70), (70, 200), (64, 300)])
+def test_qr_by_lapack(shape: tuple[int, int], dtype: Any) -> None:
+    a = np.random.default_rng(8).normal(size=shape).astype(dtype)
+    a = a + 1j * a[::-1] if a.dtype.kind == "c" else a
+    for layout in (frozen(a), np.asfortranarray(a), a.astype(a.dtype.newbyteorder(">"))):
+        for mode in ("reduced", "complete"):
+            q, r = fm.qr(layout, mode)
+            expected = np.linalg.qr(a, mode)
+            assert (q.dtype, r.dtype) == (a.dtype, a.dtype)
+            tolerance = 1e4 * float(np.finfo(dtype).eps)
+            np.testing.assert_allclose(q, expected.Q, atol=tolerance)
+            np.testing.assert_allclose(r, expected.R, atol=tolerance)
+            assert not np.tril(r, -1).any()
+        np.testing.assert_array_equal(fm.qr(layout, "r"), fm.qr(a).R)
+        np.testing.assert_array_equal(layout, a)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "g", "G"])
+@pytest.mark.parametrize("shape", [(3, 3), (40, 3), (70, 70), (2, 3, 3)])
+def test_numpy_refuses_what_it_does_not_take(shape: tuple[int, ...], dtype: str) -> None:
+    a = np.ones(shape).astype(dtype)
+    with pytest.raises(TypeError):
+        np.linalg.qr(a)
+    with pytest.raises(TypeError):
+        fm.qr(a)
+
+
+# ---- out= and overwrite_a= ----
+
+OUT_SHAPES = [(3, 3), (50, 8, 8), (7, 16, 4), (400, 5), (30, 20), (90, 70)]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("shape", OUT_SHAPES)
+def test_out(shape: tuple[int, ...], dtype: Any) -> None:
+    a = frozen(np.random.default_rng(1).normal(size=shape).astype(dtype))
+    for mode in ("reduced", "complete", "r"):
+        found = fm.qr(a, mode)
+        parts = (found,) if mode == "r" else tuple(found)
+        for make in (np.empty_like, lambda x: np.empty_like(x, np.complex128), strided):
+            targets = tuple(make(part) for part in parts)
+            result = fm.qr(a, mode, out=targets[0] if mode == "r" else targets)
+            for got, target, expected in zip(
+                (result,) if mode == "r" else result, targets, parts, strict=True
+            ):
+                assert got is target
+                np.testing.assert_array_equal(target, expected)
+
+
+def strided(x: Array) -> Array:
+    return np.empty((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)[..., ::2]
+
+
+@pytest.mark.parametrize("shape", OUT_SHAPES)
+def test_out_may_be_the_input(shape: tuple[int, ...]) -> None:
+    a = np.random.default_rng(2).normal(size=shape)
+    q, r = fm.qr(a)
+    same, below = a.copy(), np.empty_like(r)
+    found = fm.qr(same, out=(same, below)) if q.shape == a.shape else fm.qr(same)
+    np.testing.assert_array_equal(found.Q, q)
+    np.testing.assert_array_equal(found.R, r)
+    if r.shape == a.shape:
+        same = a.copy()
+        np.testing.assert_array_equal(fm.qr(same, out=(np.empty_like(q), same)).R, r)
+    ahead = np.concatenate([a.ravel(), np.zeros(7)])
+    shifted = ahead[7:].reshape(shape)
+    fm.qr(ahead[:-7].reshape(shape), out=(shifted, below))
+    np.testing.assert_array_equal(shifted, q)
+
+
+@pytest.mark.parametrize("shape", OUT_SHAPES)
+def test_overwrite_a(shape: tuple[int, ...]) -> None:
+    a = np.random.default_rng(3).normal(size=shape)
+    expected = fm.qr(a)
+    for made in (a.copy(), np.asfortranarray(a), frozen(a), a.astype(np.float32), a.tolist()):
+        for mode in ("reduced", "complete", "r"):
+            given = made.copy() if isinstance(made, np.ndarray) else made
+            fm.qr(given, mode, overwrite_a=True)
+    same = a.copy()
+    found = fm.qr(same, overwrite_a=True)
+    np.testing.assert_array_equal(found.Q, expected.Q)
+    np.testing.assert_array_equal(found.R, expected.R)
+    np.testing.assert_array_equal(fm.qr(a.copy(), "r", overwrite_a=True), expected.R)
+    fm.qr(frozen(a), overwrite_a=True)
+
+
+@pytest.mark.parametrize("shape", [(50, 8, 8), (400, 5), (90, 70)])
+def test_overwrite_a_takes_its_memory(shape: tuple[int, ...]) -> None:
+    a = np.random.default_rng(3).normal(size=shape)
+    a = np.asfortranarray(a) if shape == (90, 70) else a
+    assert np.shares_memory(fm.qr(a, overwrite_a=True).Q, a)
+
+
+def test_hopeless_matrices_survive_in_place() -> None:
+    """What Cholesky factors refuse is not overwritten before LAPACK reads it."""
+    for name in SPECIAL:
+        a = special(name, np.float64)
+        same = a.copy()
+        q, r = fm.qr(same, out=(same, np.empty((12, 12))))
+        assert q is same
+        assert_factorised(a, q, r)
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3), (400, 3), (30, 20)])
+def test_refused_outputs_are_not_touched(shape: tuple[int, ...]) -> None:
+    a = np.random.default_rng(4).normal(size=shape)
+    q, r = (np.full_like(part, 7.0) for part in fm.qr(a))
+    both = np.full((*shape[:-2], shape[-2] + shape[-1], shape[-1]), 7.0)
+    for out, error, message in (
+        (q, TypeError, "expected 2 arrays in a tuple, got 1"),
+        ((q, r, r), TypeError, "expected 2 arrays in a tuple, got 3"),
+        ((q, r.tolist()), TypeError, r"out\[1\]: expected an array, got list"),
+        ((q, r[..., :-1]), ValueError, r"out\[1\]: expected shape"),
+        ((q[..., :-1, :], r), ValueError, r"out\[0\]: expected shape"),
+        ((q, frozen(r)), ValueError, r"out\[1\]: expected a writeable array"),
+        ((q.astype(int), r), TypeError, r"out\[0\]: expected a dtype that float64 casts to"),
+        ((both[..., : shape[-2], :], both[..., 1 : shape[-1] + 1, :]), ValueError, "no memory"),
+    ):
+        with pytest.raises(error, match=message):
+            fm.qr(a, out=out)
+    with pytest.raises(ValueError, match="out: expected shape"):
+        fm.qr(a, "r", out=q)
+    assert (q == 7).all()
+    assert (r == 7).all()
+    assert (both == 7).all()
 
 
 # ---- Gram-Schmidt ----
@@ -214,6 +417,43 @@ def test_gram_schmidt_of_more_vectors_than_dimensions() -> None:
     assert fm.gram_schmidt(np.zeros((4, 2))).shape == (4, 0)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("shape", [(9, 5, 3), (4, 3, 8, 8), (5, 3, 7), (2, 30, 2)])
+def test_gram_schmidt_of_stacks(shape: tuple[int, ...], dtype: Any) -> None:
+    a = np.random.default_rng(5).normal(size=shape).astype(dtype)
+    a[1, ..., 1] = a[1, ..., 0]
+    if dtype == np.complex128:
+        a *= 1j
+    basis = fm.gram_schmidt(a)
+    assert (basis.dtype, basis.shape) == (dtype, shape)
+    tolerance = 100 * float(np.finfo(dtype).eps)
+    for matrix, found in zip(
+        a.reshape(-1, *shape[-2:]), basis.reshape(-1, *shape[-2:]), strict=True
+    ):
+        expected = fm.gram_schmidt(matrix, dependent="zero")
+        np.testing.assert_allclose(found, expected, atol=tolerance)
+        kept = fm.gram_schmidt(matrix)
+        assert fm.orthogonality(kept) <= tolerance
+        np.testing.assert_array_equal(kept, expected[:, expected.any(axis=0)])
+    for method in ("cgs", "mgs"):
+        found = fm.gram_schmidt(a[:1], method=method)
+        one = a[0] if a.ndim == 3 else a[0, 0]
+        expected = fm.gram_schmidt(one, method=method)
+        np.testing.assert_allclose(found.reshape(-1, *one.shape)[0], expected, atol=tolerance)
+
+
+def test_orthogonality_of_stacks() -> None:
+    q = np.random.default_rng(6).normal(size=(2, 3, 9, 4))
+    for stack in (q, q + 1j, q.astype(np.float32), np.ones((2, 2, 40, 20))):
+        found = fm.orthogonality(stack)
+        assert found.shape == stack.shape[:2]
+        expected = [[fm.orthogonality(matrix) for matrix in row] for row in stack]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_array_equal(fm.orthogonality(np.ones((3, 2, 0))), np.zeros(3))
+    scale = np.linalg.norm(q[0, 0].T @ q[0, 0] - np.eye(4), 2)
+    np.testing.assert_allclose(fm.orthogonality(q[0, 0]), scale)
+
+
 def test_the_textbook_methods_lose_orthogonality() -> None:
     a = conditioned(200, 10, 1e7, np.float64)
     classical, modified = (fm.gram_schmidt(a, method=method) for method in ("cgs", "mgs"))
@@ -250,6 +490,8 @@ def test_projections(points: tuple[int, ...], condition: float) -> None:
         (lambda: fm.qr(np.ones((30, 2), np.float16)), TypeError),
         (lambda: fm.gram_schmidt(np.ones(3)), ValueError),
         (lambda: fm.gram_schmidt(np.ones((3, 3)), dependent="keep"), ValueError),
+        (lambda: fm.gram_schmidt(np.ones((2, 3, 3)), dependent="drop"), ValueError),
+        (lambda: fm.orthogonality(np.ones(3)), ValueError),
         (lambda: fm.gram_schmidt(np.ones((3, 3)), method="householder"), ValueError),
         (lambda: fm.project(np.ones(4), np.ones((3, 1))), ValueError),
         (lambda: fm.project(np.ones(3), np.ones(3)), ValueError),

@@ -274,6 +274,23 @@ def test_one_matrix_for_many_vectors() -> None:
     np.testing.assert_array_equal(together[17], fm.solve(a, b[17]))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_matrix_alone_is_that_of_a_stack(name: str, dtype: Any) -> None:
+    """Bit for bit, though alone it goes past the checks."""
+    for n in (1, 2, 3, 4, 7, 16):
+        a = np.random.default_rng(n).standard_normal((1200, n, n)).astype(dtype)
+
+        def call(matrices: Any, n: int = n, name: str = name) -> tuple[Any, ...]:
+            if name == "solve":
+                return (fm.solve(matrices, np.ones((n, 2), dtype)),)
+            result = getattr(fm, name)(matrices)
+            return tuple(result) if name == "eigh" else (result,)
+
+        for alone, together in zip(call(a[999]), call(a), strict=True):
+            np.testing.assert_array_equal(alone, together[999])
+
+
 @given(
     n=st.integers(1, SMALL_ROWS),
     left=st.sampled_from([(), (1,), (3,), (2, 1), (2, 3)]),

@@ -23,13 +23,14 @@ typedef struct packed {
     ptrdiff_t row, rows, column, columns, start, k;
 } packed;
 
-/* Whether the block's rows of A are its columns of B, as in X'X, and need not be packed again:
- * tiles read ROWS columns of a panel of B. Packing them took X'X 1.02 to 1.04 times as long. */
+/* Whether the block's rows of A are among its columns of B, as in X'X, and need not be packed
+ * again: tiles read ROWS columns of a panel of B. Packing them took X'X 1.02 to 1.04 times as long.
+ */
 FML_INLINE bool is_own_transpose(const packed *block)
 {
     const product *x = block->x;
     return COLUMNS % ROWS == 0 && x->a == x->b && x->a_row == x->b_col && x->a_col == x->b_row &&
-           block->row == block->column;
+           block->row == block->column && block->rows <= block->columns && !x->expanded;
 }
 
 static void pack_a(const packed *block, ptrdiff_t panel)
@@ -41,26 +42,30 @@ static void pack_a(const packed *block, ptrdiff_t panel)
                     x->a_col, block->a + i * block->k);
 }
 
+static bool lies_by_rows(const product *x)
+{
+    return x->b_col == (x->expanded ? 2 : 1);
+}
+
 /* Part `strip` of B's panels. Where its rows are contiguous they are read from end to end, a strip
  * of them at a time; else a strip is one panel. */
 static void pack_b(const packed *block, ptrdiff_t strip)
 {
     const product *x = block->x;
-    bool by_rows = x->b_col == 1;
+    bool by_rows = lies_by_rows(x);
     ptrdiff_t first = by_rows ? strip * STRIP_ROWS : 0;
     ptrdiff_t rows = by_rows ? smaller(STRIP_ROWS, block->k - first) : block->k;
     ptrdiff_t column = by_rows ? 0 : strip * COLUMNS;
     ptrdiff_t end = by_rows ? block->columns : smaller(column + COLUMNS, block->columns);
-    const real *b = x->b + (block->start + first) * x->b_row + block->column * x->b_col;
     for (ptrdiff_t j = column; j < end; j += COLUMNS)
-        FML(pack_panel)(COLUMNS, smaller(COLUMNS, end - j), rows, b + j * x->b_col, x->b_col,
-                        x->b_row, block->b + j * block->k + first * COLUMNS);
+        FML(pack_columns)(x, block->start + first, rows, block->column + j,
+                          smaller(COLUMNS, end - j), block->b + j * block->k + first * COLUMNS);
 }
 
 static ptrdiff_t strips_of_b(const packed *block)
 {
-    bool by_rows = block->x->b_col == 1;
-    return by_rows ? blocks_of(block->k, STRIP_ROWS) : blocks_of(block->columns, COLUMNS);
+    return lies_by_rows(block->x) ? blocks_of(block->k, STRIP_ROWS)
+                                  : blocks_of(block->columns, COLUMNS);
 }
 
 /* Asks for the tile of C that is written after some 2000 cycles: without, 2048 x 2048 products of
@@ -129,6 +134,7 @@ static void multiply_team(packed block, int team, fml_watch *watch)
 {
     const product *x = block.x;
     ptrdiff_t k_step = blocks_of(x->k, blocks_of(x->k, BLOCK_K));
+    k_step += k_step % 2; /* rows of an expanded B come in pairs */
     for (block.column = 0; block.column < x->n; block.column += SHARED_COLUMNS)
         for (block.start = 0; block.start < x->k; block.start += k_step) {
             block.columns = smaller(SHARED_COLUMNS, x->n - block.column);

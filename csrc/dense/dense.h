@@ -5,6 +5,9 @@
  *   gram.c     X'X, one triangle of it
  *   multiply.c which way one product is computed
  *   blocked.c  large products: operands packed for the caches, shared by threads
+ *   bools.c    truth values, a bit each
+ *   short.c    numbers of 8 and 16 bits, summed up in 32
+ *   strassen.c large products in fewer multiplications, where that is asked for
  *   tall.c     few results of long sums, which are cut into blocks
  *   direct.c   smaller products: A is read where it lies
  *   vector.c   a matrix times a vector, inner products
@@ -49,7 +52,17 @@ typedef struct product {
     /* 0, or: only elements whose column is below (row + 1) * triangle are asked for, where row and
      * column count from first_row and first_column. */
     ptrdiff_t triangle, first_row, first_column;
+    /* Whether b is a complex matrix, which stands for the real one of twice its rows and columns
+     * that complex.c describes; k and n count those of the latter, b_row and b_col are its own. */
+    bool expanded;
 } product;
+
+/* Where row p and column j of B are; of an expanded one, both are even. */
+FML_INLINE const real *at_b(const product *x, ptrdiff_t p, ptrdiff_t j)
+{
+    ptrdiff_t times = x->expanded ? 2 : 1;
+    return x->b + p / times * x->b_row + j / times * x->b_col;
+}
 
 /* Gives strides of a dimension of one element the values that other code can use best. */
 FML_INLINE void settle_strides(product *x, ptrdiff_t unit)
@@ -106,6 +119,10 @@ FML_INLINE ptrdiff_t last_lanes(ptrdiff_t columns)
 void FML(pack_panel)(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *in, ptrdiff_t lane,
                      ptrdiff_t step, real *out);
 
+/* Rows of B from `row` on, so many, and columns from `column` on, at most COLUMNS, to a panel. */
+void FML(pack_columns)(const product *x, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column,
+                       ptrdiff_t columns, real *out);
+
 enum { CACHE_LINE = 64 / sizeof(real) };
 
 FML_INLINE void fetch(const real *x, ptrdiff_t start, ptrdiff_t end)
@@ -154,6 +171,8 @@ void FML(multiply_vector)(const product *x);
 void FML(multiply_direct)(const product *x, ahead *soon);
 fml_status FML(multiply_blocked)(const product *x, int threads);
 fml_status FML(multiply_tall)(const product *x, int threads);
+/* Adds so many arrays of `size` numbers to the first one, pairwise. */
+void FML(add_parts)(real *parts, ptrdiff_t count, ptrdiff_t size);
 
 /* The product on one thread without packing all of it: by multiply_vector or multiply_direct. */
 void FML(multiply_small)(const product *x);
@@ -164,6 +183,12 @@ multiply_function FML(multiply);
 /* Every product of a stack of matrices of elements of `unit` numbers, by this function. */
 fml_status FML(multiply_stack)(const fml_stack *stack, ptrdiff_t unit, multiply_function *multiply,
                                const real *a, const real *b, real *c, int threads);
+
+/* The product of two matrices by Strassen and Winograd's algorithm, in which `multiply` takes the
+ * products at its end. */
+fml_status FML(multiply_strassen)(const fml_stack *stack, ptrdiff_t unit,
+                                  multiply_function *multiply, int halvings, const real *a,
+                                  const real *b, real *c, int threads);
 
 /* The product x'x of an array of `unit` numbers an element, as fml_gram describes it. */
 product FML(gram_product)(ptrdiff_t k, ptrdiff_t n, const real *x, ptrdiff_t row, ptrdiff_t col,

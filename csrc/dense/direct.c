@@ -10,7 +10,7 @@ enum { ROWS_FOR_PANEL = 256 };
 
 static bool needs_panel(const product *x, ptrdiff_t columns)
 {
-    if (x->b_col != 1 || x->m >= ROWS_FOR_PANEL)
+    if (x->expanded || x->b_col != 1 || x->m >= ROWS_FOR_PANEL)
         return true;
     return !FML_MASKS && columns % LANES != 0;
 }
@@ -20,10 +20,10 @@ static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns
                            ptrdiff_t k, ahead *soon)
 {
     real panel[BLOCK_K * COLUMNS] __attribute__((aligned(FML_VECTOR_BYTES)));
-    const real *b = x->b + start * x->b_row + column * x->b_col;
+    const real *b = at_b(x, start, column);
     ptrdiff_t b_row = x->b_row;
     if (needs_panel(x, columns)) {
-        FML(pack_panel)(COLUMNS, columns, k, b, x->b_col, x->b_row, panel);
+        FML(pack_columns)(x, start, k, column, columns, panel);
         b = panel;
         b_row = COLUMNS;
     }

@@ -22,13 +22,22 @@ static void mirror_block(real *c, ptrdiff_t n, ptrdiff_t unit, ptrdiff_t row, pt
         }
 }
 
+static void mirror_rows(real *c, ptrdiff_t n, ptrdiff_t unit, ptrdiff_t row)
+{
+    for (ptrdiff_t column = 0; column <= row; column += MIRROR)
+        mirror_block(c, n, unit, row, column);
+}
+
 void FML(mirror)(real *c, ptrdiff_t n, ptrdiff_t unit, int threads)
 {
-    ptrdiff_t blocks = n < SHARED_MIRROR ? 1 : blocks_of(n, MIRROR);
-#pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, blocks))
-    for (ptrdiff_t row = 0; row < n; row += MIRROR)
-        for (ptrdiff_t column = 0; column <= row; column += MIRROR)
-            mirror_block(c, n, unit, row, column);
+    if (n < SHARED_MIRROR) { /* without a team, even of one: it takes longer than a few columns */
+        for (ptrdiff_t row = 0; row < n; row += MIRROR)
+            mirror_rows(c, n, unit, row);
+    } else {
+#pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, n / MIRROR))
+        for (ptrdiff_t row = 0; row < n; row += MIRROR)
+            mirror_rows(c, n, unit, row);
+    }
     for (ptrdiff_t i = 0; unit == 2 && i < n; i++)
         c[(i * n + i) * unit + 1] = 0; /* where rounding may leave something */
 }

@@ -11,6 +11,8 @@
 enum { CACHED_NUMBERS = 1 << 18 };
 /* Columns of C that are not worth packing A. */
 enum { FEW_COLUMNS = 2 * COLUMNS };
+/* Numbers of a row of A that are so near to each other share cache lines. */
+enum { NEAR = 2 };
 /* Results of a product that is cut along its sums, at most, and terms of each, at least: packing
  * for all threads took five times as long for 100 x 100 results of a million terms. */
 enum { TALL_RESULTS = 256 * 256, TALL_TERMS = 16384 };
@@ -39,7 +41,7 @@ static product part_of(const product *x, ptrdiff_t row, ptrdiff_t rows, ptrdiff_
     part.m = smaller(rows, x->m - row);
     part.n = smaller(columns, x->n - column);
     part.a += row * x->a_row;
-    part.b += column * x->b_col;
+    part.b = at_b(x, 0, column);
     part.c += row * x->c_row + column;
     part.first_row += row;
     part.first_column += column;
@@ -82,7 +84,7 @@ static fml_status multiply_parts(const product *x, int threads)
 static bool is_direct(const product *x, ptrdiff_t work)
 {
     bool is_cached_b = x->k <= CACHED_NUMBERS / x->n, is_cached_c = x->m <= CACHED_NUMBERS / x->n;
-    if (x->a_col != 1 || !is_cached_b)
+    if (x->a_col < 1 || x->a_col > NEAR || !is_cached_b)
         return false;
     return x->n <= FEW_COLUMNS || (is_cached_c && work < FML_BLOCKED_WORK);
 }

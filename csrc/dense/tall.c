@@ -9,8 +9,7 @@
 /* Terms of a block: at 4096, 32 columns of double take 1 MB, some 30 microseconds of reading. */
 enum { TERMS = 4096 };
 
-/* parts[0] += parts[1] + ... */
-static void add_parts(real *parts, ptrdiff_t count, ptrdiff_t size)
+void FML(add_parts)(real *parts, ptrdiff_t count, ptrdiff_t size)
 {
     for (ptrdiff_t step = 1; step < count; step *= 2)
         for (ptrdiff_t i = 0; i + step < count; i += 2 * step)
@@ -24,7 +23,7 @@ static void multiply_terms(const product *x, ptrdiff_t block, real *out)
     ptrdiff_t start = block * TERMS;
     terms.k = smaller(TERMS, x->k - start);
     terms.a += start * x->a_col;
-    terms.b += start * x->b_row;
+    terms.b = at_b(x, start, 0);
     terms.c = out;
     terms.c_row = x->n;
     terms.add = false;
@@ -56,7 +55,7 @@ fml_status FML(multiply_tall)(const product *x, int threads)
             multiply_terms(x, block, parts + block * size);
     fml_status status = fml_watch_status(&watch);
     if (status == FML_OK) {
-        add_parts(parts, blocks, size);
+        FML(add_parts)(parts, blocks, size);
         put(x, parts);
     }
     fml_free(parts);

@@ -36,7 +36,7 @@ static matvec as_matvec(const product *x)
 
 bool FML(is_vector)(const product *x)
 {
-    if (x->m != 1 && x->n != 1)
+    if ((x->m != 1 && x->n != 1) || x->expanded)
         return false;
     matvec v = as_matvec(x);
     return v.row == 1 || (v.col == 1 && v.x_step == 1);

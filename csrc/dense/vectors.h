@@ -8,8 +8,10 @@
 
 /* AVX-512 reads and writes the first lanes of a vector as fast as all of them. Other levels have no
  * such load: FML_MASKS is 0, and what they read must be padded to whole vectors. */
-#if defined(__AVX512F__) && defined(__AVX512BW__)
+#if defined(__SSE2__)
 #include <immintrin.h>
+#endif
+#if defined(__AVX512F__) && defined(__AVX512BW__)
 #define FML_MASKS 1
 #define FML_VECTOR_BYTES 64
 #else
@@ -34,6 +36,28 @@ FML_INLINE vec load(const real *p)
 FML_INLINE void store(real *p, vec v)
 {
     *(loose_vec *)p = v;
+}
+
+/* The product of a number and a vector; or of pairs of numbers of 16 bits, (x, y) and (u, v) in
+ * each lane, x u + y v. */
+#define FML_PAIRS_p16 1
+#define FML_PAIRS_(type) FML_PAIRS_##type
+#define FML_PAIRS(type) FML_PAIRS_(type)
+FML_INLINE vec times(real a, vec x)
+{
+#if !FML_PAIRS(FML_TYPE)
+    return a * x;
+#elif FML_VECTOR_BYTES == 64
+    return (vec)_mm512_madd_epi16((__m512i)((vec){0} + a), (__m512i)x);
+#elif FML_VECTOR_BYTES == 32
+    return (vec)_mm256_madd_epi16((__m256i)((vec){0} + a), (__m256i)x);
+#elif defined(__SSE2__)
+    return (vec)_mm_madd_epi16((__m128i)((vec){0} + a), (__m128i)x);
+#else
+    typedef int32_t signed_vec __attribute__((vector_size(FML_VECTOR_BYTES)));
+    vec low = (vec)((signed_vec)(x << 16) >> 16), high = (vec)((signed_vec)x >> 16);
+    return (real)(int16_t)a * low + (real)((int32_t)a >> 16) * high;
+#endif
 }
 
 #if FML_MASKS
@@ -93,6 +117,8 @@ FML_INLINE void store_first(real *p, vec v, ptrdiff_t count)
 #define FML_LANE_u64 int64_t
 #define FML_LANE_u32 int32_t
 #define FML_LANE_u16 int16_t
+#define FML_LANE_p16 int32_t
+#define FML_LANE_b64 int64_t
 #define FML_LANE_(type) FML_LANE_##type
 #define FML_LANE(type) FML_LANE_(type)
 typedef FML_LANE(FML_TYPE) lane_number;

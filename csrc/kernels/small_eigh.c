@@ -80,9 +80,23 @@ FML_INLINE bool find_rotations(ptrdiff_t n, lanes *a, rotations *r)
 
 FML_INLINE void rotate(lanes *x, lanes *y, lanes cosine, lanes sine)
 {
-    lanes before = *x;
-    *x = cosine * before - sine * *y;
-    *y = sine * before + cosine * *y;
+    lanes first = *x, second = *y;
+    *x = cosine * first - sine * second;
+    *y = sine * first + cosine * second;
+}
+
+/* Rotates four entries by the angles of their rows (0) and their columns (1). They are in registers
+ * meanwhile: pointers, which may be equal for all that the compiler knows, would send each through
+ * memory. */
+FML_INLINE void rotate_block(lanes *pp, lanes *pq, lanes *qp, lanes *qq, lanes cosine0, lanes sine0,
+                             lanes cosine1, lanes sine1)
+{
+    lanes a = *pp, b = *pq, c = *qp, d = *qq;
+    rotate(&a, &c, cosine0, sine0);
+    rotate(&b, &d, cosine0, sine0);
+    rotate(&a, &b, cosine1, sine1);
+    rotate(&c, &d, cosine1, sine1);
+    *pp = a, *pq = b, *qp = c, *qq = d;
 }
 
 /* A <- J' A J off the diagonal, and V <- J' V, for the rotations J of a round. */
@@ -95,10 +109,7 @@ FML_INLINE void apply_rotations(ptrdiff_t n, lanes *a, lanes *v, const rotations
         for (ptrdiff_t t = s + 1; t < r->count; t++) {
             lanes *pp = a + place(n, p, r->first[t]), *pq = a + place(n, p, r->second[t]);
             lanes *qp = a + place(n, q, r->first[t]), *qq = a + place(n, q, r->second[t]);
-            rotate(pp, qp, cosine, sine);
-            rotate(pq, qq, cosine, sine);
-            rotate(pp, pq, r->cosine[t], r->sine[t]);
-            rotate(qp, qq, r->cosine[t], r->sine[t]);
+            rotate_block(pp, pq, qp, qq, cosine, sine, r->cosine[t], r->sine[t]);
         }
         if (n % 2)
             rotate(a + place(n, alone, p), a + place(n, alone, q), cosine, sine);
@@ -138,15 +149,6 @@ FML_INLINE void mirror_lower(ptrdiff_t n, lanes *a)
             a[j * n + i] = a[i * n + j];
 }
 
-/* The power of two that makes a number 1 to 2, as far as doubles go. */
-FML_INLINE lanes scale_to_one(lanes size)
-{
-    lane_bits field = 2 * DBL_MAX_EXP - 2 - ((lane_bits)size >> (DBL_MANT_DIG - 1));
-    field -= field == 0; /* a lane of a comparison is -1 */
-    field += field == 2 * DBL_MAX_EXP - 2;
-    return (lanes)(field << (DBL_MANT_DIG - 1));
-}
-
 /* Scales the upper triangle of a. Matrices that hold an infinity or NaN become 0, and their
  * scale NaN. Returns the inverse scales. */
 FML_INLINE lanes scale(ptrdiff_t n, lanes *a)
@@ -157,7 +159,7 @@ FML_INLINE lanes scale(ptrdiff_t n, lanes *a)
             largest = fml_max(fml_size(a[i * n + j]), largest);
             probe += a[i * n + j] * 0;
         }
-    lanes factor = scale_to_one(largest);
+    lanes factor = fml_scale_to_one(largest);
     lane_set finite = fml_equal(probe, fml_all(0));
     for (ptrdiff_t i = 0; i < n; i++)
         for (ptrdiff_t j = i; j < n; j++)

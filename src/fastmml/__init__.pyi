@@ -6,11 +6,13 @@ from fastmml._backend import set_num_threads as set_num_threads
 from fastmml._backend import threads as threads
 from fastmml._backend import use_backend as use_backend
 from fastmml.contraction import einsum as einsum
+from fastmml.decomposition import PCA as PCA
 from fastmml.distances import Neighbors as Neighbors
 from fastmml.distances import kneighbors as kneighbors
 from fastmml.distances import pairwise_distances as pairwise_distances
 from fastmml.errors import ConvergenceError as ConvergenceError
 from fastmml.errors import GraphFormatError as GraphFormatError
+from fastmml.errors import NotFittedError as NotFittedError
 from fastmml.graph.formats import read_graph as read_graph
 from fastmml.graph.formats import write_graph as write_graph
 from fastmml.graph.graph import Graph as Graph
@@ -29,17 +31,25 @@ from fastmml.least_squares import LstsqResult as LstsqResult
 from fastmml.least_squares import lstsq as lstsq
 from fastmml.linalg import gram as gram
 from fastmml.linalg import matmul as matmul
+from fastmml.moments import MeanCovariance as MeanCovariance
+from fastmml.moments import Moments as Moments
+from fastmml.moments import correlation as correlation
+from fastmml.moments import covariance as covariance
+from fastmml.moments import mean_covariance as mean_covariance
 from fastmml.orthogonal import Projection as Projection
 from fastmml.orthogonal import QRResult as QRResult
 from fastmml.orthogonal import gram_schmidt as gram_schmidt
 from fastmml.orthogonal import orthogonality as orthogonality
 from fastmml.orthogonal import project as project
 from fastmml.orthogonal import qr as qr
+from fastmml.regression import LinearRegression as LinearRegression
+from fastmml.streaming import StreamingQR as StreamingQR
 from fastmml.systems import EighResult as EighResult
 from fastmml.systems import change_of_basis as change_of_basis
 from fastmml.systems import det as det
 from fastmml.systems import eigh as eigh
 from fastmml.systems import inv as inv
 from fastmml.systems import solve as solve
+from fastmml.updating import QR as QR
 
 __version__: str

@@ -81,6 +81,14 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
+def at_least_zero(name: str, value: Any) -> float:
+    """Return a finite float of at least 0."""
+    number = real(name, value)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")
+    return number
+
+
 def positive_int(name: str, value: Any) -> int:
     """Return an int of at least 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -99,6 +107,69 @@ def number_type(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
             f"float64, complex64 or complex128, got dtype {dtype}"
         )
     return dtype.newbyteorder("=")
+
+
+def factorisable(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return an array of a dtype that LAPACK has; whole numbers become float64."""
+    array = np.asarray(values)
+    if array.dtype.kind in "biu":
+        return array.astype(np.float64)
+    if array.dtype.char not in "fdFD":
+        raise TypeError(
+            f"{name}: expected whole numbers, float32, float64, complex64 or complex128, "
+            f"got dtype {array.dtype}"
+        )
+    return array
+
+
+def observations(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return a float64 or float32 array of two dimensions, with a row and a column at least."""
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.dtype.char not in "fd":
+        array = array.astype(np.float64)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(
+            f"{name}: expected shape (m, n) with at least one row and column, got {array.shape}"
+        )
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def real_rows(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return a real array of two dimensions and a column at least, of any type of `number_type`."""
+    array = np.asarray(values)
+    if number_type(name, array.dtype).kind == "c":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(
+            f"{name}: expected shape (m, n), observations in rows, with at least one column, "
+            f"got {array.shape}"
+        )
+    return array
+
+
+def per_row(
+    name: str, values: ArrayLike, rows: int, is_positive: bool = False
+) -> NDArray[np.float64]:
+    """Return (rows,) finite numbers of at least, or above, 0; one number stands for all."""
+    array = np.asarray(values, np.float64)
+    array = np.full(rows, array) if array.ndim == 0 else array
+    if array.shape != (rows,):
+        raise ValueError(f"{name}: expected a number or shape ({rows},), got {array.shape}")
+    least = array.min(initial=1)
+    if not (least > 0 if is_positive else least >= 0) or not array.max(initial=0) < math.inf:
+        raise ValueError(
+            f"{name}: expected finite numbers {'above' if is_positive else 'of at least'} 0"
+        )
+    return array
+
+
+def finite(name: str, values: NDArray[Any]) -> None:
+    """Check that no element is NaN or infinite, some rows at a time."""
+    step = 1 << 16
+    if not all(np.isfinite(values[i : i + step]).all() for i in range(0, len(values), step)):
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity (inf)")
 
 
 def finite_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
@@ -159,19 +230,41 @@ def output(
 
     Its stack may be larger: then results are repeated.
     """
-    array = out[0] if isinstance(out, tuple) and len(out) == 1 else out
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"out: expected an array, got {type(array).__name__}")
-    if not array.flags.writeable:
-        raise ValueError("out: expected a writeable array, got a read-only one")
-    if not np.can_cast(number, array.dtype, "same_kind"):
-        raise TypeError(f"out: expected a dtype that {number} casts to, got {array.dtype}")
+    array = _target("out", out[0] if isinstance(out, tuple) and len(out) == 1 else out, number)
     own = array.ndim - len(core)
     if own < len(stack) or array.shape[own:] != core or not _broadcasts(stack, array.shape[:own]):
         raise ValueError(
             f"out: expected shape {stack + core}, or more of these, got {array.shape} "
             "(non-broadcastable)"
         )
+    return array
+
+
+def factors(
+    out: Any, shapes: tuple[tuple[int, ...], ...], number: np.dtype[Any]
+) -> tuple[NDArray[Any], ...]:
+    """Return the arrays of an ``out`` argument that take results of exactly these shapes."""
+    arrays = out if isinstance(out, tuple) else (out,)
+    if len(arrays) != len(shapes):
+        raise TypeError(f"out: expected {len(shapes)} arrays in a tuple, got {len(arrays)}")
+    for i, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        name = f"out[{i}]" if len(shapes) > 1 else "out"
+        _target(name, array, number)
+        if array.shape != shape:
+            raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    if len(arrays) == 2 and np.shares_memory(*arrays):
+        raise ValueError("out: expected arrays that share no memory")
+    return arrays
+
+
+def _target(name: str, array: Any, number: np.dtype[Any]) -> NDArray[Any]:
+    """Check that an array takes results of this dtype."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name}: expected an array, got {type(array).__name__}")
+    if not array.flags.writeable:
+        raise ValueError(f"{name}: expected a writeable array, got a read-only one")
+    if not np.can_cast(number, array.dtype, "same_kind"):
+        raise TypeError(f"{name}: expected a dtype that {number} casts to, got {array.dtype}")
     return array
 
 

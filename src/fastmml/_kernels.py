@@ -22,6 +22,10 @@ U8: TypeAlias = NDArray[np.uint8]
 #: float64 or float32, the same for all of a kernel's arguments of this type.
 Real: TypeAlias = NDArray[Any]
 
+Bool: TypeAlias = NDArray[np.bool_]
+#: bool, int8, uint8 or int16.
+Short: TypeAlias = NDArray[Any]
+
 #: Edges are counted and scattered in tiles of this many (FML_TILE_EDGES in csrc/fastmml.h).
 TILE_EDGES = 1 << 16
 
@@ -350,6 +354,35 @@ class Kernels(Protocol):
         """
         ...
 
+    # The same for few matrices that take no preparation, None for everything else, and where the
+    # public functions have something to say: a way past their checks, as `matmul_plain`. Arrays
+    # have the dimensions that users gave them, two or three.
+
+    def small_solve_plain(self, a: Any, b: Any) -> Real | None:
+        """The solution of ``a @ x = b``; a vector ``b`` for one matrix, or as many matrices."""
+        ...
+
+    def small_inverse_plain(self, a: Any) -> Real | None:
+        """The inverses of ``a``."""
+        ...
+
+    def small_det_plain(self, a: Any) -> Any:
+        """The determinants of ``a``, or that of a single matrix as a scalar."""
+        ...
+
+    def small_eigh_plain(self, a: Any, upper: bool) -> tuple[Real, Real] | None:
+        """Eigenvalues and eigenvectors of ``a``."""
+        ...
+
+    def small_qr(self, a: Real, q: Real | None, r: Real, threads: int) -> None:
+        """Factors of ``a`` (batch, m, n) = q @ r, with m and n at most `SMALL_ROWS`.
+
+        Out: ``q`` (batch, m, k; None: not wanted), of orthonormal columns at any rank, and upper
+        triangular ``r`` (batch, k, n); k is m or min(m, n). Where a column of a matrix holds an
+        infinity or NaN, it and those to its right are of no meaning.
+        """
+        ...
+
     # ---- matrix products ----
 
     def matmul(self, a: Real, b: Real, out: Real, threads: int) -> None:
@@ -361,6 +394,31 @@ class Kernels(Protocol):
         in ``out`` that of the last or the one before is the size of an element. ``out`` overlaps
         neither ``a`` nor ``b``. Sums of no terms are 0. NaN and infinities as IEEE 754 has them;
         errors are at most gamma(k) |a| |b| elementwise.
+        """
+        ...
+
+    def matmul_strassen(self, a: Real, b: Real, out: Real, halvings: int, threads: int) -> None:
+        """``out = a @ b`` for two matrices, by Winograd's form of Strassen's algorithm.
+
+        Dtypes as in `matmul`. Products are cut into quarters ``halvings`` times, and no size is
+        below ``2**halvings``. Rows of ``out`` are contiguous, rows or columns of a and of b.
+        ``out`` overlaps neither. Whole numbers are exact; of others, errors are bounded as
+        `fastmml.matmul` says.
+        """
+        ...
+
+    def matmul_short(self, a: Short, b: Short, out: U32, threads: int) -> None:
+        """``out = a @ b`` for two matrices of short numbers, with sums of 32 bits that wrap around.
+
+        a and b are of int8, uint8, bool or int16 each, with strides as in `matmul`. Rows of ``out``
+        are contiguous; it overlaps neither.
+        """
+        ...
+
+    def matmul_bool(self, a: Bool, b: Bool, out: Bool, threads: int) -> None:
+        """``out = a @ b`` for two matrices of bools: "or" of "and".
+
+        a and b have any strides. Rows of ``out`` are contiguous; it overlaps neither.
         """
         ...
 
@@ -384,12 +442,28 @@ class Kernels(Protocol):
         ...
 
     def solve_right(self, a: Real, u: Real, out: Real, threads: int) -> None:
-        """Solve ``out @ u = a`` for the upper triangle of u (n, n), whose diagonal is not 0.
+        """``out = a @ inv(u[0]) @ inv(u[1]) ...``, by substitution, for upper triangles.
 
-        a (m, n) has any strides; u and ``out`` (m, n) are C-contiguous, and ``out`` may be a. All
-        are of one dtype, float64 or float32. Each row solves a system whose u differs by at most
-        gamma(n) |u|.
+        u is (n, n) or (count, n, n), of diagonals that are not 0, and what is below them is not
+        read. a (m, n) has any strides; u and ``out`` (m, n) are C-contiguous, and ``out`` may be
+        a. All are of one dtype, float64 or float32. Each row solves a system whose u differs by at
+        most gamma(n) |u|.
         """
+        ...
+
+    def centred_gram(self, x: Real, y: Real, shift: Real, scale: Real | None, threads: int) -> F64:
+        """Gram matrix of the rows ``scale * (x - shift, y - shift, 1)``, exactly symmetric.
+
+        x (k, n) and y (k, p) have any strides, as in `matmul`; p may be 0. ``shift`` (n + p,) and
+        ``scale`` (k,) are of their dtype, float64 or float32; no scale is one of ones. The result
+        is (n + p + 1, n + p + 1): the last row and column hold the sums of ``scale**2`` times the
+        others, and the sum of ``scale**2``. Sums are float64; products of float32 are added up in
+        float32 over 256 rows at most. Reads x and y once.
+        """
+        ...
+
+    def solved_gram(self, a: Real, u: Real, out: Real, threads: int) -> None:
+        """Gram matrix (n, n; ``out``), exactly symmetric, of what `solve_right` computes."""
         ...
 
     # ---- distances ----

@@ -67,6 +67,9 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t count, Py_ssize_t n, const double *coefficients, const float *x, float *y,
         double *total, int threads) noexcept
 
+    enum:
+        FML_SMALL_ROWS
+
     ctypedef fml_status (*fml_small_solve_f64_fn)(
         Py_ssize_t batch, Py_ssize_t n, Py_ssize_t columns, const double *a,
         const Py_ssize_t *a_strides, const double *b, const Py_ssize_t *b_strides, double *x,
@@ -80,6 +83,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_small_eigh_f64_fn)(
         Py_ssize_t batch, Py_ssize_t n, const double *a, const Py_ssize_t *strides, c_bool upper,
         double *values, double *vectors, c_bool *failed, int threads) noexcept
+    ctypedef fml_status (*fml_small_qr_f64_fn)(
+        Py_ssize_t batch, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double *a,
+        const Py_ssize_t *strides, double *q, double *r, int threads) noexcept
     ctypedef fml_status (*fml_small_solve_f32_fn)(
         Py_ssize_t batch, Py_ssize_t n, Py_ssize_t columns, const float *a,
         const Py_ssize_t *a_strides, const float *b, const Py_ssize_t *b_strides, float *x,
@@ -93,6 +99,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_small_eigh_f32_fn)(
         Py_ssize_t batch, Py_ssize_t n, const float *a, const Py_ssize_t *strides, c_bool upper,
         float *values, float *vectors, c_bool *failed, int threads) noexcept
+    ctypedef fml_status (*fml_small_qr_f32_fn)(
+        Py_ssize_t batch, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float *a,
+        const Py_ssize_t *strides, float *q, float *r, int threads) noexcept
     ctypedef struct fml_stack:
         Py_ssize_t dims
         Py_ssize_t k
@@ -102,14 +111,52 @@ cdef extern from "fastmml.h" nogil:
         const Py_ssize_t *c
 
     # Of any element type: C knows the right one of each kernel.
+    ctypedef fml_status (*fml_matmul_strassen_fn)(
+        const fml_stack *stack, int halvings, const void *a, const void *b, void *c,
+        int threads) noexcept nogil
     ctypedef fml_status (*fml_matmul_fn)(
         const fml_stack *stack, const void *a, const void *b, void *c, int threads) noexcept
     ctypedef fml_status (*fml_gram_fn)(
         Py_ssize_t k, Py_ssize_t n, const void *x, Py_ssize_t row, Py_ssize_t col, void *c,
         int threads) noexcept
     ctypedef fml_status (*fml_solve_right_fn)(
-        Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col, const void *u,
-        void *x, int threads) noexcept
+        Py_ssize_t m, Py_ssize_t n, const void *a, Py_ssize_t row, Py_ssize_t col,
+        Py_ssize_t count, const void *u, void *x, int threads) noexcept
+
+    ctypedef struct fml_side_by_side:
+        Py_ssize_t n
+        Py_ssize_t p
+        const void *x
+        const void *y
+        Py_ssize_t x_row
+        Py_ssize_t x_col
+        Py_ssize_t y_row
+        Py_ssize_t y_col
+
+    ctypedef fml_status (*fml_centred_gram_fn)(
+        Py_ssize_t k, const fml_side_by_side *sides, const void *shift, const void *scale,
+        double *out, int threads) noexcept
+
+    ctypedef enum fml_short_kind:
+        FML_INT8
+        FML_UINT8
+        FML_INT16
+    ctypedef struct fml_short:
+        fml_short_kind kind
+        const void *data
+        Py_ssize_t row
+        Py_ssize_t col
+    ctypedef fml_status (*fml_matmul_short_fn)(
+        Py_ssize_t m, Py_ssize_t k, Py_ssize_t n, const fml_short *a, const fml_short *b, void *c,
+        Py_ssize_t c_row, int threads) noexcept
+
+    ctypedef struct fml_bools:
+        const void *data
+        Py_ssize_t row
+        Py_ssize_t col
+    ctypedef fml_status (*fml_matmul_bool_fn)(
+        Py_ssize_t m, Py_ssize_t k, Py_ssize_t n, const fml_bools *a, const fml_bools *b,
+        c_bool *c, Py_ssize_t c_row, int threads) noexcept
 
     ctypedef struct fml_rows:
         Py_ssize_t count
@@ -145,6 +192,8 @@ cdef extern from "fastmml.h" nogil:
         fml_small_det_f32_fn small_det_f32
         fml_small_eigh_f64_fn small_eigh_f64
         fml_small_eigh_f32_fn small_eigh_f32
+        fml_small_qr_f64_fn small_qr_f64
+        fml_small_qr_f32_fn small_qr_f32
         fml_matmul_fn matmul_f64
         fml_matmul_fn matmul_f32
         fml_matmul_fn matmul_u64
@@ -152,6 +201,15 @@ cdef extern from "fastmml.h" nogil:
         fml_matmul_fn matmul_u16
         fml_matmul_fn matmul_complex_f64
         fml_matmul_fn matmul_complex_f32
+        fml_matmul_strassen_fn matmul_strassen_f64
+        fml_matmul_strassen_fn matmul_strassen_f32
+        fml_matmul_strassen_fn matmul_strassen_u64
+        fml_matmul_strassen_fn matmul_strassen_u32
+        fml_matmul_strassen_fn matmul_strassen_u16
+        fml_matmul_strassen_fn matmul_complex_strassen_f64
+        fml_matmul_strassen_fn matmul_complex_strassen_f32
+        fml_matmul_short_fn matmul_short_p16
+        fml_matmul_bool_fn matmul_bool_b64
         fml_gram_fn gram_f64
         fml_gram_fn gram_f32
         fml_gram_fn gram_u64
@@ -165,6 +223,10 @@ cdef extern from "fastmml.h" nogil:
         fml_pairwise_distances_fn pairwise_distances_f32
         fml_kneighbors_fn kneighbors_f64
         fml_kneighbors_fn kneighbors_f32
+        fml_centred_gram_fn centred_gram_f64
+        fml_centred_gram_fn centred_gram_f32
+        fml_solve_right_fn solved_gram_f64
+        fml_solve_right_fn solved_gram_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)

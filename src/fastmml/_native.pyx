@@ -124,9 +124,10 @@ cdef fml_rank_plan unpack_plan(plan):
 include "_native_edges.pxi"
 include "_native_small.pxi"
 include "_native_dense.pxi"
+include "_native_plain.pxi"
 
 
-cdef class NativeKernels(DenseKernels):
+cdef class NativeKernels(PlainKernels):
     """See fastmml._kernels.Kernels."""
 
     def __init__(self, isa=None):

@@ -25,6 +25,24 @@ cdef fml_status run_matmul(const fml_table *table, int type_num, int itemsize,
     return table.matmul_u16(stack, a, b, c, threads)
 
 
+cdef fml_status run_strassen(const fml_table *table, int type_num, int itemsize,
+                             const fml_stack *stack, int halvings, const void *a, const void *b,
+                             void *c, int threads) noexcept nogil:
+    if type_num == cnp.NPY_DOUBLE:
+        return table.matmul_strassen_f64(stack, halvings, a, b, c, threads)
+    if type_num == cnp.NPY_FLOAT:
+        return table.matmul_strassen_f32(stack, halvings, a, b, c, threads)
+    if type_num == cnp.NPY_CDOUBLE:
+        return table.matmul_complex_strassen_f64(stack, halvings, a, b, c, threads)
+    if type_num == cnp.NPY_CFLOAT:
+        return table.matmul_complex_strassen_f32(stack, halvings, a, b, c, threads)
+    if itemsize == 8:
+        return table.matmul_strassen_u64(stack, halvings, a, b, c, threads)
+    if itemsize == 4:
+        return table.matmul_strassen_u32(stack, halvings, a, b, c, threads)
+    return table.matmul_strassen_u16(stack, halvings, a, b, c, threads)
+
+
 cdef fml_status run_gram(const fml_table *table, int type_num, int itemsize, Py_ssize_t k,
                          Py_ssize_t n, const void *x, Py_ssize_t row, Py_ssize_t col, void *c,
                          int threads) noexcept nogil:
@@ -88,6 +106,63 @@ cdef bint may_share(const fml_array *x, cnp.ndarray array, cnp.ndarray out) noex
                          cnp.PyArray_DATA(out), cnp.PyArray_NBYTES(out))
 
 
+cdef fml_short as_short(cnp.ndarray x) noexcept:
+    """A matrix of bools, or integers of 8 or 16 bits."""
+    cdef fml_short out
+    if cnp.PyArray_ITEMSIZE(x) == 2:
+        out.kind = FML_INT16
+    elif cnp.PyArray_TYPE(x) == cnp.NPY_BYTE:
+        out.kind = FML_INT8
+    else:
+        out.kind = FML_UINT8
+    out.data = cnp.PyArray_DATA(x)
+    out.row = cnp.PyArray_STRIDE(x, 0)
+    out.col = cnp.PyArray_STRIDE(x, 1)
+    return out
+
+
+cdef bint are_plain_bools(object a, object b) noexcept:
+    """Whether these are two matrices of bools that fit together."""
+    if not cnp.PyArray_CheckExact(a) or not cnp.PyArray_CheckExact(b):
+        return False
+    if cnp.PyArray_TYPE(a) != cnp.NPY_BOOL or cnp.PyArray_TYPE(b) != cnp.NPY_BOOL:
+        return False
+    if cnp.PyArray_NDIM(a) != 2 or cnp.PyArray_NDIM(b) != 2:
+        return False
+    return cnp.PyArray_DIM(a, 1) == cnp.PyArray_DIM(b, 0)
+
+
+cdef fml_bools as_bools(cnp.ndarray x) noexcept:
+    cdef fml_bools out
+    out.data = cnp.PyArray_DATA(x)
+    out.row = cnp.PyArray_STRIDE(x, 0)
+    out.col = cnp.PyArray_STRIDE(x, 1)
+    return out
+
+
+cdef fml_status multiply_bools(const fml_table *table, cnp.ndarray a, cnp.ndarray b,
+                               cnp.ndarray out, int threads) noexcept:
+    cdef fml_bools left = as_bools(a), right = as_bools(b)
+    cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), k = cnp.PyArray_DIM(a, 1)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(b, 1), row = cnp.PyArray_STRIDE(out, 0)
+    cdef c_bool *to = <c_bool *>cnp.PyArray_DATA(out)
+    cdef fml_status status
+    with nogil:
+        status = table.matmul_bool_b64(m, k, n, &left, &right, to, row, threads)
+    return status
+
+
+cdef fml_stack as_stack(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out) noexcept:
+    cdef fml_stack stack
+    stack.dims = cnp.PyArray_NDIM(out)
+    stack.k = cnp.PyArray_DIM(a, <int>stack.dims - 1)
+    stack.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(out)
+    stack.a = <const Py_ssize_t *>cnp.PyArray_STRIDES(a)
+    stack.b = <const Py_ssize_t *>cnp.PyArray_STRIDES(b)
+    stack.c = <const Py_ssize_t *>cnp.PyArray_STRIDES(out)
+    return stack
+
+
 cdef fml_status multiply_arrays(const fml_table *table, const fml_stack *stack, cnp.ndarray a,
                                 cnp.ndarray b, cnp.ndarray out, int threads) noexcept:
     cdef fml_status status
@@ -113,6 +188,30 @@ cdef fml_status square_array(const fml_table *table, cnp.ndarray x, cnp.ndarray 
     return status
 
 
+cdef int solve_by(
+        const fml_table *table, bint to_gram, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out,
+        int threads) except -1:
+    """Solve for the rows of a matrix, or for their Gram matrix."""
+    cdef fml_status status
+    cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
+    cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(a, 1)
+    cdef Py_ssize_t row = cnp.PyArray_STRIDE(a, 0), col = cnp.PyArray_STRIDE(a, 1)
+    cdef Py_ssize_t count = cnp.PyArray_DIM(u, 0) if cnp.PyArray_NDIM(u) == 3 else 1
+    cdef const void *x = cnp.PyArray_DATA(a)
+    cdef const void *triangles = cnp.PyArray_DATA(u)
+    cdef void *result = cnp.PyArray_DATA(out)
+    with nogil:
+        if is_double and to_gram:
+            status = table.solved_gram_f64(m, n, x, row, col, count, triangles, result, threads)
+        elif is_double:
+            status = table.solve_right_f64(m, n, x, row, col, count, triangles, result, threads)
+        elif to_gram:
+            status = table.solved_gram_f32(m, n, x, row, col, count, triangles, result, threads)
+        else:
+            status = table.solve_right_f32(m, n, x, row, col, count, triangles, result, threads)
+    return check(status)
+
+
 cdef fml_rows as_rows(cnp.ndarray x, const double[::1] scale) noexcept:
     cdef fml_rows out
     out.count = cnp.PyArray_DIM(x, 0)
@@ -126,18 +225,36 @@ cdef class DenseKernels(SmallKernels):
     """The kernels of matrix products; see fastmml._kernels.Kernels."""
 
     def matmul(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
-        cdef fml_stack stack
-        stack.dims = cnp.PyArray_NDIM(out)
-        stack.k = cnp.PyArray_DIM(a, <int>stack.dims - 1)
-        stack.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(out)
-        stack.a = <const Py_ssize_t *>cnp.PyArray_STRIDES(a)
-        stack.b = <const Py_ssize_t *>cnp.PyArray_STRIDES(b)
-        stack.c = <const Py_ssize_t *>cnp.PyArray_STRIDES(out)
+        cdef fml_stack stack = as_stack(a, b, out)
         check(multiply_arrays(self.table, &stack, a, b, out, threads))
+
+    def matmul_strassen(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int halvings,
+                        int threads):
+        cdef fml_stack stack = as_stack(a, b, out)
+        cdef int type_num = cnp.PyArray_TYPE(out), itemsize = <int>cnp.PyArray_ITEMSIZE(out)
+        cdef fml_status status
+        with nogil:
+            status = run_strassen(self.table, type_num, itemsize, &stack, halvings,
+                                  cnp.PyArray_DATA(a), cnp.PyArray_DATA(b),
+                                  cnp.PyArray_DATA(out), threads)
+        check(status)
+
+    def matmul_short(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
+        cdef fml_short left = as_short(a), right = as_short(b)
+        cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), k = cnp.PyArray_DIM(a, 1)
+        cdef Py_ssize_t n = cnp.PyArray_DIM(b, 1)
+        cdef fml_status status
+        with nogil:
+            status = self.table.matmul_short_p16(m, k, n, &left, &right, cnp.PyArray_DATA(out),
+                                                 cnp.PyArray_STRIDE(out, 0), threads)
+        check(status)
+
+    def matmul_bool(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
+        check(multiply_bools(self.table, a, b, out, threads))
 
     def matmul_plain(self, a, b, out, /):
         if not is_plain(a) or not is_plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
-            return None
+            return self.bools_plain(a, b) if out is None else None
         cdef fml_array left = as_array(a), right = as_array(b)
         cdef fml_match match
         if not fml_match_arrays(&left, &right, cnp.PyArray_ITEMSIZE(a), &match):
@@ -155,6 +272,14 @@ cdef class DenseKernels(SmallKernels):
         check(multiply_arrays(self.table, &match.stack, a, b, result, fml_get_num_threads()))
         return result if match.result_dims > 0 or out is not None else result[()]
 
+    cdef object bools_plain(self, object a, object b):
+        if not are_plain_bools(a, b):
+            return None
+        cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(b, 1)]
+        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_BOOL)
+        check(multiply_bools(self.table, a, b, out, fml_get_num_threads()))
+        return out
+
     def gram(self, cnp.ndarray x, cnp.ndarray out, int threads):
         check(square_array(self.table, x, out, threads))
 
@@ -168,20 +293,32 @@ cdef class DenseKernels(SmallKernels):
         return out
 
     def solve_right(self, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out, int threads):
+        solve_by(self.table, False, a, u, out, threads)
+
+    def solved_gram(self, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out, int threads):
+        solve_by(self.table, True, a, u, out, threads)
+
+    def centred_gram(self, cnp.ndarray x, cnp.ndarray y, cnp.ndarray shift, scale, int threads):
+        cdef fml_side_by_side sides
         cdef fml_status status
-        cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
-        cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(a, 1)
-        cdef Py_ssize_t row = cnp.PyArray_STRIDE(a, 0), col = cnp.PyArray_STRIDE(a, 1)
+        cdef Py_ssize_t k = cnp.PyArray_DIM(x, 0)
+        cdef bint is_double = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+        cdef const void *factors = NULL if scale is None else cnp.PyArray_DATA(scale)
+        sides.n, sides.p = cnp.PyArray_DIM(x, 1), cnp.PyArray_DIM(y, 1)
+        sides.x, sides.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
+        sides.x_row, sides.x_col = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
+        sides.y_row, sides.y_col = cnp.PyArray_STRIDE(y, 0), cnp.PyArray_STRIDE(y, 1)
+        out = np.empty((sides.n + sides.p + 1, sides.n + sides.p + 1))
+        cdef double[:, ::1] sums = out
         with nogil:
             if is_double:
-                status = self.table.solve_right_f64(
-                    m, n, cnp.PyArray_DATA(a), row, col, cnp.PyArray_DATA(u),
-                    cnp.PyArray_DATA(out), threads)
+                status = self.table.centred_gram_f64(k, &sides, cnp.PyArray_DATA(shift), factors,
+                                                     &sums[0, 0], threads)
             else:
-                status = self.table.solve_right_f32(
-                    m, n, cnp.PyArray_DATA(a), row, col, cnp.PyArray_DATA(u),
-                    cnp.PyArray_DATA(out), threads)
+                status = self.table.centred_gram_f32(k, &sides, cnp.PyArray_DATA(shift), factors,
+                                                     &sums[0, 0], threads)
         check(status)
+        return out
 
     def pairwise_distances(self, cnp.ndarray x, const double[::1] x_scale, y,
                            const double[::1] y_scale, int kind, cnp.ndarray out, int threads):

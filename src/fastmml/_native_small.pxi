@@ -78,3 +78,19 @@ cdef class SmallKernels(EdgeKernels):
                     &vectors[0, 0, 0], &failed, threads)
         check(status)
         return failed
+
+    def small_qr(self, const real[:, :, :] a, real[:, :, ::1] q, real[:, :, ::1] r, int threads):
+        cdef steps a_steps
+        cdef real *basis = NULL if q is None else &q[0, 0, 0]
+        cdef fml_status status
+        take_steps(a.strides, sizeof(real), a_steps)
+        with nogil:
+            if real is double:
+                status = self.table.small_qr_f64(
+                    a.shape[0], a.shape[1], a.shape[2], r.shape[1], &a[0, 0, 0], a_steps, basis,
+                    &r[0, 0, 0], threads)
+            else:
+                status = self.table.small_qr_f32(
+                    a.shape[0], a.shape[1], a.shape[2], r.shape[1], &a[0, 0, 0], a_steps, basis,
+                    &r[0, 0, 0], threads)
+        check(status)

@@ -9,6 +9,10 @@ class GraphFormatError(ValueError):
     """A file or table does not hold a graph in the format that it should have."""
 
 
+class NotFittedError(ValueError, AttributeError):
+    """An estimator was asked before it was fitted, where scikit-learn is not installed."""
+
+
 class ConvergenceError(RuntimeError):
     """An iteration stopped at ``max_iter`` before it reached ``tol``.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastmml import _check
+from fastmml import _check, _strassen
 from fastmml._backend import get_num_threads, kernels
 
 Array = NDArray[Any]
@@ -31,8 +32,21 @@ _WHOLE: dict[int, np.dtype[Any]] = {
 }
 
 
+#: Type codes of numbers of which a kernel takes sums of 32 bits.
+_SHORT = "?bBh"
+#: Multiply-adds from which on each product of a stack may have a call of its own.
+CALL_WORK = 32**3
+#: Ways to multiply large matrices.
+ALGORITHMS = ("classical", "strassen")
+
+
 def matmul(
-    a: ArrayLike, b: ArrayLike, out: Array | None = None, dtype: DTypeLike | None = None
+    a: ArrayLike,
+    b: ArrayLike,
+    out: Array | None = None,
+    dtype: DTypeLike | None = None,
+    *,
+    algorithm: str = "classical",
 ) -> Any:
     """Matrix product of two arrays, as `numpy.matmul` defines it.
 
@@ -46,6 +60,9 @@ def matmul(
         Where the result goes; it may overlap ``a`` and ``b``.
     dtype : dtype, optional
         What is computed with, by default the type that the dtypes of ``a`` and ``b`` promote to.
+    algorithm : {"classical", "strassen"}
+        "strassen" takes fewer multiplications where no side of the matrices is below 1024, and
+        errs more; see the notes.
 
     Returns
     -------
@@ -56,23 +73,34 @@ def matmul(
     ------
     ValueError
         An array without dimensions; sizes that do not fit together; an ``out`` that is read-only
-        or of another shape.
+        or of another shape; an ``algorithm`` that is not one of the above.
     TypeError
         A dtype that cannot be computed with (`numpy.longdouble` and objects among them) or cast
         to ("same_kind").
 
     Notes
     -----
-    2 m n k flops for (m, k) by (k, n). Integers wrap around, bools are combined by "or" of "and",
-    float16 and bfloat16 (of ml_dtypes) are summed in float32. In every element ``|result - exact|
-    <= gamma(k) |a| |b|``, where gamma(k) is k u / (1 - k u) and u half the distance from 1 to the
-    next number; twice as many terms count for complex numbers. Results have the same bits on any
-    number of threads, but differ between backends and CPU levels; the numba backend leaves real
-    products to NumPy's BLAS and its threads. Subclasses of ndarray are taken for plain arrays, and
-    no floating-point warnings are given.
+    2 m n k flops for (m, k) by (k, n). Integers wrap around (those of 8 and 16 bits need no copies
+    for ``dtype=numpy.int32``), bools are combined by "or" of "and", float16 and bfloat16 (of
+    ml_dtypes) are summed in float32. In every element ``|result - exact| <= gamma(k) |a| |b|``,
+    where gamma(k) is k u / (1 - k u) and u half the distance from 1 to the next number; twice as
+    many terms count for complex numbers. Results have the same bits on any number of threads, but
+    differ between backends and CPU levels; the numba backend leaves all but whole numbers to
+    NumPy's BLAS and its threads. Subclasses of ndarray are taken for plain arrays, and no
+    floating-point warnings are given.
 
-    The algorithm is that of K. Goto and R. van de Geijn, Anatomy of high-performance matrix
-    multiplication, ACM Transactions on Mathematical Software 34 (2008).
+    The classical algorithm is that of K. Goto and R. van de Geijn, Anatomy of high-performance
+    matrix multiplication, ACM Transactions on Mathematical Software 34 (2008).
+
+    "strassen" is Winograd's form of Strassen's algorithm: matrices are cut into quarters, of which
+    7 products in place of 8 are taken, with 15 additions, in two quarters of memory; and the
+    quarters again, d = log2(min(m, k, n) / 512) times, rounded down. Its bound holds for the
+    largest elements, not for each: ``max |result - exact| <= 18**d (h**2 + 6 h) u max |a| max |b|``
+    up to terms of u**2, with h = k / 2**d rounded up (N. Higham, Accuracy and Stability of
+    Numerical Algorithms, 2nd ed., 2002, section 23.2.2), and for the parts of complex numbers with
+    2 h in place of h. Small elements beside large ones may lose all digits; NaN, infinities and
+    sums that overflow spread to elements that they do not belong to. Integers are the same as ever,
+    since they wrap around; bools are combined classically.
 
     Examples
     --------
@@ -82,11 +110,13 @@ def matmul(
     >>> fm.matmul(np.ones((5, 2, 3)), np.ones((3, 4))).shape
     (5, 2, 4)
     """
-    if dtype is None:
+    if dtype is None and algorithm == "classical":
         product = kernels().matmul_plain(a, b, out)
         if product is not None:
             return product
-    return _matmul(np.asarray(a), np.asarray(b), out, dtype)
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm: expected one of {ALGORITHMS}, got {algorithm!r}")
+    return _matmul(np.asarray(a), np.asarray(b), out, dtype, algorithm)
 
 
 def gram(x: ArrayLike) -> Array:
@@ -133,7 +163,13 @@ def gram(x: ArrayLike) -> Array:
     return _as_type(result, dtype)
 
 
-def _matmul(a: Array, b: Array, out: Array | tuple[Array] | None, dtype: DTypeLike | None) -> Any:
+def _matmul(
+    a: Array,
+    b: Array,
+    out: Array | tuple[Array] | None,
+    dtype: DTypeLike | None,
+    algorithm: str,
+) -> Any:
     """`matmul` of arrays."""
     _check.at_least_1d("a", a)
     _check.at_least_1d("b", b)
@@ -147,12 +183,12 @@ def _matmul(a: Array, b: Array, out: Array | tuple[Array] | None, dtype: DTypeLi
     kept = (a.ndim > 1, b.ndim > 1)
     core = _kept((rows.shape[-2], columns.shape[-1]), kept)
     if out is None:
-        found = _product(rows, columns, stack, number, None).reshape(stack + core)
+        found = _product(rows, columns, stack, number, None, algorithm).reshape(stack + core)
         return found if found.ndim else found[()]
     target = _check.output(out, stack, core, number)
     stack = target.shape[: target.ndim - len(core)]
     result = _writable(target, kept, (a, b), number)
-    found = _product(rows, columns, stack, number, result)
+    found = _product(rows, columns, stack, number, result, algorithm)
     if result is None:
         target[...] = found.reshape(target.shape)
     return target
@@ -169,15 +205,66 @@ def _product(
     stack: tuple[int, ...],
     number: np.dtype[Any],
     result: Array | None,
+    algorithm: str,
 ) -> Array:
     """Multiply stacks of matrices, into ``result`` if there is one."""
     computed = _computed(number)
+    special = _kernel_for_two(rows, columns, stack, number, algorithm)
+    if special is not None:
+        return _one_by_one(special, rows, columns, stack, number, result)
     left = _broadcast(_operand(rows, number, computed), stack)
     right = _broadcast(_operand(columns, number, computed), stack)
     if result is None:
         result = np.empty((*stack, rows.shape[-2], columns.shape[-1]), computed)
-    kernels().matmul(left, right, result, get_num_threads())
+    is_exact = algorithm == "classical" or number.kind == "b"  # a count that rounds is not 0
+    multiply = kernels().matmul if is_exact else _strassen.multiply
+    multiply(left, right, result, get_num_threads())
     return _as_type(result, number)
+
+
+def _kernel_for_two(
+    rows: Array, columns: Array, stack: tuple[int, ...], number: np.dtype[Any], algorithm: str
+) -> Callable[[Array, Array, Array, int], None] | None:
+    """The kernel for these types that takes two matrices, if it is worth a call for each two."""
+    work = rows.shape[-2] * rows.shape[-1] * columns.shape[-1]
+    if stack != () and work < CALL_WORK:
+        return None
+    if number.kind == "b":
+        return kernels().matmul_bool
+    if algorithm == "classical" and _are_short(rows, columns, number):
+        return kernels().matmul_short
+    return None
+
+
+def _are_short(rows: Array, columns: Array, number: np.dtype[Any]) -> bool:
+    """Whether sums of 32 bits have terms that need not be widened in memory."""
+    return (
+        number.kind in "iu"
+        and number.itemsize == 4
+        and all(x.dtype.char in _SHORT and x.dtype.isnative for x in (rows, columns))
+        and rows.flags.aligned
+        and columns.flags.aligned
+    )
+
+
+def _one_by_one(
+    multiply: Callable[[Array, Array, Array, int], None],
+    rows: Array,
+    columns: Array,
+    stack: tuple[int, ...],
+    number: np.dtype[Any],
+    result: Array | None,
+) -> Array:
+    """Multiply a stack by a kernel for two matrices."""
+    left, right = _broadcast(rows, stack), _broadcast(columns, stack)
+    if result is None:
+        result = np.empty((*stack, rows.shape[-2], columns.shape[-1]), number)
+    for i in np.ndindex(stack):
+        a, b, out = left[i], right[i], result[i]
+        if out.shape[1] > 1 and out.strides[1] != out.itemsize:  # then its columns are contiguous
+            a, b, out = b.T, a.T, out.T
+        multiply(a, b, out, get_num_threads())
+    return result.view(number)
 
 
 def _computed(number: np.dtype[Any]) -> np.dtype[Any]:

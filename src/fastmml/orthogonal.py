@@ -1,7 +1,9 @@
 """Orthonormal bases: QR factorisation, Gram-Schmidt, projection onto a subspace.
 
-Tall matrices are factorised through their Gram matrix, at the speed of a matrix product; what that
-cannot do to full accuracy goes to Householder's reflections in LAPACK, by `numpy.linalg.qr`.
+Real matrices of at most 16 rows and columns are factorised side by side, one in each lane of the
+CPU's vectors. Tall ones are factorised through their Gram matrix, at the speed of a matrix product.
+All others, and what Gram matrices cannot do to full accuracy, go to Householder's reflections in
+LAPACK, SciPy's or NumPy's.
 """
 
 from __future__ import annotations
@@ -12,8 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
+from fastmml._kernels import SMALL_ROWS
+from fastmml._lapack_qr import is_for_lapack, lapack_qr
+from fastmml._tall_qr import readable, tall_qr
 from fastmml.linalg import gram, matmul
+from fastmml.systems import eigh
 
 Array = NDArray[Any]
 
@@ -22,12 +29,8 @@ _householder: Callable[..., Any] = np.linalg.qr
 
 #: Rows for each column, and most columns, from which on Gram matrices are faster than LAPACK.
 _TALL, _MOST_COLUMNS = 8, 512
-#: A pivot of the Gram matrix, scaled to unit diagonal, below this times sqrt(n eps) says that the
-#: columns are nearly dependent: then the first factor is that of a shifted matrix.
-_PIVOT = 2.0
-#: The columns are taken for orthogonal enough for the last step if their Gram matrix is so near the
-#: identity: that step then ends at rounding errors.
-_NEAR_IDENTITY = 0.3
+#: Codes of the element types that are not NumPy's to refuse.
+_TAKEN = frozenset("?bBhHiIlLqQfdFD")
 #: A column is taken for dependent if what is new in it is below this times max(m, n) eps of it.
 _DEPENDENT = 1.0
 
@@ -47,7 +50,7 @@ class Projection(NamedTuple):
     distance: Any  #: a number, or (p,): from the points to the subspace
 
 
-def qr(a: ArrayLike, mode: str = "reduced") -> Any:
+def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: bool = False) -> Any:
     """Factorise matrices into ``Q @ R``, Q with orthonormal columns and R upper triangular.
 
     Parameters
@@ -56,6 +59,12 @@ def qr(a: ArrayLike, mode: str = "reduced") -> Any:
         Real, complex or integer matrices.
     mode : {"reduced", "complete", "r"}
         Q of min(m, n) columns, or of m; or R alone.
+    out : tuple of two ndarrays, or ndarray in mode "r", optional
+        Where Q and R go: writeable arrays of their shapes, which share no memory with each other.
+        One of them may be ``a``, which is overwritten then.
+    overwrite_a : bool
+        Results may take the memory of ``a``; Q does where ``a`` has the dtype that is computed
+        with, and C order (small and tall matrices) or Fortran's (others).
 
     Returns
     -------
@@ -65,19 +74,26 @@ def qr(a: ArrayLike, mode: str = "reduced") -> Any:
     Raises
     ------
     ValueError
-        Another mode.
+        Another mode; an ``out`` of another shape, read-only, or of arrays that overlap.
     numpy.linalg.LinAlgError, TypeError
-        As `numpy.linalg.qr`: fewer than two dimensions; float16 and long double.
+        As `numpy.linalg.qr`: fewer than two dimensions; float16 and long double. A dtype of ``out``
+        that results do not cast to ("same_kind").
 
     Notes
     -----
     ``|Q.T @ Q - I|`` and ``|a - Q @ R| / |a|`` are of the size of n rounding errors at any
     condition number, rank-deficient matrices included.
 
+    Real matrices of at most 16 rows and columns, and stacks of them: Householder reflections, a
+    matrix in each lane of the CPU's vectors, in float64; 2 n² (m - n / 3) multiply-adds with Q,
+    half of it without. A matrix's result depends neither on the rest of the stack nor on threads.
+
     Single real matrices that are tall (m >= 8 n, n <= 512): twice the Cholesky factor of the Gram
     matrix (CholeskyQR2 [1]_), a third time with a shift first where columns are nearly dependent
-    [2]_, by 2 m n² flops for each Gram matrix and each triangular solve. Where a pivot says that
+    [2]_, by m n² flops for each Gram matrix and each triangular solve: 5 m n², or 9 m n², and 2 m
+    n² less for R alone. Where a pivot says that
     this would not be accurate, and for all other matrices: Householder reflections, by LAPACK.
+    Q of a matrix that LAPACK factorises may be in Fortran's order.
 
     References
     ----------
@@ -98,26 +114,38 @@ def qr(a: ArrayLike, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "complete", "r"):
         raise ValueError(f"mode: expected 'reduced', 'complete' or 'r', got {mode!r}")
     x = np.asarray(a)
-    if mode != "complete" and is_tall(x):
-        found = _tall_qr(x if x.dtype.kind == "f" else x.astype(np.float64))
-        if found is not None:
-            return found if mode == "reduced" else found.R
-    if mode == "r":
-        return _householder(a, "r")
-    return QRResult(*_householder(a, mode))
+    if x.ndim < 2:
+        return _householder(a, mode)  # raises
+    number = _result_type(x)
+    targets = () if out is None else _check.factors(out, _shapes(x, mode), number)
+    is_wrapped = type(a) is not np.ndarray and hasattr(a, "__array_wrap__")
+    if x.dtype.char not in _TAKEN or x.size == 0 or (is_wrapped and not is_tall(x)):
+        found = _by_numpy(a, mode)
+    else:
+        found = _factorise(x, mode, targets, overwrite_a)
+    for target, part in zip(targets, found, strict=False):
+        if part is not target:
+            target[...] = part
+    parts = targets or found
+    return parts[0] if mode == "r" else QRResult(*parts)
 
 
-def orthogonality(q: ArrayLike) -> float:
+def orthogonality(q: ArrayLike) -> Any:
     """How far the columns of q are from orthonormal: the 2-norm of ``q.T @ q - I``.
 
     Parameters
     ----------
-    q : (m, n) array_like
+    q : (..., m, n) array_like
 
     Returns
     -------
-    float
-        0 for no columns. Computed by `gram`, in the precision of q.
+    float, or (...) ndarray for stacks
+        0 for no columns. Computed by `gram` or `matmul`, in the precision of q.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two dimensions.
 
     Examples
     --------
@@ -125,12 +153,17 @@ def orthogonality(q: ArrayLike) -> float:
     >>> fm.orthogonality([[1.0, 0.0], [0.0, 2.0]])
     3.0
     """
-    products = gram(q)
-    difference = products - np.eye(len(products), dtype=products.dtype)
-    return float(np.linalg.norm(difference, 2)) if len(products) else 0.0
+    x = np.asarray(q)
+    products = gram(x) if x.ndim <= 2 else matmul(x.conj().swapaxes(-2, -1), x)
+    n = products.shape[-1]
+    distances = np.zeros(products.shape[:-2], products.real.dtype)
+    if n:
+        values = eigh(products - np.eye(n, dtype=products.dtype)).eigenvalues
+        distances = np.abs(values).max(axis=-1)
+    return distances if x.ndim > 2 else float(distances)
 
 
-def gram_schmidt(a: ArrayLike, dependent: str = "drop", method: str = "auto") -> Array:
+def gram_schmidt(a: ArrayLike, dependent: str | None = None, method: str = "auto") -> Array:
     """Orthonormal basis of the columns of a matrix, column after column.
 
     Column j of the basis is column j of ``a`` less its projection onto the columns before it,
@@ -138,31 +171,34 @@ def gram_schmidt(a: ArrayLike, dependent: str = "drop", method: str = "auto") ->
 
     Parameters
     ----------
-    a : (m, n) array_like
+    a : (..., m, n) array_like
         Vectors in columns.
-    dependent : {"drop", "zero"}
+    dependent : {"drop", "zero"}, optional
         What becomes of a column that depends on those before it: what is new in it is below
-        ``max(m, n)`` rounding errors of its length.
+        ``max(m, n)`` rounding errors of its length. By default it is dropped from a single matrix
+        and zero in stacks, whose matrices need not have the same rank.
     method : {"auto", "cgs", "mgs"}
         "cgs" and "mgs" are the classical and the modified method as the textbooks have them, for
         seeing how they lose orthogonality: all columns are kept (a zero column stays zero).
 
     Returns
     -------
-    (m, r) ndarray
+    (m, r) or (..., m, n) ndarray
         Of float32 or complex64 if ``a`` is, else float64 or complex128.
 
     Raises
     ------
     ValueError
-        ``a`` does not have two dimensions, or another ``dependent`` or ``method``.
+        ``a`` has fewer than two dimensions; another ``dependent`` or ``method``; "drop" for a
+        stack.
 
     Notes
     -----
-    By default a QR factorisation (see `qr`), and the classical method with reorthogonalisation
-    ("twice is enough", [1]_) on its small triangular factor: orthonormal to n rounding errors at
-    any condition number. The classical method loses orthogonality as the square of the condition
-    number grows, the modified one as the condition number itself does [1]_.
+    By default Q of the QR factorisation (see `qr`), with the signs of the diagonal of R; where
+    columns are dependent, the classical method with reorthogonalisation ("twice is enough", [1]_)
+    on R. Orthonormal to n rounding errors at any condition number. The classical method loses
+    orthogonality as the square of the condition number grows, the modified one as the condition
+    number itself does [1]_.
 
     References
     ----------
@@ -176,21 +212,20 @@ def gram_schmidt(a: ArrayLike, dependent: str = "drop", method: str = "auto") ->
     array([[1., 0.],
            [0., 1.]])
     """
-    if dependent not in ("drop", "zero"):
+    if dependent not in (None, "drop", "zero"):
         raise ValueError(f"dependent: expected 'drop' or 'zero', got {dependent!r}")
     if method not in ("auto", *_TEXTBOOK):
         raise ValueError(f"method: expected 'auto', 'cgs' or 'mgs', got {method!r}")
     x = np.asarray(a)
-    if x.ndim != 2:
-        raise ValueError(f"a: expected 2 dimensions, got {x.ndim}")
+    if x.ndim < 2:
+        raise ValueError(f"a: expected at least 2 dimensions, got {x.ndim}")
+    if dependent == "drop" and x.ndim > 2:
+        raise ValueError("dependent: expected 'zero' for a stack, got 'drop'")
     x = x if x.dtype.kind in "fc" else x.astype(np.float64)
     if method != "auto":
         return _TEXTBOOK[method](x)
-    q, r = qr(x)
-    basis = _twice(r, max(x.shape))
-    if dependent == "drop":
-        basis = basis[:, basis.any(axis=0)]
-    return np.asarray(matmul(q, basis))
+    basis = _basis(x)
+    return basis if dependent == "zero" or x.ndim > 2 else basis[:, basis.any(axis=0)]
 
 
 def project(x: ArrayLike, basis: ArrayLike) -> Projection:
@@ -224,7 +259,7 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
     --------
     >>> import fastmml as fm
     >>> coordinates, projection, distance = fm.project([6.0, 0.0, 0.0], [[1, 0], [1, 1], [1, 2]])
-    >>> coordinates.round(12), projection.round(12), round(distance, 12)
+    >>> coordinates.round(12), projection.round(12), round(float(distance), 12)
     (array([ 5., -3.]), array([ 5.,  2., -1.]), 2.449489742783)
     """
     points, vectors = np.asarray(x), np.asarray(basis)
@@ -248,116 +283,157 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
 
 def is_tall(x: Array) -> bool:
     """Whether Gram matrices are faster than LAPACK, and accurate enough to try."""
-    is_real = x.dtype.char in "fd" or x.dtype.kind in "biu"
-    return is_real and x.ndim == 2 and 0 < x.shape[1] <= min(_MOST_COLUMNS, len(x) // _TALL)
+    return _is_real(x) and x.ndim == 2 and 0 < x.shape[1] <= min(_MOST_COLUMNS, len(x) // _TALL)
 
 
-def _tall_qr(a: Array) -> QRResult | None:
-    """Q and R by Cholesky factors; None where they would not be accurate."""
-    products = gram(a)
-    first = _first_factor(products, len(a))
-    if first is None:
-        return None
-    r, is_shifted = first
-    q = np.empty(a.shape, r.dtype)
-    _solve_right(_readable(a), r, q)
-    if is_shifted:
-        again = _scaled_factor(gram(q), 0.0)
-        if again is None:
-            return None
-        _solve_right(q, again, q)
-        r = np.asarray(again @ r)
-    products = gram(q)
-    if not np.linalg.norm(products - np.eye(len(r))) < _NEAR_IDENTITY:  # NaN among them
-        return None
-    last = np.linalg.cholesky(products).T
-    _solve_right(q, last, q)
-    return QRResult(q, np.triu(last @ r))
+def is_small(x: Array) -> bool:
+    """Whether these are matrices that the kernel on small ones takes."""
+    return _is_real(x) and x.ndim > 1 and x.size > 0 and max(x.shape[-2:]) <= SMALL_ROWS
 
 
-def _first_factor(products: Array, rows: int) -> tuple[Array, bool] | None:
-    """The factor of a Gram matrix, or of a shifted one where columns are nearly dependent."""
-    found = _scaled_factor(products, 0.0)
-    if found is not None:
-        return found, False
-    n, eps = len(products), float(np.finfo(products.dtype).eps)
-    found = _scaled_factor(products, 11 * (rows * n + n * (n + 1)) * eps / 2 * n)
-    return None if found is None else (found, True)
+def _is_real(x: Array) -> bool:
+    return x.dtype.char in "fd" or x.dtype.kind in "biu"
 
 
-def _scaled_factor(products: Array, shift: float) -> Array | None:
-    """Upper triangular R with ``R.T @ R = products``, up to the shift, of a scaled unit diagonal.
-
-    None where a pivot is too small for it to be accurate, or a number is not finite.
-    """
-    lengths = np.sqrt(np.diagonal(products))
-    if not ((lengths > 0) & (lengths < np.inf)).all():
-        return None
-    n, eps = len(products), float(np.finfo(products.dtype).eps)
-    scaled = products / lengths / lengths[:, np.newaxis]
-    scaled[np.diag_indices(n)] = 1 + shift
-    try:
-        factor = np.linalg.cholesky(scaled).T
-    except np.linalg.LinAlgError:
-        return None
-    if not np.diagonal(factor).min() >= (0 if shift else _PIVOT * np.sqrt(n * eps)):
-        return None
-    return np.asarray(factor * lengths, products.dtype)
+def _result_type(x: Array) -> np.dtype[Any]:
+    """The dtype of the factors of a matrix of this dtype, in native byte order."""
+    if x.dtype.char in "fFdD":
+        return x.dtype.newbyteorder("=")
+    return np.dtype(np.float64)
 
 
-def _solve_right(a: Array, u: Array, out: Array) -> None:
-    """``out = a @ inv(u)`` for an upper triangular matrix u."""
-    kernels().solve_right(a, np.ascontiguousarray(u), out, get_num_threads())
+def _shapes(x: Array, mode: str) -> tuple[tuple[int, ...], ...]:
+    """The shapes of Q and R, or that of R alone."""
+    *batch, m, n = x.shape
+    k = m if mode == "complete" else min(m, n)
+    shapes = ((*batch, m, k), (*batch, k, n))
+    return shapes[1:] if mode == "r" else shapes
 
 
-def _readable(a: Array) -> Array:
-    """The matrix as a kernel can read it."""
-    is_readable = a.flags.aligned and a.dtype.isnative
-    if is_readable and not any(stride % a.itemsize for stride in a.strides):
-        return a
-    return a.astype(a.dtype.newbyteorder("="))
+def _rooms(x: Array, mode: str, targets: tuple[Array, ...], overwrite_x: bool) -> list[Array]:
+    """Arrays for results: those that were given, where a kernel can write to them, or new ones."""
+    shapes = _shapes(x, mode)
+    if not targets and overwrite_x:
+        targets = (x,)
+    rooms = [np.empty(0)] * len(shapes)
+    for i, shape in enumerate(shapes):
+        is_given = i < len(targets) and targets[i].shape == shape and _is_writable(targets[i], x)
+        rooms[i] = targets[i] if is_given else np.empty(shape, x.dtype)
+    return rooms
 
 
-def _twice(r: Array, size: int) -> Array:
-    """Gram-Schmidt on the columns of a small matrix, each done twice; dependent ones are 0."""
-    basis = np.zeros((len(r), r.shape[1]), r.dtype)
+def _is_writable(target: Array, x: Array) -> bool:
+    """Whether a kernel can write there while it reads x, which may be the same array."""
+    flags = target.flags
+    if target.dtype != x.dtype or not (flags.c_contiguous and flags.aligned and flags.writeable):
+        return False
+    is_same = x.flags.c_contiguous and target.shape == x.shape and _address(target) == _address(x)
+    return is_same or not np.may_share_memory(target, x)
+
+
+def _address(x: Array) -> int:
+    return int(x.__array_interface__["data"][0])
+
+
+def _factorise(
+    x: Array, mode: str, targets: tuple[Array, ...], overwrite_x: bool
+) -> tuple[Array, ...]:
+    """Q and R, or R alone, in the targets where that is possible."""
+    plain = readable(x.astype(_result_type(x), copy=False))
+    if is_small(plain):
+        return _small_qr(plain, mode, targets, overwrite_x)
+    found = None
+    if is_tall(plain) and mode != "complete":
+        found = _by_gram(plain, mode, targets, overwrite_x)
+    if found is None and is_for_lapack(plain, mode):
+        found = lapack_qr(plain, mode, overwrite_x)
+    return found or _by_numpy(plain, mode)
+
+
+def _small_qr(
+    x: Array, mode: str, targets: tuple[Array, ...], overwrite_x: bool
+) -> tuple[Array, ...]:
+    """Factors of small matrices, side by side."""
+    rooms = _rooms(x, mode, targets, overwrite_x)
+    matrices, *others = (part.reshape(-1, *part.shape[-2:]) for part in (x, *rooms))
+    q = None if mode == "r" else others[0]
+    kernels().small_qr(matrices, q, others[-1], get_num_threads())
+    return tuple(rooms)
+
+
+def _by_gram(
+    x: Array, mode: str, targets: tuple[Array, ...], overwrite_x: bool
+) -> tuple[Array, ...] | None:
+    """Factors of a tall matrix; None where they would not be accurate."""
+    rooms = [] if mode == "r" else _rooms(x, mode, targets, overwrite_x)[:1]
+    r = tall_qr(x, rooms[0] if rooms else None)
+    return None if r is None else (*rooms, r)
+
+
+def _by_numpy(a: ArrayLike, mode: str) -> tuple[Array, ...]:
+    found = _householder(a, mode)
+    return (found,) if mode == "r" else tuple(found)
+
+
+def _basis(x: Array) -> Array:
+    """What Gram-Schmidt makes of matrices; dependent columns are 0."""
+    q, r = qr(x)
+    size = max(x.shape[-2:])
+    pivots = np.diagonal(r, axis1=-2, axis2=-1)
+    lengths = np.linalg.norm(r, axis=-2)[..., : pivots.shape[-1]]
     limit = _DEPENDENT * size * float(np.finfo(r.dtype).eps)
-    for j in range(r.shape[1]):
-        length = np.linalg.norm(r[:, j])
-        if not length > 0:
-            continue
-        new = r[:, j] / length
-        for _ in range(2):
-            new = new - basis[:, :j] @ (basis[:, :j].conj().T @ new)
-        rest = np.linalg.norm(new)
-        if rest > limit:
-            new = new / rest
-            new = new - basis[:, :j] @ (basis[:, :j].conj().T @ new)
-            basis[:, j] = new / np.linalg.norm(new)
+    is_new = np.abs(pivots) > limit * lengths
+    is_whole = is_new.all(axis=-1) & (x.shape[-1] <= x.shape[-2])
+    basis = np.empty(x.shape, q.dtype)
+    signs = np.where(is_new, pivots / np.where(is_new, np.abs(pivots), 1), 0)
+    if x.shape[-1] <= x.shape[-2]:
+        np.multiply(q, signs[..., np.newaxis, :], out=basis)
+    if not is_whole.all():
+        basis[~is_whole] = matmul(q[~is_whole], _twice(r[~is_whole], limit))
     return basis
+
+
+def _twice(r: Array, limit: float) -> Array:
+    """Gram-Schmidt on the columns of small matrices, each done twice; dependent ones are 0."""
+    basis = np.zeros_like(r)
+    for j in range(r.shape[-1]):
+        before = basis[..., :j]
+        new = _unit(r[..., j])
+        for _ in range(2):
+            new = _less(new, before)
+        is_new = np.linalg.norm(new, axis=-1, keepdims=True) > limit
+        basis[..., j] = _unit(_less(_unit(np.where(is_new, new, 0)), before))
+    return basis
+
+
+def _less(x: Array, basis: Array) -> Array:
+    """Vectors less their projections onto orthonormal ones."""
+    along = np.conj(basis).swapaxes(-2, -1) @ x[..., np.newaxis]
+    return np.asarray(x - (basis @ along)[..., 0])
 
 
 def _classical(a: Array) -> Array:
     """Every column less its projection onto those before it."""
     q = np.zeros_like(a)
-    for j in range(a.shape[1]):
-        new = a[:, j] - q[:, :j] @ (q[:, :j].conj().T @ a[:, j])
-        q[:, j] = _unit(new)
+    for j in range(a.shape[-1]):
+        q[..., j] = _unit(_less(a[..., j], q[..., :j]))
     return q
 
 
 def _modified(a: Array) -> Array:
     """Projections are taken off one after the other, from what is left."""
     q = np.array(a)
-    for j in range(a.shape[1]):
-        q[:, j] = _unit(q[:, j])
-        q[:, j + 1 :] -= np.multiply.outer(q[:, j], q[:, j].conj() @ q[:, j + 1 :])
+    for j in range(a.shape[-1]):
+        q[..., j] = _unit(q[..., j])
+        unit = q[..., j, np.newaxis]
+        q[..., j + 1 :] -= unit * (np.conj(unit).swapaxes(-2, -1) @ q[..., j + 1 :])
     return q
 
 
 def _unit(x: Array) -> Array:
-    length = np.linalg.norm(x)
-    return x / length if length > 0 else x
+    """Vectors scaled to length 1, and zeros."""
+    length = np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.asarray(x / np.where(length > 0, length, 1))
 
 
 _TEXTBOOK: dict[str, Callable[[Array], Array]] = {"cgs": _classical, "mgs": _modified}

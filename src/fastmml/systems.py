@@ -49,6 +49,9 @@ _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 def _as_real(*operands: ArrayLike) -> list[NDArray[Any]] | None:
     """Return the operands as aligned arrays of one type that kernels take, or None."""
+    first = operands[0]
+    if type(first) is np.ndarray and first.ndim > 1 and first.shape[-1] > SMALL_ROWS:
+        return None  # LAPACK's, at first sight
     arrays, codes = [], ""
     for operand in operands:
         if type(operand) is np.ndarray:
@@ -124,6 +127,9 @@ def solve(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
     >>> fm.solve([[1.0, 2.0], [3.0, 5.0]], [1.0, 2.0])
     array([-1.,  1.])
     """
+    found = kernels().small_solve_plain(a, b)
+    if found is not None:
+        return found
     arrays = _as_real(a, b)
     if arrays is None:
         return _numpy_solve(a, b)
@@ -175,6 +181,9 @@ def inv(a: ArrayLike) -> NDArray[Any]:
     array([[0.5 , 0.  ],
            [0.  , 0.25]])
     """
+    found = kernels().small_inverse_plain(a)
+    if found is not None:
+        return found
     arrays = _as_real(a)
     if arrays is None or not _is_small(arrays[0]):
         return _numpy_inv(a)
@@ -208,7 +217,10 @@ def det(a: ArrayLike) -> Any:
     Notes
     -----
     The product of the pivots, rounded n times, where NumPy takes the exponential of a sum of
-    logarithms. It over- and underflows only if the determinant does. n³ / 3 multiply-adds.
+    logarithms. On CPUs with multiply-adds the last three rows are expanded instead, by minors that
+    are exact to two units. Either way the result is that of a matrix which differs from ``a`` by
+    some n rounding errors of float64, rounded. It over- and underflows only if the determinant
+    does. n³ / 3 multiply-adds.
 
     Examples
     --------
@@ -216,6 +228,9 @@ def det(a: ArrayLike) -> Any:
     >>> float(fm.det([[1.0, 2.0], [3.0, 4.0]]))
     -2.0
     """
+    found = kernels().small_det_plain(a)
+    if found is not None:
+        return found
     arrays = _as_real(a)
     if arrays is None or not _is_small(arrays[0]):
         return _numpy_det(a)
@@ -261,8 +276,12 @@ def eigh(a: ArrayLike, UPLO: Literal["L", "U", "l", "u"] = "L") -> EighResult:
     >>> fm.eigh([[2.0, 1.0], [1.0, 2.0]]).eigenvalues
     array([1., 3.])
     """
+    is_triangle = UPLO in ("L", "U", "l", "u")
+    found = kernels().small_eigh_plain(a, UPLO in "Uu") if is_triangle else None
+    if found is not None:
+        return EighResult(*found)
     arrays = _as_real(a)
-    if UPLO not in ("L", "U", "l", "u") or arrays is None or not _is_small(arrays[0]):
+    if not is_triangle or arrays is None or not _is_small(arrays[0]):
         return EighResult(*_numpy_eigh(a, UPLO))
     (matrices,) = arrays
     if matrices.shape[-1] == 1:

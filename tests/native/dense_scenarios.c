@@ -54,6 +54,22 @@ static fml_status multiply_all(TYPED_FN(fml_matmul) * kernel, ptrdiff_t unit, in
     return status;
 }
 
+/* Sides that are not halved evenly, into products that threads share. */
+static fml_status cut(TYPED_FN(fml_matmul_strassen) * kernel, ptrdiff_t unit, int threads,
+                      uint64_t *digest)
+{
+    enum { M = 201, K = 222, N = 207 };
+    static real c[2 * M * N];
+    ptrdiff_t size = unit * (ptrdiff_t)sizeof(real);
+    ptrdiff_t shape[2] = {M, N}, a[2] = {K * size, size}, b[2] = {size, K * size};
+    ptrdiff_t strides[2] = {N * size, size};
+    fml_stack stack = {.dims = 2, .k = K, .shape = shape, .a = a, .b = b, .c = strides};
+    fml_status status = kernel(&stack, 2, numbers(), numbers(), c, threads);
+    fml_forget();
+    fold(digest, c, (size_t)(M * N * size));
+    return status;
+}
+
 static fml_status square(TYPED_FN(fml_gram) * kernel, ptrdiff_t k, ptrdiff_t n, ptrdiff_t unit,
                          int threads, uint64_t *digest)
 {
@@ -77,6 +93,11 @@ fml_status TYPED(run_matmul)(int threads, uint64_t *digest)
     return multiply_all(fml_variants()[0]->TYPED(matmul), 1, threads, digest);
 }
 
+fml_status TYPED(run_matmul_strassen)(int threads, uint64_t *digest)
+{
+    return cut(fml_variants()[0]->TYPED(matmul_strassen), 1, threads, digest);
+}
+
 fml_status TYPED(run_gram)(int threads, uint64_t *digest)
 {
     return square_all(fml_variants()[0]->TYPED(gram), 1, threads, digest);
@@ -94,20 +115,72 @@ fml_status TYPED(run_matmul_complex)(int threads, uint64_t *digest)
     return multiply_all(fml_variants()[0]->TYPED(matmul_complex), 2, threads, digest);
 }
 
+fml_status TYPED(run_matmul_complex_strassen)(int threads, uint64_t *digest)
+{
+    return cut(fml_variants()[0]->TYPED(matmul_complex_strassen), 2, threads, digest);
+}
+
 fml_status TYPED(run_gram_complex)(int threads, uint64_t *digest)
 {
     return square_all(fml_variants()[0]->TYPED(gram_complex), 2, threads, digest);
 }
 
+enum { TALL = 9000, NARROW = 7, TRIANGLES = 2 };
+
+static const real *triangles(void)
+{
+    static real u[TRIANGLES * NARROW * NARROW];
+    for (int i = 0; i < TRIANGLES * NARROW * NARROW; i++)
+        u[i] = i % (NARROW * NARROW) % (NARROW + 1) == 0 ? 4 : 1; /* only half of it is read */
+    return u;
+}
+
 fml_status TYPED(run_solve_right)(int threads, uint64_t *digest)
 {
-    enum { ROWS = 1500, COLUMNS = 7, SIZE = sizeof(real) };
-    static real u[COLUMNS * COLUMNS], x[ROWS * COLUMNS];
-    for (int i = 0; i < COLUMNS * COLUMNS; i++)
-        u[i] = i % (COLUMNS + 1) == 0 ? 4 : 1; /* the lower triangle is not read */
-    fml_status status = fml_variants()[0]->TYPED(solve_right)(ROWS, COLUMNS, numbers(),
-                                                              COLUMNS * SIZE, SIZE, u, x, threads);
+    enum { SIZE = sizeof(real) };
+    static real x[TALL * NARROW];
+    fml_status status = fml_variants()[0]->TYPED(solve_right)(
+        TALL, NARROW, numbers(), NARROW * SIZE, SIZE, TRIANGLES, triangles(), x, threads);
     FOLD_ARRAY(digest, x);
+    return status;
+}
+
+enum { CENTRED_COLUMNS = 258, CENTRED_RIGHT = 2 };
+
+static fml_status centre(ptrdiff_t rows, ptrdiff_t columns, int threads, uint64_t *digest)
+{
+    enum { MOST_SUMS = CENTRED_COLUMNS + CENTRED_RIGHT + 1, SIZE = sizeof(real) };
+    static const real shift[CENTRED_COLUMNS + CENTRED_RIGHT] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
+    static double sums[MOST_SUMS * MOST_SUMS];
+    const fml_side_by_side sides = {.n = columns,
+                                    .p = CENTRED_RIGHT,
+                                    .x = numbers(),
+                                    .y = numbers(),
+                                    .x_row = columns * SIZE,
+                                    .x_col = SIZE,
+                                    .y_row = SIZE,
+                                    .y_col = rows * SIZE};
+    fml_status status =
+        fml_variants()[0]->TYPED(centred_gram)(rows, &sides, shift, numbers(), sums, threads);
+    ptrdiff_t size = columns + CENTRED_RIGHT + 1;
+    fold(digest, sums, (size_t)(size * size) * sizeof *sums);
+    return status;
+}
+
+/* Few columns, and as many as make threads share packed rows. */
+fml_status TYPED(run_centred_gram)(int threads, uint64_t *digest)
+{
+    fml_status status = centre(9000, 7, threads, digest);
+    return status == FML_OK ? centre(300, CENTRED_COLUMNS, threads, digest) : status;
+}
+
+fml_status TYPED(run_solved_gram)(int threads, uint64_t *digest)
+{
+    enum { SIZE = sizeof(real) };
+    static real gram[NARROW * NARROW];
+    fml_status status = fml_variants()[0]->TYPED(solved_gram)(
+        TALL, NARROW, numbers(), NARROW * SIZE, SIZE, TRIANGLES, triangles(), gram, threads);
+    FOLD_ARRAY(digest, gram);
     return status;
 }
 

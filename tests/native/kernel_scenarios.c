@@ -110,6 +110,16 @@ fml_status TYPED(run_small_eigh)(int threads, uint64_t *digest)
     fold(digest, &failed, sizeof failed);
     return status;
 }
+
+fml_status TYPED(run_small_qr)(int threads, uint64_t *digest)
+{
+    static real q[MATRICES * ROWS * ROWS], r[MATRICES * ROWS * ROWS];
+    fml_status status = fml_variants()[0]->TYPED(small_qr)(
+        MATRICES, ROWS, ROWS, ROWS, typed_vectors(VECTORS), steps, q, r, threads);
+    FOLD_ARRAY(digest, q);
+    FOLD_ARRAY(digest, r);
+    return status;
+}
 #endif
 
 #define IN_DOUBLE_f64 1

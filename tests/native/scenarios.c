@@ -418,6 +418,49 @@ static fml_status run_bvgraph_rows_by_offsets(int threads, uint64_t *digest)
     return read_rows(row_offsets, threads, digest);
 }
 
+/* ---- products of short numbers and of bools -------------------------------------------------- */
+
+enum { M = 61, K = 530, N = 45 };
+static unsigned char short_numbers[K * (M > N ? M : N)];
+
+static void fill_short_numbers(unsigned modulus)
+{
+    for (unsigned i = 0; i < sizeof short_numbers; i++)
+        short_numbers[i] = (unsigned char)(i * 7 % modulus);
+}
+
+static fml_status multiply_short(fml_short a, fml_short b, int threads, uint64_t *digest)
+{
+    static uint32_t c[M * N];
+    fill_short_numbers(251);
+    fml_status status =
+        fml_variants()[0]->matmul_short_p16(M, K, N, &a, &b, c, N * sizeof *c, threads);
+    fml_forget();
+    FOLD_ARRAY(digest, c);
+    return status;
+}
+
+/* Rows and columns of the operands are contiguous in turn. */
+fml_status run_matmul_short_p16(int threads, uint64_t *digest)
+{
+    const fml_short a = {FML_INT8, short_numbers, K, 1}, b = {FML_UINT8, short_numbers, N, 1};
+    const fml_short turned_a = {FML_UINT8, short_numbers, 1, M};
+    const fml_short turned_b = {FML_INT8, short_numbers, 1, K};
+    fml_status status = multiply_short(a, b, threads, digest);
+    return status == FML_OK ? multiply_short(turned_a, turned_b, threads, digest) : status;
+}
+
+fml_status run_matmul_bool_b64(int threads, uint64_t *digest)
+{
+    static bool c[M * N];
+    const fml_bools a = {short_numbers, K, 1}, b = {short_numbers, 1, K};
+    fill_short_numbers(2);
+    fml_status status = fml_variants()[0]->matmul_bool_b64(M, K, N, &a, &b, c, N, threads);
+    fml_forget();
+    FOLD_ARRAY(digest, c);
+    return status;
+}
+
 /* A kernel without its scenario does not link; tests/test_native_trust.py asks the same of the
  * other functions. */
 #define ENTRY(name, type) {#name " " #type, run_##name##_##type},

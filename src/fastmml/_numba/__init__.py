@@ -21,6 +21,7 @@ from fastmml._numba import (
     rank,
     rmat,
     solve,
+    strassen,
     systems,
     text,
 )
@@ -49,12 +50,22 @@ class NumbaKernels:
     small_inverse = staticmethod(systems.small_inverse)
     small_det = staticmethod(systems.small_det)
     small_eigh = staticmethod(systems.small_eigh)
+    small_solve_plain = staticmethod(systems.small_solve_plain)
+    small_inverse_plain = staticmethod(systems.small_inverse_plain)
+    small_det_plain = staticmethod(systems.small_det_plain)
+    small_eigh_plain = staticmethod(systems.small_eigh_plain)
+    small_qr = staticmethod(systems.small_qr)
 
     matmul = staticmethod(dense.matmul)
+    matmul_strassen = staticmethod(strassen.matmul_strassen)
+    matmul_short = staticmethod(dense.matmul_short)
+    matmul_bool = staticmethod(dense.matmul_bool)
     matmul_plain = staticmethod(dense.matmul_plain)
     gram = staticmethod(dense.gram)
     gram_plain = staticmethod(dense.gram_plain)
     solve_right = staticmethod(dense.solve_right)
+    centred_gram = staticmethod(dense.centred_gram)
+    solved_gram = staticmethod(dense.solved_gram)
 
     pairwise_distances = staticmethod(distances.pairwise_distances)
     kneighbors = staticmethod(distances.kneighbors)

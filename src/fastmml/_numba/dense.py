@@ -1,6 +1,5 @@
-"""Matrix products: real ones by NumPy's BLAS, since loops that numba compiles take ten times as
-long; by loops those of whole numbers, which BLAS does not have, and complex ones, whose NaN and
-infinities it takes another way.
+"""Matrix products: real and complex ones by NumPy's BLAS, since loops that numba compiles take ten
+times as long; by loops those of whole numbers, which BLAS does not have.
 
 Blocks of b are copied side by side, and pairs of rows of the result are summed up along them, four
 terms in one pass.
@@ -12,27 +11,33 @@ from typing import Any
 
 import numpy as np
 
-from fastmml._kernels import Real
+from fastmml._kernels import F64, U32, Bool, Real, Short
 from fastmml._numba._jit import jit, readonly
 from fastmml._threads import run_blocks
 
 #: Terms and columns of a block of b: 256 KB of float64.
 BLOCK_TERMS, BLOCK_COLUMNS = 128, 256
+#: Rows that are centred at a time: their products are added up in their own type.
+CENTRED_ROWS = 256
 #: Rows of a part of a result.
-PART_ROWS = 64
+PART_ROWS = 256
 #: Parts in one call: some milliseconds.
-PARTS_AT_ONCE = 16
+PARTS_AT_ONCE = 4
 
 
 @jit
-def _add_terms(upper: Real, lower: Real, a: Real, rows: Real) -> None:
-    """Add ``a[0, 0] * rows[0] + ...`` to one sum and ``a[1, 0] * rows[0] + ...`` to the other."""
-    a0, a1, a2, a3 = a[0, 0], a[0, 1], a[0, 2], a[0, 3]
-    b0, b1, b2, b3 = a[1, 0], a[1, 1], a[1, 2], a[1, 3]
-    r0, r1, r2, r3 = rows[0], rows[1], rows[2], rows[3]
-    for j in range(len(upper)):
-        upper[j] = upper[j] + a0 * r0[j] + a1 * r1[j] + a2 * r2[j] + a3 * r3[j]
-        lower[j] = lower[j] + b0 * r0[j] + b1 * r1[j] + b2 * r2[j] + b3 * r3[j]
+def _add_terms(sums: Real, factors: Real, rows: Real, p: int, columns: int) -> None:
+    """Add the products of two rows of four factors, from the p-th on, and four rows to two sums.
+
+    Whole arrays and numbers of rows, not slices: LLVM makes vectors only of loops over arrays that
+    it knows to be contiguous, and few.
+    """
+    a0, a1, a2, a3 = factors[0, p], factors[0, p + 1], factors[0, p + 2], factors[0, p + 3]
+    b0, b1, b2, b3 = factors[1, p], factors[1, p + 1], factors[1, p + 2], factors[1, p + 3]
+    r0, r1, r2, r3 = rows[p], rows[p + 1], rows[p + 2], rows[p + 3]
+    for j in range(columns):
+        sums[0, j] = sums[0, j] + a0 * r0[j] + a1 * r1[j] + a2 * r2[j] + a3 * r3[j]
+        sums[1, j] = sums[1, j] + b0 * r0[j] + b1 * r1[j] + b2 * r2[j] + b3 * r3[j]
 
 
 @jit
@@ -52,12 +57,12 @@ def _multiply_block(
     columns = min(BLOCK_COLUMNS, out.shape[1] - column)
     terms = min(BLOCK_TERMS, a.shape[1] - start)
     sums = np.empty((2, BLOCK_COLUMNS), out.dtype)
-    factors = np.empty((2, 4), out.dtype)
+    factors = np.empty((2, BLOCK_TERMS), out.dtype)
     for i in range(first, last, 2):
         _take(out[:last], i, column, sums)
+        _take(a[:last], i, start, factors)
         for p in range(0, terms, 4):
-            _take(a[:last], i, start + p, factors)
-            _add_terms(sums[0, :columns], sums[1, :columns], factors, rows[p : p + 4, :columns])
+            _add_terms(sums, factors, rows, p, columns)
         for r in range(min(2, last - i)):
             for j in range(columns):
                 out[i + r, column + j] = sums[r, j]
@@ -80,14 +85,25 @@ def _multiply_parts(first: int, last: int, a: Real, b: Real, out: Real) -> None:
 
 def matmul(a: Real, b: Real, out: Real, threads: int) -> None:
     """See `fastmml._kernels.Kernels.matmul`; the threads of BLAS are its own."""
-    if out.dtype.kind == "f":
+    if out.dtype.kind in "fc":
         with np.errstate(all="ignore"):
-            np.matmul(a, b, out=out)
+            _multiply_by_blas(a, b, out)
         return
     if out.ndim == 2:
         a, b, out = a[None], b[None], out[None]
     for i in np.ndindex(out.shape[:-3]):
         _multiply_stack(a[i], b[i], out[i], threads)
+
+
+def _multiply_by_blas(a: Real, b: Real, out: Real) -> None:
+    """Complex products by those of the parts, since BLAS takes NaN and infinities another way."""
+    if out.dtype.kind == "f":
+        np.matmul(a, b, out=out)
+        return
+    left, right = np.stack([a.real, a.imag])[:, None], np.stack([b.real, b.imag])
+    (real, cross), (turned, minus) = np.matmul(left, right)
+    np.subtract(real, minus, out=out.real)
+    np.add(cross, turned, out=out.imag)
 
 
 def _multiply_stack(a: Real, b: Real, out: Real, threads: int) -> None:
@@ -99,6 +115,18 @@ def _multiply_stack(a: Real, b: Real, out: Real, threads: int) -> None:
         threads,
         PARTS_AT_ONCE,
     )
+
+
+def matmul_short(a: Short, b: Short, out: U32, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.matmul_short`."""
+    matmul(a.astype(np.int32).view(np.uint32), b.astype(np.int32).view(np.uint32), out, threads)
+
+
+def matmul_bool(a: Bool, b: Bool, out: Bool, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.matmul_bool`: by counts, of which one that rounds is not 0."""
+    counts = np.empty(out.shape, np.float32)
+    matmul((a != 0).astype(np.float32), (b != 0).astype(np.float32), counts, threads)
+    np.not_equal(counts, 0, out=out)
 
 
 def matmul_plain(a: Any, b: Any, out: Any, /) -> None:
@@ -119,22 +147,52 @@ def gram_plain(x: Any) -> None:
 
 
 @jit
-def _solve_rows(first: int, last: int, a: Real, u: Real, out: Real) -> None:
-    """Forward substitution in parts of PART_ROWS rows."""
-    for i in range(first * PART_ROWS, min(last * PART_ROWS, len(a))):
-        for j in range(len(u)):
-            total = a[i, j]
+def _solve_row(row: Real, u: Real) -> None:
+    """Forward substitution, for one triangle after the other."""
+    for which in range(len(u)):
+        for j in range(len(row)):
+            total = row[j]
             for k in range(j):
-                total -= out[i, k] * u[k, j]
-            out[i, j] = total / u[j, j]
+                total -= row[k] * u[which, k, j]
+            row[j] = total / u[which, j, j]
+
+
+@jit
+def _solve_rows(first: int, last: int, a: Real, u: Real, out: Real) -> None:
+    """Solve for parts of PART_ROWS rows."""
+    for i in range(first * PART_ROWS, min(last * PART_ROWS, len(a))):
+        out[i] = a[i]
+        _solve_row(out[i], u)
 
 
 def solve_right(a: Real, u: Real, out: Real, threads: int) -> None:
     """See `fastmml._kernels.Kernels.solve_right`."""
-    rows, triangle = readonly(a), readonly(u)
+    rows, triangles = readonly(a), readonly(u if u.ndim == 3 else u[np.newaxis])
     run_blocks(
-        lambda first, last: _solve_rows(first, last, rows, triangle, out),
+        lambda first, last: _solve_rows(first, last, rows, triangles, out),
         -(-len(a) // PART_ROWS),
         threads,
         PARTS_AT_ONCE,
     )
+
+
+def centred_gram(x: Real, y: Real, shift: Real, scale: Real | None, threads: int) -> F64:
+    """See `fastmml._kernels.Kernels.centred_gram`; the threads of BLAS are its own."""
+    n, p = x.shape[1], y.shape[1]
+    total = np.zeros((n + p + 1, n + p + 1))
+    with np.errstate(all="ignore"):
+        for start in range(0, len(x), CENTRED_ROWS):
+            rows = slice(start, start + CENTRED_ROWS)
+            z = np.ones((len(x[rows]), n + p + 1), x.dtype)
+            z[:, :n] = x[rows] - shift[:n]
+            z[:, n:-1] = y[rows] - shift[n:]
+            z = z if scale is None else z * scale[rows, np.newaxis]
+            total += z.T @ z
+    return np.asarray((total + total.T) / 2)
+
+
+def solved_gram(a: Real, u: Real, out: Real, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.solved_gram`."""
+    solved = np.empty(a.shape, a.dtype)
+    solve_right(a, u, solved, threads)
+    gram(solved, out, threads)

@@ -1,4 +1,4 @@
-"""Many small matrices: elimination with partial pivoting, and Jacobi's method.
+"""Many small matrices: elimination with partial pivoting, Jacobi's method, reflections.
 
 The formulas stand in `fastmml._kernels.Kernels`, the reasoning in csrc/lu.h and csrc/kernels.
 Matrices are taken one after the other. Inputs are copied where they are not contiguous, so that one
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -178,6 +179,54 @@ def _decompose_some(
     return failed
 
 
+@jit
+def _find_reflection(column: F64) -> float:
+    """Replace a column by v, so that ``I - v v'`` makes it a multiple of e_1; return that."""
+    if not column[1:].any():
+        top = column[0]
+        column[0] = 0.0
+        return float(top)
+    largest = np.abs(column).max()
+    exponent = min(math.frexp(largest)[1], 1023) if math.isfinite(largest) else 0
+    for i in range(len(column)):
+        column[i] = math.ldexp(column[i], -exponent)
+    norm = math.copysign(math.sqrt((column * column).sum()), column[0])
+    factor = 1 / math.sqrt(norm * (norm + column[0]))
+    column[0] += norm
+    column *= factor
+    return math.ldexp(-norm, exponent)
+
+
+@jit
+def _reflect(v: F64, b: F64) -> None:
+    """``b`` becomes ``(I - v v') b``."""
+    for j in range(b.shape[1]):
+        b[:, j] -= v * (v * b[:, j]).sum()
+
+
+@jit
+def _factorise_some(first: int, last: int, a: Real, q: Real, r: Real) -> None:
+    m, n = a.shape[1], a.shape[2]
+    k, steps = r.shape[1], min(m - 1, n)
+    work, basis, diagonal = np.empty((m, n)), np.empty((m, k)), np.empty(steps)
+    for which in range(first, last):
+        work[:] = a[which]
+        for j in range(steps):
+            diagonal[j] = _find_reflection(work[j:, j])
+            _reflect(work[j:, j], work[j:, j + 1 :])
+        if len(q):
+            basis[:] = 0.0
+            for j in range(k):
+                basis[j, j] = 1.0
+            for j in range(steps - 1, -1, -1):
+                _reflect(work[j:, j], basis[j:, j:])
+            q[which] = basis
+        for j in range(steps):
+            work[j, j] = diagonal[j]
+            work[j + 1 :, j] = 0.0
+        r[which] = work[:k]
+
+
 def _run(work: Callable[[int, int], object], batch: int, n: int, threads: int) -> bool:
     """Call ``work(first, last)`` on ranges of matrices; return whether any call returned true."""
     size = 1 + WORK_PER_BLOCK // n**3
@@ -223,3 +272,33 @@ def small_eigh(a: Real, upper: bool, values: Real, vectors: Real, threads: int) 
         a.shape[1],
         threads,
     )
+
+
+def small_qr(a: Real, q: Real | None, r: Real, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.small_qr`."""
+    matrices, basis = _plain(a), r[:0] if q is None else q
+    _run(
+        lambda first, last: _factorise_some(first, last, matrices, basis, r),
+        len(a),
+        max(a.shape[1:]),
+        threads,
+    )
+
+
+# What takes no preparation: a call of compiled code here takes longer than the checks.
+
+
+def small_solve_plain(a: Any, b: Any) -> None:
+    """See `fastmml._kernels.Kernels.small_solve_plain`."""
+
+
+def small_inverse_plain(a: Any) -> None:
+    """See `fastmml._kernels.Kernels.small_inverse_plain`."""
+
+
+def small_det_plain(a: Any) -> None:
+    """See `fastmml._kernels.Kernels.small_det_plain`."""
+
+
+def small_eigh_plain(a: Any, upper: bool) -> None:
+    """See `fastmml._kernels.Kernels.small_eigh_plain`."""

@@ -1,0 +1,107 @@
+"""Covariance and PCA in fastmml, NumPy and scikit-learn, and the errors of the results.
+
+``python -m benchmarks.covariances`` prints the tables: medians of interleaved runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastmml as fm
+from benchmarks.factorisations import set_threads
+from benchmarks.machine import describe, thread_counts
+from benchmarks.panels import OURS, Panel, Row
+from benchmarks.timing import Run, interleave, seconds_of
+
+Matrix = NDArray[np.float32]
+
+#: Rows, columns, and components of the PCA.
+SHAPES = ((60_000, 784, 50), (1_000_000, 100, 10))
+#: The mean, in standard deviations: what costs float32 its digits.
+OFFSET = 1000
+#: A peer with a larger error is shown, but is not the best peer.
+ALLOWED = 1e-3
+#: What a covariance cannot be faster than.
+LIMIT = "fastmml.gram (limit)"
+ROUNDS = 3
+
+
+def data(rows: int, columns: int) -> Matrix:
+    """Independent columns whose standard deviations fall from 1 to a tenth."""
+    x = np.random.default_rng(0).standard_normal((rows, columns), dtype=np.float32)
+    x *= np.geomspace(1, 0.1, columns, dtype=np.float32)
+    return np.add(x, OFFSET, out=x)
+
+
+def centred_copy(x: Matrix) -> Matrix:
+    """The covariance as one writes it."""
+    rest = x - x.mean(axis=0)
+    return np.asarray(rest.T @ rest / (len(x) - 1))
+
+
+def covariances(x: Matrix) -> dict[str, Callable[[], Any]]:
+    """The contestants, ours first, and the limit."""
+    return {
+        OURS: lambda: fm.covariance(x),
+        "numpy.cov": lambda: np.cov(x, rowvar=False),
+        "numpy, centred copy": lambda: centred_copy(x),
+        LIMIT: lambda: fm.gram(x),
+    }
+
+
+def analyses(x: Matrix, k: int) -> dict[str, Callable[[], Any]]:
+    """The contestants that are installed, ours first."""
+    calls: dict[str, Callable[[], Any]] = {OURS: lambda: fm.PCA(k).fit(x).explained_variance_}
+    try:
+        sklearn = importlib.import_module("sklearn.decomposition")
+    except ImportError:
+        return calls
+    for solver in ("covariance_eigh", "randomized"):
+        model = sklearn.PCA(k, svd_solver=solver, random_state=0)
+        calls[f"scikit-learn {solver}"] = lambda model=model: model.fit(x).explained_variance_
+    return calls
+
+
+def error(found: Any, expected: Any) -> float:
+    """The largest error beside the largest number."""
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def compare(title: str, calls: dict[str, Callable[[], Any]], expected: Any) -> Panel:
+    """Run the contestants in turns; the errors are those of another call."""
+
+    def run(call: Callable[[], object]) -> Run:
+        return lambda: seconds_of(call)
+
+    errors = {name: error(call(), expected) for name, call in calls.items() if name != LIMIT}
+    runs = {name: run(call) for name, call in calls.items()}
+    ours, seconds = interleave(runs.pop(OURS), runs, ROUNDS)
+    rows = []
+    for name, time in ({OURS: ours} | seconds).items():
+        found = errors.get(name)
+        is_right = found is not None and found <= ALLOWED
+        rows.append(Row(name, time, ("" if found is None else f"{found:.0e}",), is_right))
+    return Panel(title, ("relative error",), tuple(rows))
+
+
+def main() -> None:
+    """Print a table for each shape and number of threads."""
+    print(describe())
+    for rows, columns, k in SHAPES:
+        x = data(rows, columns)
+        expected = fm.covariance(x.astype(np.float64))
+        variances = np.linalg.eigvalsh(expected)[::-1][:k]
+        for threads in thread_counts():
+            set_threads(threads)
+            about = f"{rows:,} x {columns}, float32, {threads} thread{'s' * (threads > 1)}"
+            print(compare(f"covariance of {about}", covariances(x), expected).text(), flush=True)
+            print(compare(f"PCA of {about}, k = {k}", analyses(x, k), variances).text(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

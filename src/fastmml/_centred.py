@@ -1,0 +1,151 @@
+"""Products of the deviations of data from their means, in one pass: for covariance and regression.
+
+The kernel multiplies deviations from a provisional mean, of which the true one comes out; what this
+costs in digits is small while the two are near each other [1]_.
+
+References
+----------
+.. [1] T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance:
+   analysis and recommendations", The American Statistician 37 (1983).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmml._backend import get_num_threads, kernels
+
+Array = NDArray[Any]
+
+#: Rows whose mean is the provisional one: enough that it is within a tenth of the spread.
+SAMPLE = 1024
+#: A mean that is further from the provisional one than this many times the spread takes another
+#: pass around it: then the products lose no more than two digits.
+_FAR = 3.0
+#: Spreads whose squares are no longer numbers to all digits.
+TINY = {"d": 1e-140, "f": 1e-14}
+#: A spread of this part of the mean, of float64, is rounding: the numbers are all the same.
+CONSTANT = 1e-15
+#: Numbers of a piece of rows that is converted and multiplied in the cache: 1 MB of float64.
+_PIECE = 1 << 17
+
+
+@dataclass(frozen=True)
+class Data:
+    """Two arrays side by side, and factors of their rows."""
+
+    x: Array  # (m, n)
+    y: Array  # (m, p)
+    scale: Array | None = None  # (m,): square roots of weights
+
+    def no_shift(self) -> Array:
+        return np.zeros(self.x.shape[1] + self.y.shape[1])
+
+    def sample(self) -> tuple[Array, Array, Array | None]:
+        """Some rows all over the data, in float64, and their scales."""
+        rows = slice(None, None, max(len(self.x) // SAMPLE, 1))
+        x, y = (side[rows].astype(np.float64) for side in (self.x, self.y))
+        return x, y, None if self.scale is None else self.scale[rows]
+
+    def sample_mean(self) -> Array:
+        """The mean of some rows all over the data, as far as their numbers go."""
+        x, y, scale = self.sample()
+        weights = np.ones(len(x)) if scale is None else scale**2
+        weights = weights / (weights.sum() or 1)
+        with np.errstate(all="ignore"):
+            return np.concatenate([weights @ x, weights @ y])
+
+    def pieces(self) -> Iterator[tuple[Array, Array, Array | None]]:
+        """Rows of x and y in float64, and their scales, some at a time."""
+        size = max(_PIECE // (self.x.shape[1] + self.y.shape[1]), 1)
+        for start in range(0, len(self.x), size):
+            rows = slice(start, start + size)
+            x, y = (side[rows].astype(np.float64, copy=False) for side in (self.x, self.y))
+            yield x, y, None if self.scale is None else self.scale[rows]
+
+    def products(self, shift: Array) -> Array:
+        """The kernel's products, of all rows at once where it can read them in the shift's type."""
+        threads = get_num_threads()
+        if self.x.dtype == self.y.dtype == shift.dtype:
+            scale = None if self.scale is None else self.scale.astype(shift.dtype)
+            x, y = _readable(self.x), _readable(self.y)
+            return kernels().centred_gram(x, y, shift, scale, threads)
+        total = np.zeros((len(shift) + 1, len(shift) + 1))
+        for x, y, scale in self.pieces():
+            total += kernels().centred_gram(x, y, shift.astype(np.float64), scale, threads)
+        return total
+
+
+class Mean(NamedTuple):
+    """A mean in two parts: less the first, numbers near it are exact."""
+
+    shift: Array
+    offset: Array
+
+    def total(self) -> Array:
+        return self.shift + self.offset
+
+
+class Centred(NamedTuple):
+    """Products of deviations from the mean."""
+
+    weight: float  # the sum of scale**2
+    mean: Mean
+    products: Array  # (n + p, n + p), exactly symmetric
+
+    def spread(self) -> Array:
+        """Standard deviations."""
+        with np.errstate(all="ignore"):
+            return np.asarray(np.sqrt(np.diagonal(self.products).clip(0) / self.weight))
+
+    def has_changed(self, dtype: np.dtype[Any]) -> Array:
+        """Whose numbers differ by more than the rounding of their mean."""
+        unit = CONSTANT * float(np.finfo(dtype).eps / np.finfo(np.float64).eps)
+        return np.asarray(self.spread() > unit * np.abs(self.mean.total()))
+
+
+def centre(data: Data, dtype: np.dtype[Any], shift: Array | None = None) -> Centred:
+    """Products of deviations from the mean, by at most two passes over the data.
+
+    The first is around ``shift``, or the mean of a sample.
+    """
+    with np.errstate(all="ignore"):
+        found = _around(data, dtype, data.sample_mean() if shift is None else shift)
+        mean = found.mean.total()
+        near = _FAR * found.spread() + 4 * np.finfo(dtype).eps * np.abs(mean)
+        if (np.abs(found.mean.offset) > near).any():
+            found = _around(data, dtype, mean)
+    return found
+
+
+def _around(data: Data, dtype: np.dtype[Any], shift: Array) -> Centred:
+    """One pass around a provisional mean; 0 where it is no number."""
+    shift = np.where(np.isfinite(shift), shift, 0).astype(dtype)
+    sums = data.products(shift)
+    weight = float(sums[-1, -1])
+    offset = sums[-1, :-1] / weight
+    products = sums[:-1, :-1] - weight * np.outer(offset, offset)
+    return Centred(weight, Mean(shift.astype(np.float64), offset), products)
+
+
+def uncentred(data: Data, dtype: np.dtype[Any]) -> Centred:
+    """Products of the data as they are, as if their mean were 0."""
+    shift = data.no_shift()
+    with np.errstate(all="ignore"):
+        sums = data.products(shift.astype(dtype))
+    return Centred(float(sums[-1, -1]), Mean(shift, shift), sums[:-1, :-1])
+
+
+def are_constant(x: Array) -> bool:
+    """Whether each column has the same number in all rows."""
+    return x.shape[1] == 0 or bool((x == x[0]).all())
+
+
+def _readable(x: Array) -> Array:
+    is_readable = x.flags.aligned and not any(stride % x.itemsize for stride in x.strides)
+    return x if is_readable else x.copy()

@@ -1,0 +1,162 @@
+"""What an estimator inherits: scikit-learn's base classes, or the least that does without them.
+
+Estimators are scikit-learn's where that is installed (1.6 or later), and are used the same way
+where it is not. Nothing but the module of an estimator imports this one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmml import _check
+from fastmml.errors import NotFittedError
+
+Array = NDArray[Any]
+
+try:
+    from sklearn.base import (
+        BaseEstimator,
+        ClassNamePrefixFeaturesOutMixin,
+        MultiOutputMixin,
+        RegressorMixin,
+        TransformerMixin,
+    )
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError:
+    BaseEstimator = None
+
+_DTYPES = [np.float64, np.float32]
+
+
+class _OwnEstimator:
+    """Parameters and validation without scikit-learn."""
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of the constructor, and their values."""
+        return {name: getattr(self, name) for name in self._names()}
+
+    def set_params(self, **params: Any) -> Any:
+        """Change parameters; returns the estimator."""
+        for name, value in params.items():
+            if name not in self._names():
+                raise ValueError(f"{name}: expected one of {self._names()}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({values})"
+
+    def _fit_rows(self, X: Any) -> Array:
+        rows = _check.observations("X", X)
+        self.n_features_in_ = rows.shape[1]
+        return rows
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "n_features_in_"):
+            raise NotFittedError(f"{type(self).__name__}: expected a call of fit before")
+
+    def _new_rows(self, X: Any) -> Array:
+        self._check_fitted()
+        rows = _check.observations("X", X)
+        self._check_columns(rows)
+        return rows
+
+    def _check_columns(self, rows: Array) -> None:
+        if rows.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X: expected {self.n_features_in_} features as in fit, got {rows.shape[1]}"
+            )
+
+
+class _OwnRegressor(_OwnEstimator):
+    """Score and validation without scikit-learn."""
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R², averaged over the targets."""
+        known, found = np.asarray(y), self.predict(X)  # type: ignore[attr-defined]
+        mean = np.average(known, axis=0, weights=sample_weight)
+        rest = np.average((known - found) ** 2, axis=0, weights=sample_weight)
+        spread = np.average((known - mean) ** 2, axis=0, weights=sample_weight)
+        known_spread = np.where(spread > 0, spread, 1)
+        return float(np.mean(np.where(spread > 0, 1 - rest / known_spread, rest == 0)))
+
+    def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
+        rows, targets = _check.observations("X", X), np.asarray(y, np.float64)
+        if targets.ndim not in (1, 2) or len(targets) != len(rows) or targets.size == 0:
+            m = len(rows)
+            raise ValueError(f"y: expected shape ({m},) or ({m}, k), got {targets.shape}")
+        if reset:
+            self.n_features_in_ = rows.shape[1]
+        self._check_columns(rows)
+        return rows, targets
+
+
+class _OwnTransformer(_OwnEstimator):
+    """Names of what comes out, and both steps in one, without scikit-learn."""
+
+    def fit_transform(self, X: Any, y: None = None) -> Array:
+        """Fit, and transform the same data."""
+        found: Array = self.fit(X).transform(X)  # type: ignore[attr-defined]
+        return found
+
+    def get_feature_names_out(self, input_features: None = None) -> NDArray[Any]:
+        """Return the names of the columns that `transform` returns."""
+        name, count = type(self).__name__.lower(), self._n_features_out  # type: ignore[attr-defined]
+        return np.array([f"{name}{i}" for i in range(count)], dtype=object)
+
+
+if BaseEstimator is None:
+    Regressor: Any = _OwnRegressor
+    Transformer: Any = _OwnTransformer
+else:
+
+    class _Estimator(BaseEstimator):  # type: ignore[misc]
+        """Parameters and validation of scikit-learn.
+
+        Whether numbers are finite is seen from what is computed of them.
+        """
+
+        def _fit_rows(self, X: Any) -> Array:
+            rows: Array = validate_data(self, X, dtype=_DTYPES, ensure_all_finite=False)
+            return rows
+
+        def _check_fitted(self) -> None:
+            check_is_fitted(self)
+
+        def _new_rows(self, X: Any) -> Array:
+            self._check_fitted()
+            rows: Array = validate_data(
+                self, X, reset=False, dtype=_DTYPES, ensure_all_finite=False
+            )
+            return rows
+
+    class Regressor(MultiOutputMixin, RegressorMixin, _Estimator):  # type: ignore[misc, no-redef]
+        """Score of scikit-learn."""
+
+        def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
+            rows, targets = validate_data(
+                self, X, y, reset=reset, dtype=_DTYPES, ensure_all_finite=False,
+                multi_output=True, y_numeric=True,
+            )  # fmt: skip
+            return rows, targets
+
+    class Transformer(  # type: ignore[no-redef]
+        ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+        TransformerMixin,  # type: ignore[misc]
+        _Estimator,
+    ):
+        """Output in frames, and names of columns, of scikit-learn."""
+
+        def __sklearn_tags__(self) -> Any:
+            tags = super().__sklearn_tags__()
+            tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+            return tags

@@ -1,0 +1,488 @@
+"""Principal component analysis: `PCA`, as scikit-learn's, without a centred copy of tall data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from fastmml import _check
+from fastmml._estimator import Transformer
+from fastmml.linalg import gram, matmul
+from fastmml.moments import Moments
+from fastmml.orthogonal import qr
+
+Array = NDArray[Any]
+
+#: Numbers of a piece of rows that is centred: 4 MB of float32, which a last-level cache holds.
+_PIECE = 1 << 20
+#: Numbers of the columns that are centred and multiplied at a time for the products of rows, and
+#: columns at least: products of many rows are added up in float64 so many times.
+_SLAB, _SLAB_COLUMNS = 1 << 22, 512
+#: Sums of squares below this have lost digits in float32.
+_TINY = 1e-28
+
+
+class PCA(Transformer):  # type: ignore[misc]
+    """Principal component analysis, as ``sklearn.decomposition.PCA``.
+
+    Parameters
+    ----------
+    n_components : int, float, "mle" or None
+        How many components; a number between 0 and 1 asks for as many as explain more than this
+        part of the variance, "mle" for Minka's guess [2]_; by default min(m, n).
+    whiten : bool
+        Whether `transform` scales each component to variance 1.
+    svd_solver : {"auto", "covariance_eigh", "gram_eigh"}
+        Eigenvectors of the covariance matrix (n, n), of the Gram matrix of the centred rows (m, m),
+        or of the smaller one.
+
+    Attributes
+    ----------
+    components_ : (k, n) ndarray
+        Orthonormal rows, of the largest variance first; the entry of largest size of each is
+        positive. float32 if the data are.
+    explained_variance_, explained_variance_ratio_ : (k,) ndarray
+        float64: variance along each component, with m - 1 degrees of freedom, and its part of the
+        total.
+    singular_values_ : (k,) ndarray
+        float64: of the centred data.
+    mean_ : (n,) ndarray
+        float64.
+    n_components_ : int
+        k.
+    noise_variance_ : float
+        The mean of the variances that were left out, of min(m, n): that of the noise in the
+        probabilistic model [1]_.
+    reconstruction_error_ : float
+        The average squared distance of the rows from the subspace of the components, which no
+        other of k dimensions has smaller: the sum of the variances left out, with m degrees of
+        freedom.
+    n_samples_, n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Notes
+    -----
+    It is an estimator of scikit-learn where that is installed (1.6 or later), and has the same
+    methods where it is not. Randomised solvers and ARPACK, sparse matrices and ``partial_fit`` are
+    not offered; ``copy`` is not needed, since data are never overwritten.
+
+    The covariance takes one pass over the data and no copy (see `mean_covariance`), by m n² flops,
+    and LAPACK the eigenvectors that are asked for. Rows are centred in pieces that stay in the
+    cache, in `transform`, too. Where n > m the products of centred rows come from slabs of columns,
+    by n m² flops, and components from a second pass.
+
+    Squares are what eigenvalues are found from: a variance below some 1e-15 of the largest one is
+    rounding in float64, below some 1e-7 in float32, whatever the mean.
+
+    References
+    ----------
+    .. [1] M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", Journal of the
+       Royal Statistical Society B 61 (1999).
+    .. [2] T. P. Minka, "Automatic choice of dimensionality for PCA", NIPS 2000.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmml as fm
+    >>> x = np.array([[0.0, 0.0], [1.0, 1.1], [2.0, 1.9], [3.0, 3.0]])
+    >>> pca = fm.PCA(1).fit(x)
+    >>> pca.components_.round(3), pca.explained_variance_ratio_.round(3)
+    (array([[0.714, 0.701]]), array([0.999]))
+    >>> bool(np.allclose(pca.inverse_transform(pca.transform(x)), x, atol=0.1))
+    True
+    """
+
+    def __init__(
+        self,
+        n_components: float | str | None = None,
+        *,
+        whiten: bool = False,
+        svd_solver: str = "auto",
+    ) -> None:
+        self.n_components = n_components
+        self.whiten = whiten
+        self.svd_solver = svd_solver
+
+    def fit(self, X: Any, y: None = None) -> PCA:
+        """Find mean and components.
+
+        Parameters
+        ----------
+        X : (m, n) array_like
+            A row for each observation, two at least: float32 and float64 as they are, anything else
+            as float64. Not overwritten.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        PCA
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            One row; more components than min(m, n); NaN and infinities; another solver.
+        TypeError
+            Sparse matrices.
+        """
+        rows = self._fit_rows(X)
+        m, n = rows.shape
+        if m < 2:
+            raise ValueError("X: expected at least 2 rows, got 1 sample")
+        if self.svd_solver not in ("auto", "covariance_eigh", "gram_eigh"):
+            raise ValueError(
+                "svd_solver: expected 'auto', 'covariance_eigh' or 'gram_eigh', "
+                f"got {self.svd_solver!r}"
+            )
+        wanted = _wanted(self.n_components, m, n)
+        by_rows = self.svd_solver == "gram_eigh" or (self.svd_solver == "auto" and n > m)
+        if by_rows:
+            self.mean_, products = _row_products(rows)
+        else:
+            moments = Moments().update(rows)
+            self.mean_, products = moments.mean, moments.scatter
+        total = float(np.trace(products))
+        if not np.isfinite(total):
+            _check.finite("X", rows)
+            raise ValueError("X: expected numbers whose squares are finite, got larger ones")
+        values, vectors = _largest(products, wanted)
+        if wanted is None:
+            wanted = _count(self.n_components, values[: min(m, n)], m)
+        values, vectors = values[:wanted], vectors[:, :wanted]
+        if by_rows:
+            vectors = _from_rows(rows, self.mean_, values, vectors)
+        self.components_ = _turned(vectors.T).astype(rows.dtype)
+        self.n_components_, self.n_samples_ = wanted, m
+        rest = max(total - float(values.sum()), 0.0) if wanted < min(m, n) else 0.0
+        self.noise_variance_ = rest / (m - 1) / max(min(m, n) - wanted, 1)
+        self.reconstruction_error_ = rest / m
+        self.explained_variance_ = values / (m - 1)
+        self.explained_variance_ratio_ = values / (total or np.nan)
+        self.singular_values_ = np.sqrt(values)
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """Coordinates of the rows along the components.
+
+        Parameters
+        ----------
+        X : (m, n) array_like
+
+        Returns
+        -------
+        (m, k) ndarray
+            float32 if X is.
+
+        Raises
+        ------
+        ValueError
+            Another number of features than in `fit`; NaN and infinities.
+        NotFittedError
+            Before `fit`; scikit-learn's where that is installed.
+        """
+        rows = self._new_rows(X)
+        basis = (self.components_ / self._scale()[:, np.newaxis]).T.astype(rows.dtype)
+        found = np.empty((len(rows), basis.shape[1]), rows.dtype)
+        for part, centred in self._pieces(rows):
+            matmul(centred, basis, out=found[part])
+        if not np.isfinite(found).all():
+            _check.finite("X", rows)
+        return found
+
+    def inverse_transform(self, X: Any) -> Array:
+        """Points of the subspace that have these coordinates.
+
+        Parameters
+        ----------
+        X : (m, k) array_like
+
+        Returns
+        -------
+        (m, n) ndarray
+            float32 if X is.
+
+        Raises
+        ------
+        ValueError
+            Another number of columns than components.
+        NotFittedError
+            Before `fit`; scikit-learn's where that is installed.
+        """
+        self._check_fitted()
+        coordinates, k = np.asarray(X), self.n_components_
+        if coordinates.ndim != 2 or coordinates.shape[1] != k:
+            raise ValueError(
+                f"X: expected shape (m, {k}), a column for each component, got {coordinates.shape}"
+            )
+        if coordinates.size:
+            coordinates = _check.observations("X", coordinates)
+        dtype = np.dtype(np.float32 if coordinates.dtype == np.float32 else np.float64)
+        basis = (self.components_ * self._scale()[:, np.newaxis]).astype(dtype)
+        found = np.asarray(matmul(coordinates.astype(dtype, copy=False), basis))
+        found += self.mean_.astype(dtype)
+        return found
+
+    def reconstruction_errors(self, X: Any) -> Array:
+        """Squared distance of each row from the subspace of the components.
+
+        Parameters
+        ----------
+        X : (m, n) array_like
+
+        Returns
+        -------
+        (m,) ndarray
+            float64. Their mean over the data of `fit` is ``reconstruction_error_``.
+
+        Raises
+        ------
+        ValueError, NotFittedError
+            As `transform`.
+        """
+        rows = self._new_rows(X)
+        basis, found = self.components_.astype(rows.dtype), np.empty(len(rows))
+        for part, centred in self._pieces(rows):
+            rest = centred - matmul(matmul(centred, basis.T), basis)
+            np.einsum("ij,ij->i", rest, rest, out=found[part], dtype=np.float64)
+        if not np.isfinite(found).all():
+            _check.finite("X", rows)
+        return found
+
+    def get_covariance(self) -> Array:
+        """Covariance of the probabilistic model: components, and noise in all other directions.
+
+        Returns
+        -------
+        (n, n) ndarray
+            float64.
+        """
+        self._check_fitted()
+        return self._in_all_directions(self.explained_variance_, self.noise_variance_)
+
+    def get_precision(self) -> Array:
+        """Inverse of the covariance of the probabilistic model.
+
+        Returns
+        -------
+        (n, n) ndarray
+            float64.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            There is no inverse: a direction without variance, up to rounding.
+        """
+        self._check_fitted()
+        variances, noise = self.explained_variance_, self.noise_variance_
+        spans_all = self.n_components_ == self.n_features_in_
+        known = variances if spans_all else np.append(variances, noise)
+        if not known.min() > self.n_features_in_ * np.finfo(float).eps * known.max():
+            raise np.linalg.LinAlgError("Singular matrix: a direction without variance")
+        return self._in_all_directions(1 / variances, 0.0 if spans_all else 1 / noise)
+
+    def score_samples(self, X: Any) -> Array:
+        """Log-likelihood of each row under the probabilistic model.
+
+        Parameters
+        ----------
+        X : (m, n) array_like
+
+        Returns
+        -------
+        (m,) ndarray
+            float64.
+
+        Raises
+        ------
+        ValueError, NotFittedError, numpy.linalg.LinAlgError
+            As `transform` and `get_precision`.
+        """
+        rows = self._new_rows(X)
+        precision, found = self.get_precision(), np.empty(len(rows))
+        for part, centred in self._pieces(rows.astype(np.float64, copy=False)):
+            np.einsum("ij,ij->i", matmul(centred, precision), centred, out=found[part])
+        if not np.isfinite(found).all():
+            _check.finite("X", rows)
+        others = self.n_features_in_ - self.n_components_
+        size = np.log(self.explained_variance_).sum()
+        size += others * np.log(self.noise_variance_) if others else 0.0
+        return np.asarray(-0.5 * (found + size + self.n_features_in_ * np.log(2 * np.pi)))
+
+    def score(self, X: Any, y: None = None) -> float:
+        """Average log-likelihood of the rows under the probabilistic model.
+
+        Parameters
+        ----------
+        X : (m, n) array_like
+        y : None
+            Not used.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, NotFittedError, numpy.linalg.LinAlgError
+            As `score_samples`.
+        """
+        return float(self.score_samples(X).mean())
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
+
+    def _scale(self) -> Array:
+        """What coordinates are divided by; components without variance stay as they are."""
+        scale = np.ones(self.n_components_)
+        if self.whiten:
+            has_variance = self.explained_variance_ > 0
+            scale[has_variance] = np.sqrt(self.explained_variance_[has_variance])
+        return scale
+
+    def _pieces(self, rows: Array) -> Iterator[tuple[slice, Array]]:
+        """Centred copies of some rows at a time, and which they are.
+
+        Two steps of float32 take off what one cannot hold of a large mean.
+        """
+        first = self.mean_.astype(rows.dtype)
+        second = (self.mean_ - first).astype(rows.dtype)
+        size = max(_PIECE // rows.shape[1], 1)
+        with np.errstate(all="ignore"):
+            for start in range(0, len(rows), size):
+                part = slice(start, start + size)
+                centred = rows[part] - first
+                if second.any():
+                    centred -= second
+                yield part, centred
+
+    def _in_all_directions(self, along: Array, across: float) -> Array:
+        """The matrix of these eigenvalues of the components, and this one of all else."""
+        basis = self.components_.astype(np.float64)
+        found = np.asarray(matmul(basis.T * (along - across), basis))
+        found.flat[:: len(found) + 1] += across
+        return found
+
+
+def _wanted(n_components: Any, m: int, n: int) -> int | None:
+    """How many components; None where the spectrum has to tell."""
+    most = min(m, n)
+    if n_components is None:
+        return most
+    if n_components == "mle" and m >= n:
+        return None
+    if isinstance(n_components, (int, np.integer)) and not isinstance(n_components, bool):
+        if 0 <= n_components <= most:
+            return int(n_components)
+    elif isinstance(n_components, (float, np.floating)) and 0 < n_components < 1:
+        return None
+    raise ValueError(
+        f"n_components: expected an int from 0 to min(m, n) = {most}, a number between 0 and 1, "
+        f"None or, for m >= n, 'mle', got {n_components!r}"
+    )
+
+
+def _largest(products: Array, count: int | None) -> tuple[Array, Array]:
+    """So many of the largest eigenvalues, or all, in falling order, and their vectors."""
+    n = len(products)
+    if count == 0:
+        return np.empty(0), np.empty((n, 0))
+    subset = None if count is None or count >= n else [n - count, n - 1]
+    values, vectors = scipy.linalg.eigh(
+        products, subset_by_index=subset, overwrite_a=True, check_finite=False
+    )
+    return values[::-1].clip(0), vectors[:, ::-1]
+
+
+def _count(n_components: Any, values: Array, m: int) -> int:
+    """How many components explain this part of the variance, or are likeliest."""
+    if n_components == "mle":
+        return _likeliest(values / (m - 1), m)
+    parts = np.cumsum(values) / (values.sum() or np.nan)
+    return min(int(np.searchsorted(parts, n_components, side="right")) + 1, len(values))
+
+
+def _likeliest(variances: Array, m: int) -> int:
+    """Minka's estimate of the number of components, from 1 to n - 1."""
+    n = len(variances)
+    positive = int((variances > np.finfo(float).eps * variances[0]).sum())
+    evidence = [_evidence(variances, k, m) for k in range(1, min(positive, n - 1) + 1)]
+    return int(np.argmax(evidence)) + 1 if evidence else min(n, 1)
+
+
+def _evidence(variances: Array, k: int, m: int) -> float:
+    """Laplace's approximation of the logarithm of the evidence for k components."""
+    n = len(variances)
+    noise = max(float(variances[k:].mean()), float(np.finfo(float).tiny))
+    shrunk = np.concatenate([variances[:k], np.full(n - k, noise)])
+    halves = (n - np.arange(k)) / 2
+    volume = -k * np.log(2) + (gammaln(halves) - halves * np.log(np.pi)).sum()
+    fit = -m / 2 * (np.log(variances[:k]).sum() + (n - k) * np.log(noise))
+    free = n * k - k * (k + 1) / 2
+    i, j = np.ogrid[:k, :n]
+    apart = np.where(j > i, variances[:k, None] - variances, 1)
+    inverse = np.where(j > i, 1 / shrunk - 1 / shrunk[:k, None], 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        curvature = np.log(apart * inverse).sum() + free * np.log(m)
+    total = volume + fit + np.log(2 * np.pi) * (free + k) / 2 - curvature / 2 - k / 2 * np.log(m)
+    return float(total)
+
+
+def _slabs(rows: Array) -> Iterator[slice]:
+    """Columns that are centred at a time."""
+    m, n = rows.shape
+    size = max(_SLAB // m, _SLAB_COLUMNS)
+    for start in range(0, n, size):
+        yield slice(start, start + size)
+
+
+def _row_products(rows: Array) -> tuple[Array, Array]:
+    """The mean, and the products of the centred rows."""
+    found = _products_in(rows, rows.dtype)
+    squares = np.diagonal(found[1])
+    if rows.dtype == np.float32 and not _TINY < squares.max() < np.inf:
+        found = _products_in(rows, np.dtype(np.float64))
+    return found
+
+
+def _products_in(rows: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Mean and products, multiplied in this type.
+
+    Deviations are from the mean as the type holds it; what they leave is taken off the products,
+    which are then those of deviations from the mean itself.
+    """
+    m, n = rows.shape
+    mean, products = np.empty(n), np.zeros((m, m))
+    with np.errstate(all="ignore"):
+        for slab in _slabs(rows):
+            mean[slab] = rows[:, slab].mean(axis=0, dtype=np.float64)
+            centred = rows[:, slab].astype(dtype, copy=False) - mean[slab].astype(dtype)
+            products += gram(centred.T)
+        sides = products.mean(axis=0)
+        products += sides.mean() - (sides + sides[:, np.newaxis])
+    return mean, products
+
+
+def _from_rows(rows: Array, mean: Array, values: Array, vectors: Array) -> Array:
+    """Components by the eigenvectors of the rows' products; orthonormal where they are rounding."""
+    left = np.ascontiguousarray(vectors.T, rows.dtype)
+    found = np.empty((rows.shape[1], len(values)), rows.dtype)
+    for slab in _slabs(rows):
+        centred = rows[:, slab] - mean[slab].astype(rows.dtype)
+        found[slab] = matmul(left, centred).T
+    largest = float(values[0]) if len(values) else 0.0
+    kept = values > float(np.finfo(rows.dtype).eps) ** 2 * largest
+    found[:, kept] /= np.sqrt(values[kept])
+    return np.asarray(qr(found).Q)
+
+
+def _turned(components: Array) -> Array:
+    """Signs such that the entry of largest size of each row is positive."""
+    largest = np.abs(components).argmax(axis=1)
+    signs = np.sign(components[np.arange(len(components)), largest])
+    return np.asarray(components * signs[:, np.newaxis])
