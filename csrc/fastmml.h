@@ -313,12 +313,12 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
     X(matmul_strassen, f64) \
     X(matmul_strassen, f32) \
     X(matmul_strassen, u64) X(matmul_strassen, u32) X(matmul_strassen, u16)
-#define FML_FLOAT(X, type)                                                                      \
-    X(matmul_complex, type)                                                                     \
-    X(matmul_complex_strassen, type)                                                            \
-    X(gram_complex, type)                                                                       \
-    X(solve_right, type) X(solved_gram, type) X(centred_gram, type) X(pairwise_distances, type) \
-        X(kneighbors, type)
+#define FML_FLOAT(X, type)           \
+    X(matmul_complex, type)          \
+    X(matmul_complex_strassen, type) \
+    X(gram_complex, type)            \
+    X(solve_right, type)             \
+    X(solved_gram, type) X(centred_gram, type) X(pairwise_distances, type) X(kneighbors, type)
 #define FML_KERNELS_DENSE(X) \
     FML_MATMUL(X)            \
     FML_STRASSEN(X)          \
