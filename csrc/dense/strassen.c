@@ -63,9 +63,10 @@ static void subtract_line(ptrdiff_t length, const real *x, const real *y, real *
 
 typedef void line_function(ptrdiff_t length, const real *x, const real *y, real *out);
 
-static int threads_for(const level *l, ptrdiff_t numbers)
+/* Parts of so many numbers that are worth a thread each. */
+FML_INLINE ptrdiff_t parts_of(ptrdiff_t numbers)
 {
-    return fml_clamp_threads(l->threads, numbers / THREAD_NUMBERS + 1);
+    return numbers / THREAD_NUMBERS + 1;
 }
 
 /* What `line` does, for all rows of matrices that lie by rows, or all columns. */
@@ -75,7 +76,8 @@ static void each_line(const level *l, ptrdiff_t rows, ptrdiff_t columns, line_fu
     bool by_rows = x.col == l->unit;
     ptrdiff_t count = by_rows ? rows : columns, length = (by_rows ? columns : rows) * l->unit;
     ptrdiff_t x_step = by_rows ? x.row : x.col, y_step = by_rows ? y.row : y.col;
-#pragma omp parallel for schedule(static) num_threads(threads_for(l, count *length))
+#pragma omp parallel for schedule(static) \
+    num_threads(fml_clamp_threads(l->threads, parts_of(count *length)))
     for (ptrdiff_t i = 0; i < count; i++)
         line(length, x.at + i * x_step, y.at + i * y_step, out + i * out_step);
 }
@@ -115,7 +117,8 @@ static void combine_line(ptrdiff_t length, const real *p1, const real *p3, real 
 static void combine(const level *l, const real *p1, real *c11, real *c12, real *c21, real *c22)
 {
     ptrdiff_t length = l->n * l->unit;
-#pragma omp parallel for schedule(static) num_threads(threads_for(l, l->m *length))
+#pragma omp parallel for schedule(static) \
+    num_threads(fml_clamp_threads(l->threads, parts_of(l->m *length)))
     for (ptrdiff_t i = 0; i < l->m; i++)
         combine_line(length, p1 + i * length, c11 + i * l->c_row, c12 + i * l->c_row,
                      c21 + i * l->c_row, c22 + i * l->c_row);
