@@ -271,8 +271,8 @@ FML_DENSE_TYPES(uint64_t, u64)
 FML_DENSE_TYPES(uint32_t, u32)
 FML_DENSE_TYPES(uint16_t, u16)
 
-/* A matrix of numbers of 8 or 16 bits; strides count bytes. */
 typedef enum fml_short_kind { FML_INT8 = 0, FML_UINT8 = 1, FML_INT16 = 2 } fml_short_kind;
+/* A matrix of numbers of 8 or 16 bits; strides count bytes. */
 typedef struct fml_short {
     fml_short_kind kind;
     const void *data;

@@ -235,6 +235,15 @@ def test_agrees_with_scikit_learn() -> None:
             np.testing.assert_array_equal(indices, expected[1])
 
 
+def test_cosine_near_the_largest_numbers() -> None:
+    x = np.array([[6e153, 0.0], [0.0, 6e153], [5e153, 3e153]])
+    expected = fm.pairwise_distances(x, metric="cosine")
+    found = fm.kneighbors(x, n_neighbors=2, metric="cosine")
+    np.testing.assert_allclose(found.distances, np.sort(expected)[:, 1:])
+    with pytest.raises(ValueError, match="rows whose squared length float64 can hold"):
+        fm.kneighbors(2 * x, n_neighbors=2, metric="cosine")
+
+
 def test_cosine_of_rows_of_zeros_is_one() -> None:
     x = np.array([[0.0, 0], [1, 1], [0, 0]])
     expected = np.array([[0.0, 1, 1], [1, 0, 1], [1, 1, 0]])

@@ -85,6 +85,17 @@ def test_rmat_edges_stops_in_the_middle(threads: int) -> None:
     assert (dst == missing).any()
 
 
+@needs_native
+@pytest.mark.parametrize("dtype", ["d", "D"])
+def test_many_short_products_stop_in_the_middle(dtype: str) -> None:
+    """Each of them ends before its own first poll would be due."""
+    a = np.broadcast_to(np.ones((17, 16_000), dtype), (20_000, 17, 16_000))
+    out = np.full((20_000, 17, 17), np.nan, dtype)
+    with interrupted():
+        _backend.load("native").matmul(a, a.swapaxes(1, 2), out, 1)
+    assert np.isnan(out).any()
+
+
 #: Work of the public API that takes far longer than the test waits.
 LONG_CALLS = {
     "pagerank": "fm.pagerank(chain, damping=1 - 1e-12, tol=1e-6, max_iter=10**9)",

@@ -99,6 +99,13 @@ def test_bool_results_are_truth_values() -> None:
     assert set(fm.matmul(a, a.T).view(np.uint8).ravel().tolist()) == {1}
 
 
+def test_bools_of_any_bytes_count_once() -> None:
+    truths = np.array([[2, 0], [3, 1]], np.uint8).view(bool)
+    whole = np.array([[1, 2], [3, 4]], np.int8)
+    found = fm.matmul(truths, whole, dtype=np.int32)
+    np.testing.assert_array_equal(found, [[1, 2], [4, 6]])
+
+
 def test_stacks_of_bools() -> None:
     for m, k, n in ((3, 4, 5), (40, 35, 50)):
         a, b = operand((6, m, k), "?", 31), operand((k, n), "?", 32)

@@ -442,6 +442,36 @@ def test_gram_schmidt_of_stacks(shape: tuple[int, ...], dtype: Any) -> None:
         np.testing.assert_allclose(found.reshape(-1, *one.shape)[0], expected, atol=tolerance)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [("d", 1e200), ("d", 1e-200), ("f", 1e25), ("f", 1e-25)]
+)
+def test_lengths_that_a_sum_of_squares_cannot_hold(dtype: str, scale: float) -> None:
+    a = conditioned(20, 3, 10.0, dtype)
+    large = a * a.dtype.type(scale)
+    for method in ("auto", "cgs", "mgs"):
+        basis = fm.gram_schmidt(
+            np.hstack([large, large[:, :1]])[:, : 4 if method == "auto" else 3], method=method
+        )
+        np.testing.assert_allclose(basis, fm.gram_schmidt(a, method=method), atol=1e-5)
+    found, expected = fm.project(large[:, 0], large[:, 1:]), fm.project(a[:, 0], a[:, 1:])
+    np.testing.assert_allclose(found.coordinates, expected.coordinates, rtol=1e-4)
+    np.testing.assert_allclose(found.distance, expected.distance * scale, rtol=1e-4)
+    with pytest.raises(np.linalg.LinAlgError, match="basis: expected linearly independent"):
+        fm.project(large[:, 0], large[:, [1, 1]])
+
+
+def test_orthogonality_of_whole_numbers() -> None:
+    assert fm.orthogonality(np.array([[16], [0]], np.int8)) == 255
+    assert fm.orthogonality(np.zeros((2, 1), np.uint8)) == 1
+    assert fm.orthogonality(np.eye(3, dtype=bool)) == 0
+    for refused in (np.float16, np.longdouble):
+        with pytest.raises(TypeError, match="q: expected whole numbers, float32"):
+            fm.orthogonality(np.eye(2, dtype=refused))
+        for method in ("auto", "cgs"):
+            with pytest.raises(TypeError, match="a: expected whole numbers, float32"):
+                fm.gram_schmidt(np.eye(2, dtype=refused), method=method)
+
+
 def test_orthogonality_of_stacks() -> None:
     q = np.random.default_rng(6).normal(size=(2, 3, 9, 4))
     for stack in (q, q + 1j, q.astype(np.float32), np.ones((2, 2, 40, 20))):

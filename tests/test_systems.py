@@ -338,6 +338,8 @@ def test_eigenvectors_are_the_basis_in_which_the_matrix_is_diagonal() -> None:
 def test_change_of_basis_refuses_what_is_no_basis() -> None:
     with pytest.raises(LinAlgError, match="Singular matrix"):
         fm.change_of_basis(np.eye(2), [[1, 2], [2, 4]])
+    with pytest.raises(ValueError, match="a: expected at least 2 dimensions, got 1"):
+        fm.change_of_basis([1, 2], np.eye(2))
     with pytest.raises(LinAlgError, match="square"):
         fm.change_of_basis(np.eye(2), [[1, 2, 3], [4, 5, 6]])
     with pytest.raises(ValueError, match="basis: expected 3 rows"):

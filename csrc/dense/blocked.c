@@ -119,7 +119,8 @@ static void multiply_shared(const packed *block, int team, fml_watch *watch)
     ptrdiff_t panels = is_own_transpose(block) ? 0 : blocks_of(block->rows, ROWS);
 #pragma omp for schedule(static)
     for (ptrdiff_t panel = 0; panel < panels; panel++)
-        pack_a(block, panel);
+        if (!fml_stopped(watch))
+            pack_a(block, panel);
 #pragma omp for schedule(dynamic)
     for (ptrdiff_t task = 0; task < row_tasks * column_tasks; task++) {
         if (fml_stopped(watch))
@@ -141,7 +142,8 @@ static void multiply_team(packed block, int team, fml_watch *watch)
             block.k = smaller(k_step, x->k - block.start);
 #pragma omp for schedule(static) nowait
             for (ptrdiff_t strip = 0; strip < strips_of_b(&block); strip++)
-                pack_b(&block, strip);
+                if (!fml_stopped(watch))
+                    pack_b(&block, strip);
             for (block.row = 0; block.row < x->m; block.row += SHARED_ROWS) {
                 block.rows = smaller(SHARED_ROWS, x->m - block.row);
                 if (is_wanted(x, block.row + block.rows - 1, block.column))

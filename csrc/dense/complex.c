@@ -117,7 +117,8 @@ fml_status FML(matmul_complex_strassen)(const fml_stack *stack, int halvings, co
 fml_status FML(gram_complex)(ptrdiff_t k, ptrdiff_t n, const real *x, ptrdiff_t row, ptrdiff_t col,
                              real *c, int threads)
 {
-    memset(c, 0, (size_t)(2 * n * n) * sizeof *c);
+    if (k == 0)
+        memset(c, 0, (size_t)(2 * n * n) * sizeof *c);
     if (k == 0 || n == 0)
         return FML_OK;
     product y = FML(gram_product)(k, n, x, row, col, 2, c);

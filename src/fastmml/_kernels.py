@@ -410,7 +410,7 @@ class Kernels(Protocol):
     def matmul_short(self, a: Short, b: Short, out: U32, threads: int) -> None:
         """``out = a @ b`` for two matrices of short numbers, with sums of 32 bits that wrap around.
 
-        a and b are of int8, uint8, bool or int16 each, with strides as in `matmul`. Rows of ``out``
+        a and b are of int8, uint8 or int16 each, with strides as in `matmul`. Rows of ``out``
         are contiguous; it overlaps neither.
         """
         ...

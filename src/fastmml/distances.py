@@ -146,7 +146,7 @@ def kneighbors(
     >>> fm.kneighbors([[0.0], [1.0], [3.0]], [[2.8]], n_neighbors=2).indices
     array([[2, 1]])
     """
-    if metric not in _KINDS:
+    if metric not in tuple(_KINDS):
         raise ValueError(f"metric: expected one of {tuple(_KINDS)}, got {metric!r}")
     data, asked = _operands("x", x, "queries", queries)
     count = _check.positive_int("n_neighbors", n_neighbors)
@@ -213,8 +213,9 @@ def _scale(x: Real) -> F64:
     with np.errstate(over="ignore", under="ignore"):
         squares: F64 = np.einsum("ij,ij->i", x, x, dtype=np.float64)
     smallest = np.finfo(np.float64).tiny / np.finfo(np.float64).eps * max(x.shape[1], 1)
+    largest = np.finfo(np.float64).max / 4  # of which squared differences can be held
     is_zero = ~x.any(axis=1)
-    if not np.all((squares >= smallest) & (squares < np.inf) | is_zero):
+    if not np.all((squares >= smallest) & (squares <= largest) | is_zero):
         raise ValueError("metric: 'cosine' expects rows whose squared length float64 can hold")
     squares[is_zero] = 1
     return 1 / np.sqrt(squares)

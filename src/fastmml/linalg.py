@@ -33,7 +33,7 @@ _WHOLE: dict[int, np.dtype[Any]] = {
 
 
 #: Type codes of numbers of which a kernel takes sums of 32 bits.
-_SHORT = "?bBh"
+_SHORT = "bBh"
 #: Multiply-adds from which on each product of a stack may have a call of its own.
 CALL_WORK = 32**3
 #: Ways to multiply large matrices.

@@ -69,7 +69,9 @@ def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: boo
     Returns
     -------
     QRResult or ndarray
-        A named tuple ``Q, R``; R alone in mode "r". Signs are not specified, as in NumPy.
+        A named tuple ``Q, R``; R alone in mode "r". Signs are not specified, as in NumPy. Plain
+        arrays where ``a`` is tall; subclasses of ndarray stay what `numpy.linalg.qr` makes of them
+        elsewhere.
 
     Raises
     ------
@@ -144,8 +146,10 @@ def orthogonality(q: ArrayLike) -> Any:
 
     Raises
     ------
-    ValueError
-        Fewer than two dimensions.
+    ValueError, TypeError
+        Fewer than two dimensions; float16 or long double.
+    numpy.linalg.LinAlgError
+        NaN or infinity among three columns or more.
 
     Examples
     --------
@@ -153,7 +157,7 @@ def orthogonality(q: ArrayLike) -> Any:
     >>> fm.orthogonality([[1.0, 0.0], [0.0, 2.0]])
     3.0
     """
-    x = np.asarray(q)
+    x = _check.factorisable("q", q)
     products = gram(x) if x.ndim <= 2 else matmul(x.conj().swapaxes(-2, -1), x)
     n = products.shape[-1]
     distances = np.zeros(products.shape[:-2], products.real.dtype)
@@ -191,6 +195,8 @@ def gram_schmidt(a: ArrayLike, dependent: str | None = None, method: str = "auto
     ValueError
         ``a`` has fewer than two dimensions; another ``dependent`` or ``method``; "drop" for a
         stack.
+    TypeError
+        float16 or long double.
 
     Notes
     -----
@@ -216,14 +222,14 @@ def gram_schmidt(a: ArrayLike, dependent: str | None = None, method: str = "auto
         raise ValueError(f"dependent: expected 'drop' or 'zero', got {dependent!r}")
     if method not in ("auto", *_TEXTBOOK):
         raise ValueError(f"method: expected 'auto', 'cgs' or 'mgs', got {method!r}")
-    x = np.asarray(a)
+    x = _check.factorisable("a", a)
     if x.ndim < 2:
         raise ValueError(f"a: expected at least 2 dimensions, got {x.ndim}")
     if dependent == "drop" and x.ndim > 2:
         raise ValueError("dependent: expected 'zero' for a stack, got 'drop'")
-    x = x if x.dtype.kind in "fc" else x.astype(np.float64)
     if method != "auto":
-        return _TEXTBOOK[method](x)
+        x = x.astype(_result_type(x), copy=False)
+        return _TEXTBOOK[method](x * _scales(x))
     basis = _basis(x)
     return basis if dependent == "zero" or x.ndim > 2 else basis[:, basis.any(axis=0)]
 
@@ -270,14 +276,17 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
             f"x: expected shape ({len(vectors)},) or ({len(vectors)}, p), got {points.shape}"
         )
     q, r = qr(vectors)
-    new = np.abs(np.diagonal(r))
-    lengths = np.linalg.norm(r, axis=0)
+    scaled = r * _scales(r)
+    new = np.abs(np.diagonal(scaled))
+    lengths = np.linalg.norm(scaled, axis=0)
     limit = _DEPENDENT * max(vectors.shape) * np.finfo(r.dtype).eps
     if r.shape[0] < r.shape[1] or not (new > limit * lengths).all():
         raise np.linalg.LinAlgError("basis: expected linearly independent columns")
     inside = matmul(q.conj().T, points)
     projection = matmul(q, inside)
-    distance = np.linalg.norm(points - projection, axis=0)
+    rest = (points - projection).reshape(len(points), -1)
+    scales = _scales(rest)
+    distance = (np.linalg.norm(rest * scales, axis=0) / scales[0]).reshape(points.shape[1:])
     return Projection(np.linalg.solve(r, inside), projection, distance[()])
 
 
@@ -378,6 +387,7 @@ def _by_numpy(a: ArrayLike, mode: str) -> tuple[Array, ...]:
 def _basis(x: Array) -> Array:
     """What Gram-Schmidt makes of matrices; dependent columns are 0."""
     q, r = qr(x)
+    r = r * _scales(r)
     size = max(x.shape[-2:])
     pivots = np.diagonal(r, axis1=-2, axis2=-1)
     lengths = np.linalg.norm(r, axis=-2)[..., : pivots.shape[-1]]
@@ -391,6 +401,13 @@ def _basis(x: Array) -> Array:
     if not is_whole.all():
         basis[~is_whole] = matmul(q[~is_whole], _twice(r[~is_whole], limit))
     return basis
+
+
+def _scales(x: Array) -> Array:
+    """Powers of two that bring columns to where their lengths neither over- nor underflow."""
+    sizes = np.maximum(np.abs(x.real), np.abs(x.imag)).max(axis=-2, keepdims=True, initial=0)
+    most = np.finfo(sizes.dtype).maxexp - 8
+    return np.asarray(np.ldexp(sizes.dtype.type(1), -np.frexp(sizes)[1].clip(-most, most)))
 
 
 def _twice(r: Array, limit: float) -> Array:

@@ -205,7 +205,8 @@ def det(a: ArrayLike) -> Any:
     Returns
     -------
     (...) ndarray, or a scalar for a single matrix
-        float32 where ``a`` is, else float64 (or complex). 0 for a singular matrix.
+        float32 where ``a`` is, else float64 (or complex). 0 where a pivot is 0: of a matrix that
+        is nearly singular, or singular, rounding errors may be left.
 
     Raises
     ------
@@ -318,7 +319,7 @@ def change_of_basis(a: ArrayLike, basis: ArrayLike) -> NDArray[Any]:
     numpy.linalg.LinAlgError
         The columns of a basis are linearly dependent: it is exactly singular, or not square.
     TypeError, ValueError
-        As `solve`; ``a`` does not fit ``basis``.
+        As `solve`; ``a`` has fewer than two dimensions or does not fit ``basis``.
 
     Notes
     -----
@@ -335,7 +336,9 @@ def change_of_basis(a: ArrayLike, basis: ArrayLike) -> NDArray[Any]:
            [3., 1.]])
     """
     maps, vectors = np.asarray(a), np.asarray(basis)
-    if maps.ndim > 1 and vectors.ndim > 1 and maps.shape[-1] != vectors.shape[-2]:
+    if maps.ndim < 2:
+        raise ValueError(f"a: expected at least 2 dimensions, got {maps.ndim}")
+    if vectors.ndim > 1 and maps.shape[-1] != vectors.shape[-2]:
         raise ValueError(
             f"basis: expected {maps.shape[-1]} rows, as many as a has columns, got shape "
             f"{vectors.shape}"
