@@ -186,6 +186,18 @@ def test_refined_solutions_are_right_to_rounding(
     assert error <= max(before, 2 * eps)
 
 
+@pytest.mark.parametrize("bad", [2.0**600, np.nan])
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_columns_are_refined_apart(bad: float, alpha: float) -> None:
+    a, b = conditioned(100, 6, 1e6, np.float64), np.random.default_rng(8).normal(size=(100, 3))
+    alone = fm.lstsq(a, b, alpha=alpha, refine=True).x
+    b[:, 1] *= bad
+    with np.errstate(all="ignore"):
+        found = fm.lstsq(a, b, alpha=alpha, refine=True).x
+    np.testing.assert_allclose(found[:, ::2], alone[:, ::2], rtol=1e-14)
+    np.testing.assert_allclose(found[:, 1], alone[:, 1] * bad, rtol=1e-14)
+
+
 def reference(a: Array, b: Array) -> Array:
     """The solution in rational numbers."""
     rows = [[Fraction(float(v)) for v in row] for row in np.column_stack([a, b])]

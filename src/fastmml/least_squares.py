@@ -200,7 +200,7 @@ def _residuals(matrix: Array, right: Array, x: Array, rank: int) -> Array:
 def _refined(
     matrix: Array, right: Array, x: Array, rank: int, alpha: float, factors: tuple[Array, Array]
 ) -> Array:
-    """x improved step by step, until the steps no longer shrink by half."""
+    """x improved step by step, each column until its steps no longer shrink by half."""
     n = matrix.shape[1]
     if alpha > 0:
         below = np.sqrt(alpha).astype(matrix.dtype) * np.eye(n, dtype=matrix.dtype)
@@ -214,14 +214,15 @@ def _refined(
     wide = _WIDER[matrix.dtype.char]
     solution, eps = x.astype(wide), np.finfo(matrix.dtype).eps
     rest = right - _wide_product(matrix, solution)
-    last = np.inf
+    small = eps / 4 * np.abs(solution).max(axis=0)  # squares could overflow
+    last, shrinks = np.full_like(small, np.inf), np.ones(x.shape[1:], bool)
     for _ in range(_MOST_STEPS):
         step, change = _correction(matrix, right, solution, rest, *factors)
-        size = float(np.linalg.norm(step))
-        if not size < last / 2:
-            break
-        solution, rest, last = solution + step, rest + change, size
-        if size <= eps / 4 * float(np.linalg.norm(x)):
+        size = np.abs(step).max(axis=0)
+        shrinks = shrinks & (size < last / 2)
+        solution, rest = solution + np.where(shrinks, step, 0), rest + np.where(shrinks, change, 0)
+        shrinks, last = shrinks & (size > small), size
+        if not shrinks.any():
             break
     return solution.astype(x.dtype)
 
