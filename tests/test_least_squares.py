@@ -61,7 +61,21 @@ def test_everything_that_numpy_returns(
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("rcond", [None, -1, 1e-3])
+@pytest.mark.parametrize("dtypes", ["bb", "BB", "hH", "??", "fb", "Bf"])
+@pytest.mark.parametrize("shape", [(200, 5), (9, 5)])
+@pytest.mark.parametrize("options", [{}, {"alpha": 1}, {"refine": True}])
+def test_whole_numbers_count_as_float64(
+    shape: tuple[int, int], dtypes: str, options: dict[str, Any]
+) -> None:
+    a, b = np.random.default_rng(2).integers(0, 2, size=shape), np.arange(shape[0]) % 2
+    found = fm.lstsq(a.astype(dtypes[0]), b.astype(dtypes[1]), **options)
+    expected = fm.lstsq(a.astype(float), b.astype(float), **options)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert np.asarray(ours).dtype == np.asarray(theirs).dtype
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("rcond", [None, -1, -0.5, 1e-3])
 def test_least_norm_where_columns_are_dependent(rcond: float | None) -> None:
     a = np.random.default_rng(3).normal(size=(300, 6))
     a[:, 4] = a[:, 1] + a[:, 2]
@@ -70,7 +84,7 @@ def test_least_norm_where_columns_are_dependent(rcond: float | None) -> None:
     b = np.random.default_rng(4).normal(size=300)
     found, expected = fm.lstsq(a, b, rcond), np.linalg.lstsq(a, b, rcond)
     assert found.rank == expected[2]
-    if rcond != -1:
+    if rcond is None or rcond > 0:
         assert found.residuals.shape == (0,)
         np.testing.assert_allclose(found.x, expected[0], rtol=1e-4, atol=1e-12)
 
@@ -186,6 +200,18 @@ def test_refined_solutions_are_right_to_rounding(
     assert error <= max(before, 2 * eps)
 
 
+@pytest.mark.parametrize("bad", [2.0**600, np.nan])
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_columns_are_refined_apart(bad: float, alpha: float) -> None:
+    a, b = conditioned(100, 6, 1e6, np.float64), np.random.default_rng(8).normal(size=(100, 3))
+    alone = fm.lstsq(a, b, alpha=alpha, refine=True).x
+    b[:, 1] *= bad
+    with np.errstate(all="ignore"):
+        found = fm.lstsq(a, b, alpha=alpha, refine=True).x
+    np.testing.assert_allclose(found[:, ::2], alone[:, ::2], rtol=1e-14)
+    np.testing.assert_allclose(found[:, 1], alone[:, 1] * bad, rtol=1e-14)
+
+
 def reference(a: Array, b: Array) -> Array:
     """The solution in rational numbers."""
     rows = [[Fraction(float(v)) for v in row] for row in np.column_stack([a, b])]
@@ -207,6 +233,8 @@ def reference(a: Array, b: Array) -> Array:
     [
         (lambda a, b: fm.lstsq(a, b, alpha=-1), ValueError, "alpha: expected a finite number"),
         (lambda a, b: fm.lstsq(a, b, alpha=np.inf), ValueError, "alpha: expected a finite number"),
+        (lambda a, b: fm.lstsq(a, b, np.nan), ValueError, "rcond: expected a number, got NaN"),
+        (lambda a, b: fm.lstsq(a.T, b[:2], np.nan), ValueError, "rcond: expected a number, got"),
         (lambda a, b: fm.lstsq(a, b, alpha="1"), TypeError, "alpha: expected a number"),
         (lambda a, b: fm.lstsq(a, b, refine=True), np.linalg.LinAlgError, "got rank 1 of 2"),
         (lambda a, b: fm.lstsq(a, b[:3], alpha=1), np.linalg.LinAlgError, None),

@@ -237,6 +237,29 @@ def test_threads_give_the_same_bits(variant: Kernels, dtype: Any, shape: tuple[i
         np.testing.assert_array_equal(other, results[0])
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_weights_of_any_size(size: float) -> None:
+    x, factors = data(60, 3, np.float64), np.random.default_rng(7).uniform(0.5, 2, size=60)
+    expected = fm.covariance(x, aweights=factors)
+    np.testing.assert_allclose(fm.covariance(x, aweights=factors * size), expected, rtol=1e-12)
+    parts = fm.Moments().update(x[:20], aweights=factors[:20] * size)
+    parts.merge(fm.Moments().update(x[20:], aweights=factors[20:] * size))
+    np.testing.assert_allclose(parts.covariance(), expected, rtol=1e-12)
+
+
+def test_columns_of_rows_that_do_not_count() -> None:
+    for empty in (
+        fm.Moments().update(np.empty((0, 2))),
+        fm.Moments().update([[1.0, 2.0]], aweights=0),
+        fm.Moments().merge(fm.Moments().update(np.empty((0, 2)))),
+    ):
+        with pytest.raises(ValueError, match="x: expected 2 columns as before, got 3"):
+            empty.update(np.ones((1, 3)))
+        with pytest.raises(ValueError, match="other: expected 3 columns, got 2"):
+            fm.Moments().update(np.ones((1, 3))).merge(empty)
+        assert empty.merge(fm.Moments()).update(np.ones((4, 2))).covariance().shape == (2, 2)
+
+
 def test_no_degrees_of_freedom_left() -> None:
     assert np.isnan(fm.covariance([[1.0, 2.0]])).all()
     np.testing.assert_array_equal(fm.covariance([[1.0, 2.0]], 0), np.zeros((2, 2)))
@@ -259,6 +282,16 @@ def test_no_degrees_of_freedom_left() -> None:
         (lambda: fm.covariance([[1.0]], fweights=[1, 2]), ValueError, "fweights: expected a num"),
         (lambda: fm.correlation([[1.0]], aweights=[-1]), ValueError, "aweights: expected finite"),
         (lambda: fm.correlation([[1.0]], aweights=[0]), ValueError, "positive weight, got none"),
+        (
+            lambda: fm.covariance([[1.0]], fweights=1e200, aweights=1e200),
+            ValueError,
+            "fweights, aweights: expected a finite sum of all weights, got inf",
+        ),
+        (
+            lambda: fm.Moments().update([[1.0]], aweights=1e308).update([[1.0]], aweights=1e308),
+            ValueError,
+            "fweights, aweights: expected a finite sum",
+        ),
         (lambda: fm.mean_covariance([[1.0]], ddof=float("nan")), ValueError, "ddof: expected"),
         (lambda: fm.Moments().merge(3), TypeError, "other: expected Moments, got int"),
         (

@@ -194,6 +194,67 @@ def test_partial_fit_is_fit(fit_intercept: bool, targets: tuple[int, ...], known
     np.testing.assert_allclose(parts.coef_, few.coef_, rtol=1e-7)
 
 
+@pytest.mark.parametrize("factor", [1e-321, 1e-30, 1e80, 1e304])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("condition", [1, 1e7])
+def test_weights_of_any_size(factor: float, fit_intercept: bool, condition: float) -> None:
+    x = conditioned(400, 3, condition, np.float64) * 20 + [1, 2, 3]
+    y, model = data(400)[1], fm.LinearRegression(fit_intercept=fit_intercept)
+    known = vars(model.fit(x, y)).copy()
+    for fit in (model.fit, model.partial_fit):
+        fit(x, y, factor)
+        for name in ("coef_", "intercept_", "coef_std_error_"):
+            np.testing.assert_allclose(getattr(model, name), known[name], rtol=1e-6)
+        np.testing.assert_allclose(model.chi2_, known["chi2_"] * factor, rtol=1e-6)
+        np.testing.assert_allclose(model.singular_, known["singular_"] * factor**0.5, rtol=1e-6)
+    single = fm.LinearRegression(fit_intercept=fit_intercept)
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    expected = single.fit(x, y).coef_
+    np.testing.assert_array_equal(
+        single.fit(x, y, 4.0 ** round(np.log2(factor) / 2)).coef_, expected
+    )
+
+
+@pytest.mark.parametrize("sigma", [1e-140, 1e140])
+def test_known_errors_of_any_size(sigma: float) -> None:
+    x, y, _ = data(400)
+    plain, model = fm.LinearRegression().fit(x, y, sigma=1), fm.LinearRegression()
+    parts = fm.LinearRegression().partial_fit(x[:300], y[:300], sigma=sigma)
+    for found in (model.fit(x, y, sigma=sigma), parts.partial_fit(x[300:], y[300:], sigma=sigma)):
+        np.testing.assert_allclose(found.coef_, plain.coef_, rtol=1e-9)
+        np.testing.assert_allclose(found.coef_std_error_, sigma * plain.coef_std_error_, rtol=1e-9)
+        np.testing.assert_allclose(found.chi2_, plain.chi2_ / sigma**2, rtol=1e-9)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_chunks_with_weights_of_all_sizes(order: int) -> None:
+    x, y, _ = data(400)
+    weights = np.repeat([1e-20, 1, 3, 1e20], 100)[::order]
+    whole, parts = fm.LinearRegression().fit(x, y, weights), fm.LinearRegression()
+    for start in range(0, 400, 100):
+        rows = slice(start, start + 100)
+        given = None if weights[start] == 1 else weights[rows]
+        parts.partial_fit(x[rows], y[rows], given)
+    for name in ("coef_", "intercept_", "coef_std_error_", "chi2_"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-6)
+
+
+def test_an_intercept_that_is_no_more() -> None:
+    x, y, _ = data()
+    model = fm.LinearRegression().fit(x, y).set_params(fit_intercept=False).fit(x, y)
+    assert not hasattr(model, "intercept_std_error_")
+
+
+@pytest.mark.parametrize("shapes", [((), (2,)), ((2,), ()), ((), (1,)), ((2,), (1,)), ((1,), (2,))])
+def test_as_many_targets_in_all_calls(shapes: tuple[tuple[int, ...], ...]) -> None:
+    x, first, _ = data(50, targets=shapes[0])
+    model = fm.LinearRegression().partial_fit(x, first)
+    before = model.coef_
+    with pytest.raises(ValueError, match=r"y: expected shape \(m,.*as before, got shape \(m"):
+        model.partial_fit(x, np.ones((50, *shapes[1])))
+    np.testing.assert_allclose(model.partial_fit(x, first).coef_, before)
+
+
 def test_dependent_and_constant_features() -> None:
     x, y, _ = data(200, 3)
     wide = np.column_stack([x, x[:, 0] + x[:, 1], np.full(200, 7.1), x[:, 2]])
@@ -279,6 +340,16 @@ def test_single_precision(condition: float, offset: float) -> None:
     np.testing.assert_allclose(model.coef_std_error_, wide.coef_std_error_, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("types", ["fd", "df"])
+def test_the_least_precise_rows_set_the_rank(types: str) -> None:
+    x, y, _ = data(400)
+    x[:, 3] = (x[:, 0] + 0.1 * x[:, 1]).astype(np.float32)
+    model = fm.LinearRegression()
+    for rows, dtype in zip((slice(200), slice(200, None)), types, strict=True):
+        model.partial_fit(x[rows].astype(dtype), y[rows])
+    assert model.rank_ == 3
+
+
 def test_any_layout_and_type() -> None:
     x, y, _ = data(1000, 3)
     expected = fm.LinearRegression().fit(x, y).coef_
@@ -344,6 +415,10 @@ def test_it_is_cloned_searched_and_piped() -> None:
         ),
         (lambda m, x, y: m.fit(x, y, np.zeros(10)), "sample_weight: expected a weight above zero"),
         (lambda m, x, y: m.fit(x, y, sigma=0), "sigma: expected finite numbers above 0"),
+        (lambda m, x, y: m.fit(x, y, sigma=1e-310), "sigma: expected numbers whose inverse is fin"),
+        (lambda m, x, y: m.set_params(rcond=-1).fit(x, y), "rcond: expected a finite number"),
+        (lambda m, x, y: m.set_params(rcond=np.nan).fit(x, y), "rcond: expected a number, got NaN"),
+        (lambda m, x, y: m.set_params(rcond=-1).partial_fit(x, y), "rcond: expected a finite num"),
         (lambda m, x, y: m.fit(x, y, sigma=np.inf), "sigma: expected finite numbers above 0"),
         (lambda m, x, y: m.fit(x * np.nan, y), "X: expected finite numbers, got NaN"),
         (lambda m, x, y: m.fit(np.repeat(x, 9, 1) * np.inf, y), "X: expected finite numbers"),

@@ -101,6 +101,20 @@ def test_least_norm_where_columns_are_dependent() -> None:
     assert streamed(a, b, 50).lstsq(1e-30).rank >= 5
 
 
+@pytest.mark.parametrize("types", ["fd", "df", "fdd", "ddfd"])
+@pytest.mark.parametrize("rows", [3, 90])
+def test_the_least_precise_chunk_sets_the_rank(types: str, rows: int) -> None:
+    """A column depends on the others up to the rounding errors of float32."""
+    stream, merged = fm.StreamingQR(), fm.StreamingQR()
+    for seed, dtype in enumerate(types):
+        a = np.random.default_rng(seed).normal(size=(rows, 4))
+        a[:, 3] = (a[:, :3] @ [0.1, 0.2, 0.3]).astype(np.float32)
+        stream.update(a.astype(dtype), np.ones(rows, dtype))
+        merged.merge(fm.StreamingQR().update(a.astype(dtype), np.ones(rows, dtype)))
+    assert stream.lstsq().rank == merged.lstsq().rank == 3
+    assert pickle.loads(pickle.dumps(stream)).lstsq().rank == 3
+
+
 def test_merging_is_taking_all_rows() -> None:
     a, b = conditioned(500, 4, 100, np.float64), np.random.default_rng(5).normal(size=500)
     whole = streamed(a, b, 100).lstsq()

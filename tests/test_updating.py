@@ -134,6 +134,25 @@ def test_lstsq(shape: tuple[int, int], columns: tuple[int, ...], alpha: float) -
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["f", "d", "F", "D"])
+@pytest.mark.parametrize("other", ["b", "f", "d", "F", "D"])
+def test_the_precision_stays(dtype: str, other: str) -> None:
+    a = np.random.default_rng(5).integers(-9, 9, size=(40, 4)).astype(dtype)
+    kind = np.result_type(dtype, "F") if other in "FD" else np.dtype(dtype)
+    for found in (
+        fm.QR(a[:, :2]).append(a[:, 2:].real.astype(other)),
+        fm.QR(a[:30]).append_rows(a[30:].real.astype(other)),
+    ):
+        assert found.Q.dtype == found.R.dtype == kind
+        assert_holds(found, a)
+    if dtype in "fF":
+        third = 0.1 * a[:, :2].astype("D") @ [1, 3]
+        rank = fm.QR(a[:, :2]).append(third.real.astype("d") if dtype == "f" else third)
+        assert rank.lstsq(np.ones(40)).rank == 2
+        with pytest.raises(ValueError, match="columns: expected finite"):
+            rank.append(np.full(40, 1e200))
+
+
 def test_what_was_given_and_what_is_shown_stay() -> None:
     a = np.random.default_rng(4).normal(size=(30, 3))
     before = a.copy()

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml._backend import get_num_threads, kernels
+from fastmml._tall_qr import readable
 
 Array = NDArray[Any]
 
@@ -41,7 +42,25 @@ class Data:
 
     x: Array  # (m, n)
     y: Array  # (m, p)
-    scale: Array | None = None  # (m,): square roots of weights
+    scale: Array | None = None  # (m,): square roots of weights, divided by 2**exponent
+    exponent: int = 0
+
+    @classmethod
+    def scaled(cls, x: Array, y: Array, scale: Array | None) -> Data:
+        """Rows whose factors may have any size: the largest comes near 1, by a power of two."""
+        if scale is None:
+            return cls(x, y)
+        exponent = int(np.frexp(scale.max(initial=0))[1])
+        return cls(x, y, np.ldexp(scale, -exponent), exponent)
+
+    def scaled_as(self, exponent: int) -> Data:
+        """The same rows with factors over this power of two."""
+        if self.scale is None:
+            one = np.full(len(self.x), np.ldexp(1.0, -exponent)) if exponent else None
+            return Data(self.x, self.y, one, exponent)
+        with np.errstate(all="ignore"):
+            scale = np.ldexp(self.scale, self.exponent - exponent)
+        return Data(self.x, self.y, scale, exponent)
 
     def no_shift(self) -> Array:
         return np.zeros(self.x.shape[1] + self.y.shape[1])
@@ -73,7 +92,7 @@ class Data:
         threads = get_num_threads()
         if self.x.dtype == self.y.dtype == shift.dtype:
             scale = None if self.scale is None else self.scale.astype(shift.dtype)
-            x, y = _readable(self.x), _readable(self.y)
+            x, y = readable(self.x), readable(self.y)
             return kernels().centred_gram(x, y, shift, scale, threads)
         total = np.zeros((len(shift) + 1, len(shift) + 1))
         for x, y, scale in self.pieces():
@@ -144,8 +163,3 @@ def uncentred(data: Data, dtype: np.dtype[Any]) -> Centred:
 def are_constant(x: Array) -> bool:
     """Whether each column has the same number in all rows."""
     return x.shape[1] == 0 or bool((x == x[0]).all())
-
-
-def _readable(x: Array) -> Array:
-    is_readable = x.flags.aligned and not any(stride % x.itemsize for stride in x.strides)
-    return x if is_readable else x.copy()

@@ -89,6 +89,11 @@ def at_least_zero(name: str, value: Any) -> float:
     return number
 
 
+def rcond(value: Any) -> float | None:
+    """Return None or a float that is not NaN; NumPy takes anything that is one number."""
+    return None if value is None else real("rcond", float(value))
+
+
 def positive_int(name: str, value: Any) -> int:
     """Return an int of at least 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from fastmml import _check
+from fastmml._centred import TINY
 from fastmml._estimator import Transformer
 from fastmml.linalg import gram, matmul
 from fastmml.moments import Moments
@@ -23,8 +24,6 @@ _PIECE = 1 << 20
 #: Numbers of the columns that are centred and multiplied at a time for the products of rows, and
 #: columns at least: products of many rows are added up in float64 so many times.
 _SLAB, _SLAB_COLUMNS = 1 << 22, 512
-#: Sums of squares below this have lost digits in float32.
-_TINY = 1e-28
 
 
 class PCA(Transformer):  # type: ignore[misc]
@@ -34,7 +33,8 @@ class PCA(Transformer):  # type: ignore[misc]
     ----------
     n_components : int, float, "mle" or None
         How many components; a number between 0 and 1 asks for as many as explain more than this
-        part of the variance, "mle" for Minka's guess [2]_; by default min(m, n).
+        part of the variance, "mle" for Minka's guess [2]_, which is at least 1 (of one feature
+        scikit-learn's is 0); by default min(m, n).
     whiten : bool
         Whether `transform` scales each component to variance 1.
     svd_solver : {"auto", "covariance_eigh", "gram_eigh"}
@@ -412,7 +412,7 @@ def _count(n_components: Any, values: Array, m: int) -> int:
 
 
 def _likeliest(variances: Array, m: int) -> int:
-    """Minka's estimate of the number of components, from 1 to n - 1."""
+    """Minka's estimate of the number of components, from 1 to n - 1; 1 of one."""
     n = len(variances)
     positive = int((variances > np.finfo(float).eps * variances[0]).sum())
     evidence = [_evidence(variances, k, m) for k in range(1, min(positive, n - 1) + 1)]
@@ -449,7 +449,7 @@ def _row_products(rows: Array) -> tuple[Array, Array]:
     """The mean, and the products of the centred rows."""
     found = _products_in(rows, rows.dtype)
     squares = np.diagonal(found[1])
-    if rows.dtype == np.float32 and not _TINY < squares.max() < np.inf:
+    if rows.dtype == np.float32 and not TINY["f"] ** 2 < squares.max() < np.inf:
         found = _products_in(rows, np.dtype(np.float64))
     return found
 

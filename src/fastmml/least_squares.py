@@ -60,7 +60,7 @@ def lstsq(
         Columns are problems of their own.
     rcond : float, optional
         Singular values up to this times the largest one count as 0; by default the rounding error
-        of the dtype times max(m, n), and that error itself for -1.
+        of the dtype times max(m, n), and that error itself if it is negative.
     alpha : float
         Ridge regression: ``|b - a @ x|² + alpha |x|²`` is made least, as by scikit-learn's
         ``Ridge(alpha, fit_intercept=False)`` (SciPy's ``lsqr`` calls the square root ``damp``).
@@ -78,8 +78,8 @@ def lstsq(
     ------
     numpy.linalg.LinAlgError, TypeError, ValueError
         As `numpy.linalg.lstsq`: shapes that do not fit together, dtypes that LAPACK does not have.
-        An ``alpha`` that is negative or not finite; ``refine`` where the columns of ``a`` are
-        linearly dependent and ``alpha`` is 0.
+        An ``alpha`` that is negative or not finite; an ``rcond`` of NaN; ``refine`` where the
+        columns of ``a`` are linearly dependent and ``alpha`` is 0.
 
     Notes
     -----
@@ -124,11 +124,12 @@ def lstsq(
     ridge = _check.at_least_zero("alpha", alpha)
     has_options = ridge > 0 or refine
     if not _fits(matrix, right) or not (has_options or _is_fast(matrix, right)):
-        x, residuals, rank, singular_values = _by_svd(a, b, rcond)
+        x, residuals, rank, singular_values = _by_svd(a, b, _check.rcond(rcond))
         return LstsqResult(x, residuals, int(rank), singular_values)
+    matrix, right = _check.factorisable("a", matrix), _check.factorisable("b", right)
     dtype = np.result_type(matrix, right, np.float32)
     matrix, right = matrix.astype(dtype, copy=False), right.astype(dtype, copy=False)
-    limit = singular_limit(rcond, matrix.shape, dtype)
+    limit = singular_limit(rcond, matrix.shape, float(np.finfo(dtype).eps))
     found = None if has_options else _by_products(matrix, right, limit)
     if found is not None:
         return found
@@ -170,12 +171,12 @@ def solve_triangle(r: Array, parts: Array, limit: float, alpha: float) -> tuple[
     return np.asarray(rows[:used].conj().T @ (inside.T / weights).T), rank, singular_values
 
 
-def singular_limit(rcond: float | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> float:
+def singular_limit(rcond: float | None, shape: tuple[int, ...], eps: float) -> float:
     """The part of the largest singular value that counts as 0, as NumPy has it."""
-    eps = float(np.finfo(dtype).eps)
-    if rcond is None:
+    number = _check.rcond(rcond)
+    if number is None:
         return eps * float(max(shape))
-    return eps if rcond == -1 else float(rcond)
+    return eps if number < 0 else number
 
 
 def _fits(matrix: Array, right: Array) -> bool:
@@ -200,7 +201,7 @@ def _residuals(matrix: Array, right: Array, x: Array, rank: int) -> Array:
 def _refined(
     matrix: Array, right: Array, x: Array, rank: int, alpha: float, factors: tuple[Array, Array]
 ) -> Array:
-    """x improved step by step, until the steps no longer shrink by half."""
+    """x improved step by step, each column until its steps no longer shrink by half."""
     n = matrix.shape[1]
     if alpha > 0:
         below = np.sqrt(alpha).astype(matrix.dtype) * np.eye(n, dtype=matrix.dtype)
@@ -214,14 +215,15 @@ def _refined(
     wide = _WIDER[matrix.dtype.char]
     solution, eps = x.astype(wide), np.finfo(matrix.dtype).eps
     rest = right - _wide_product(matrix, solution)
-    last = np.inf
+    small = eps / 4 * np.abs(solution).max(axis=0)  # squares could overflow
+    last, shrinks = np.full_like(small, np.inf), np.ones(x.shape[1:], bool)
     for _ in range(_MOST_STEPS):
         step, change = _correction(matrix, right, solution, rest, *factors)
-        size = float(np.linalg.norm(step))
-        if not size < last / 2:
-            break
-        solution, rest, last = solution + step, rest + change, size
-        if size <= eps / 4 * float(np.linalg.norm(x)):
+        size = np.abs(step).max(axis=0)
+        shrinks = shrinks & (size < last / 2)
+        solution, rest = solution + np.where(shrinks, step, 0), rest + np.where(shrinks, change, 0)
+        shrinks, last = shrinks & (size > small), size
+        if not shrinks.any():
             break
     return solution.astype(x.dtype)
 

@@ -58,7 +58,8 @@ class Moments:
     def __init__(self) -> None:
         self.rows = 0
         self.weight = 0.0
-        self._weighted = 0.0  # the sum of weights times their aweights, for ddof
+        self._aweight = 0.0  # the weighted mean of aweights, for ddof
+        self._columns: int | None = None
         self._centred: Centred | None = None
         self._unit = 0.0  # rounding error of what was multiplied
 
@@ -87,16 +88,16 @@ class Moments:
             As `mean_covariance`; another number of columns than before.
         """
         array = _check.real_rows("x", x)
-        weights, weighted = _weights(fweights, aweights, len(array))
-        before = None if self._centred is None else self._centred.mean.total()
-        if before is not None and len(before) != array.shape[1]:
-            raise ValueError(f"x: expected {len(before)} columns as before, got {array.shape[1]}")
-        weight = float(len(array)) if weights is None else float(weights.sum())
+        weights, weight, aweight = _weights(fweights, aweights, len(array))
+        if self._columns not in (None, array.shape[1]):
+            raise ValueError(f"x: expected {self._columns} columns as before, got {array.shape[1]}")
+        if self.weight + weight == np.inf:
+            raise ValueError("fweights, aweights: expected a finite sum of all weights, got inf")
         if weight > 0:
-            self._join(_centred(array, weights, before), weight)
-        self.weight += weight
+            before = None if self._centred is None else self._centred.mean.total()
+            self._join(_centred(array, weights, before), weight, aweight)
+        self._columns = array.shape[1]
         self.rows += len(array)
-        self._weighted += weight if weighted is None else weighted
         self._unit = max(self._unit, float(np.finfo(_working(array)).eps))
         return self
 
@@ -113,19 +114,18 @@ class Moments:
         TypeError
             ``other`` is no `Moments`.
         ValueError
-            It has another number of columns.
+            It has another number of columns; weights whose sum overflows.
         """
         if not isinstance(other, Moments):
             raise TypeError(f"other: expected Moments, got {type(other).__name__}")
+        if None not in (self._columns, other._columns) and self._columns != other._columns:
+            raise ValueError(f"other: expected {self._columns} columns, got {other._columns}")
+        if self.weight + other.weight == np.inf:
+            raise ValueError("other: expected a finite sum of all weights, got inf")
         if other._centred is not None:
-            theirs = len(other._centred.products)
-            if self._centred is not None and len(self._centred.products) != theirs:
-                n = len(self._centred.products)
-                raise ValueError(f"other: expected {n} columns, got {theirs}")
-            self._join(other._centred, other.weight)
-        self.weight += other.weight
+            self._join(other._centred, other.weight, other._aweight)
+        self._columns = other._columns if self._columns is None else self._columns
         self.rows += other.rows
-        self._weighted += other._weighted
         self._unit = max(self._unit, other._unit)
         return self
 
@@ -141,7 +141,7 @@ class Moments:
 
     def covariance(self, ddof: float = 1) -> Array:
         """(n, n) float64: covariance, as `fastmml.covariance`."""
-        divisor = self.weight - _check.real("ddof", ddof) * self._weighted / (self.weight or 1)
+        divisor = self.weight - _check.real("ddof", ddof) * self._aweight
         return self._all().products / (divisor if divisor > 0 else np.nan)
 
     def correlation(self) -> Array:
@@ -161,18 +161,19 @@ class Moments:
             raise ValueError("Moments: expected an observation of positive weight before, got none")
         return self._centred
 
-    def _join(self, new: Centred, weight: float) -> None:
-        """Take products of deviations of more observations, of this weight."""
-        old = self._centred
+    def _join(self, new: Centred, weight: float, aweight: float) -> None:
+        """Take products of deviations of more observations, of this weight and mean aweight."""
+        old, total = self._centred, self.weight + weight
+        self.weight = total
+        self._aweight += (aweight - self._aweight) * (weight / total)
         if old is None:
             self._centred = new._replace(weight=weight)
             return
-        total = old.weight + weight
         with np.errstate(all="ignore"):
             step = (new.mean.shift - old.mean.shift) + (new.mean.offset - old.mean.offset)
             offset = old.mean.offset + step * (weight / total)
             products = old.products + new.products
-            products += np.outer(step, step) * (old.weight * weight / total)
+            products += np.outer(step, step) * (old.weight * (weight / total))
         self._centred = Centred(total, Mean(old.mean.shift, offset), products)
 
 
@@ -208,7 +209,7 @@ def mean_covariance(
     ------
     ValueError
         x has not two dimensions, no row or no column; weights of another length, below 0 or not
-        finite, or none above 0; fweights that are not whole.
+        finite, or none above 0, or whose sum overflows; fweights that are not whole.
     TypeError
         Complex numbers, longdouble, objects, sparse matrices.
 
@@ -259,7 +260,7 @@ def covariance(
     Returns
     -------
     (n, n) ndarray
-        float64, exactly symmetric.
+        float64, exactly symmetric; (1, 1) for one column, where NumPy has a 0-d array.
 
     Raises
     ------
@@ -293,7 +294,7 @@ def correlation(
     -------
     (n, n) ndarray
         float64, exactly symmetric, from -1 to 1, with ones on the diagonal; NaN for columns that
-        are constant up to rounding.
+        are constant up to rounding. (1, 1) for one column, where NumPy has a number.
 
     Raises
     ------
@@ -319,16 +320,18 @@ def _moments(x: ArrayLike, fweights: ArrayLike | None, aweights: ArrayLike | Non
 
 def _weights(
     fweights: ArrayLike | None, aweights: ArrayLike | None, rows: int
-) -> tuple[Array | None, float | None]:
-    """Weights of the rows, and the sum of each times its aweight; None for ones."""
+) -> tuple[Array | None, float, float]:
+    """Weights of the rows, or None for ones; their sum, and the mean of aweights with them."""
     if fweights is None and aweights is None:
-        return None, None
+        return None, float(rows), 1.0
     counts = _check.per_row("fweights", 1 if fweights is None else fweights, rows)
     if (counts != np.rint(counts)).any():
         raise ValueError("fweights: expected whole numbers")
     factors = _check.per_row("aweights", 1 if aweights is None else aweights, rows)
-    weights = counts * factors
-    return weights, float(weights @ factors)
+    with np.errstate(all="ignore"):
+        weights = counts * factors
+        total = float(weights.sum())
+        return weights, total, float(weights / total @ factors)
 
 
 def _working(x: Array) -> np.dtype[Any]:
@@ -338,15 +341,13 @@ def _working(x: Array) -> np.dtype[Any]:
 
 def _centred(x: Array, weights: Array | None, shift: Array | None) -> Centred:
     """Products of weighted deviations; ``shift`` is a guess at the mean."""
-    scale, exponent = None, 0
-    if weights is not None:  # the largest weight comes near 1, by a power of 4
-        exponent = int(np.frexp(weights.max())[1]) // 2 * 2
-        scale = np.sqrt(np.ldexp(weights, -exponent))
-    data = Data(x, np.empty((len(x), 0), x.dtype), scale)
+    scale = None if weights is None else np.sqrt(weights)
+    data = Data.scaled(x, np.empty((len(x), 0), x.dtype), scale)
     found = centre(data, _working(x), shift)
     if _working(x) == np.float32 and _is_out_of_range(x, found):
         found = centre(data, np.dtype(np.float64), shift)
-    products = np.ldexp(found.products, exponent)
+    with np.errstate(all="ignore"):
+        products = np.ldexp(found.products, 2 * data.exponent)
     is_lost = ~np.isfinite(found.mean.total())
     products[is_lost] = products[:, is_lost] = np.nan
     return found._replace(products=products)

@@ -29,7 +29,7 @@ class LinearRegression(Regressor):  # type: ignore[misc]
         Whether there is an intercept; without, the data are taken for centred.
     rcond : float, optional
         Singular values of the features, centred and scaled to length 1, that are at most this times
-        the largest count as 0; by default some 100 n rounding errors.
+        the largest count as 0; at least 0, by default some 100 n rounding errors.
 
     Attributes
     ----------
@@ -124,17 +124,17 @@ class LinearRegression(Regressor):  # type: ignore[misc]
         ------
         ValueError
             Shapes that do not fit together; NaN and infinities; weights or errors out of range,
-            both of them, or no weight above 0.
+            both of them, or no weight above 0; an ``rcond`` out of range.
         TypeError
             Sparse matrices.
         """
         data = self._data(X, y, sample_weight, sigma, reset=True)
-        most = 1 / self.rcond if self.rcond else None
-        found = _by_products(data.rows, self.fit_intercept, most)
+        limit = self._limit(data.rows.x, _unit(data.rows.x))
+        found = _by_products(data.rows, self.fit_intercept, 1 / limit if self.rcond else None)
         if found is None:
             taken = _Taken.start(data, self.fit_intercept)
             taken.take(data.rows)
-            found = _from_triangle(taken, self._limit(data.rows.x), data.rows)
+            found = _from_triangle(taken, limit, data.rows)
         self._taken_: _Taken | None = None
         return self._set(found, data)
 
@@ -160,7 +160,7 @@ class LinearRegression(Regressor):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError
-            As `fit`.
+            As `fit`; another number of targets than before.
         """
         before: _Taken | None = getattr(self, "_taken_", None)
         data = self._data(X, y, sample_weight, sigma, reset=before is None)
@@ -170,11 +170,14 @@ class LinearRegression(Regressor):  # type: ignore[misc]
             raise ValueError("sigma: expected in all calls of partial_fit, or in none")
         if before.has_intercept != self.fit_intercept:
             raise ValueError("fit_intercept: expected as in the calls of partial_fit before")
-        before.take(data.rows)
+        if before.targets != data.targets:
+            raise ValueError(f"y: expected {before.targets} as before, got {data.targets}")
+        unit = max(before.unit, _unit(data.rows.x))
+        limit, rows = self._limit(data.rows.x, unit), data.rows.scaled_as(before.exponent)
+        before.take(rows)
         used = before.used + data.used
-        self._taken_ = before._replace(used=used)
-        found = _from_triangle(before, self._limit(data.rows.x))
-        return self._set(found, data._replace(used=used))
+        self._taken_ = before._replace(used=used, unit=unit)
+        return self._set(_from_triangle(before, limit), data._replace(rows=rows, used=used))
 
     def predict(self, X: Any) -> Array:
         """Predict targets.
@@ -210,38 +213,49 @@ class LinearRegression(Regressor):  # type: ignore[misc]
             used = int(np.count_nonzero(kept))
             scale = np.sqrt(kept)
         elif sigma is not None:
-            scale = 1 / _check.per_row("sigma", sigma, len(x), is_positive=True)
+            errors = _check.per_row("sigma", sigma, len(x), is_positive=True)
+            with np.errstate(all="ignore"):
+                scale = 1 / errors
+            if not scale.max() < np.inf:
+                raise ValueError(
+                    f"sigma: expected numbers whose inverse is finite, got {errors.min()}"
+                )
         if used == 0:
             raise ValueError("sample_weight: expected a weight above zero, got none")
         right = targets if targets.ndim == 2 else targets[:, np.newaxis]
         right = right.astype(x.dtype, copy=False)
-        return _Data(Data(x, right, scale), used, targets.ndim == 1, sigma is not None)
+        rows = Data.scaled(x, right, scale)
+        return _Data(rows, used, targets.ndim == 1, sigma is not None)
 
-    def _limit(self, x: Array) -> float:
-        eps = float(np.finfo(x.dtype).eps)
-        return _RANK * len(x.T) * eps if self.rcond is None else float(self.rcond)
+    def _limit(self, x: Array, unit: float) -> float:
+        if self.rcond is None:
+            return _RANK * len(x.T) * unit
+        return _check.at_least_zero("rcond", self.rcond)
 
+    @np.errstate(over="ignore", under="ignore")
     def _set(self, found: _Fit, data: _Data) -> LinearRegression:
         """Show a solution as attributes."""
         dof = data.used - found.rank - bool(self.fit_intercept)
         variance = found.chi2 / dof if dof > 0 else np.full_like(found.chi2, np.nan)
-        scale = np.ones_like(variance) if data.is_absolute else np.sqrt(variance)
+        exponent = data.rows.exponent
+        units = np.full_like(variance, np.ldexp(1.0, -exponent))
+        scale = units if data.is_absolute else np.sqrt(variance)
         intercept = found.mean_y - found.mean_x @ found.coef
         values = {
             "coef_": found.coef.T.astype(data.rows.x.dtype),
             "intercept_": intercept.astype(data.rows.x.dtype),
             "coef_std_error_": np.outer(scale, found.coef_error),
             "intercept_std_error_": scale * found.intercept_error,
-            "chi2_": found.chi2,
-            "residual_variance_": variance,
+            "chi2_": np.ldexp(found.chi2, 2 * exponent),
+            "residual_variance_": np.ldexp(variance, 2 * exponent),
         }
-        if not self.fit_intercept:
-            del values["intercept_std_error_"]
         for name, value in values.items():
             setattr(self, name, value[0] if data.is_single else value)
         if not self.fit_intercept:
             self.intercept_ = 0.0
-        self.rank_, self.singular_, self.dof_ = found.rank, found.singular, max(dof, 0)
+            del self.intercept_std_error_
+        self.rank_, self.dof_ = found.rank, max(dof, 0)
+        self.singular_ = np.ldexp(found.singular, exponent)
         return self
 
 
@@ -253,16 +267,24 @@ class _Data(NamedTuple):
     is_single: bool  # y had one dimension
     is_absolute: bool  # weights are those of known errors
 
+    @property
+    def targets(self) -> str:
+        """The shape of y."""
+        return "shape (m,)" if self.is_single else f"shape (m, {self.rows.y.shape[1]})"
+
 
 class _Taken(NamedTuple):
-    """Factorised rows ``(1, (x, y) - shift) * scale``."""
+    """Factorised rows ``(1, (x, y) - shift) * scale``, whose weights are over 4**exponent."""
 
     stream: StreamingQR
     shift: Array
     scale: Array  # powers of two, which bring numbers of any size into range
+    exponent: int
+    targets: str  # the shape of y
     is_absolute: bool
     has_intercept: bool
     used: int  # rows of positive weight
+    unit: float  # the largest rounding error of the features
 
     @classmethod
     def start(cls, data: _Data, has_intercept: bool) -> _Taken:
@@ -273,7 +295,10 @@ class _Taken(NamedTuple):
             sample = np.hstack(rows.sample()[:2]) - shift
         _, exponents = np.frexp(np.abs(sample).max(axis=0))
         scale = np.ldexp(1.0, -exponents.clip(-1000, 1000))
-        return cls(StreamingQR(), shift, scale, data.is_absolute, has_intercept, 0)
+        return cls(
+            StreamingQR(), shift, scale, rows.exponent, data.targets, data.is_absolute,
+            has_intercept, 0, 0.0,
+        )  # fmt: skip
 
     def take(self, rows: Data) -> None:
         """Factorise more rows."""
@@ -288,6 +313,10 @@ class _Taken(NamedTuple):
                 left *= weight[:, np.newaxis]
                 right *= weight[:, np.newaxis]
             self.stream.update(left, right)
+
+
+def _unit(x: Array) -> float:
+    return float(np.finfo(x.dtype).eps)
 
 
 class _Fit(NamedTuple):

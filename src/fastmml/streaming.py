@@ -40,7 +40,8 @@ class StreamingQR:
     of the residuals. The factor is that of a matrix that differs, in each column, by some n
     rounding errors times the number of pieces, at any condition number. A piece has 2**20 numbers,
     so that a chunk may be a mapped file of any length; small chunks are gathered until there are
-    8 rows a column. The cost is that of `qr`.
+    8 rows a column. The cost is that of `qr`. Singular values count beside the rounding errors of
+    the least precise chunk.
 
     References
     ----------
@@ -63,6 +64,7 @@ class StreamingQR:
         self._columns = 0  # of a
         self._right: tuple[int, ...] | None = None  # the shape of a row of b
         self._factor = np.empty((0, 0))
+        self._unit = 0.0  # the largest rounding error of what was taken
         self._waiting: tuple[Array, ...] = ()
 
     def update(self, a: ArrayLike, b: ArrayLike | None = None) -> StreamingQR:
@@ -90,14 +92,15 @@ class StreamingQR:
         matrix = _check.factorisable("a", a)
         right = None if b is None else _check.factorisable("b", b)
         self._check_shapes(matrix, right)
-        factor, waiting = self._factor, self._waiting
+        factor, waiting, unit = self._factor, self._waiting, self._unit
         for piece in _pieces(matrix, right):
+            unit = max(unit, float(np.finfo(piece.dtype).eps))
             waiting = (*waiting, piece)
             if sum(map(len, waiting)) >= _ROWS_PER_COLUMN * piece.shape[1]:
                 factor, waiting = _reduced(factor, waiting), ()
             elif not np.isfinite(piece).all():
                 raise ValueError(_NOT_FINITE)
-        self._factor, self._waiting = factor, waiting
+        self._factor, self._waiting, self._unit = factor, waiting, unit
         self._columns = matrix.shape[1]
         self._right = None if right is None else right.shape[1:]
         self.rows += len(matrix)
@@ -128,6 +131,7 @@ class StreamingQR:
             self._factor = _reduced(factors[0], tuple(factors[1:]))
             self._columns, self._right = mine if self._columns else theirs
         self.rows += other.rows
+        self._unit = max(self._unit, other._unit)
         return self
 
     @property
@@ -159,7 +163,7 @@ class StreamingQR:
         triangle, n = self.triangle(), self._columns
         top = min(self.rows, n)
         r, parts, below = triangle[:top, :n], triangle[:top, n:], triangle[top:, n:]
-        limit = singular_limit(rcond, (self.rows, n), triangle.dtype)
+        limit = singular_limit(rcond, (self.rows, n), self._unit)
         x, rank, singular_values = solve_triangle(r, parts, limit, ridge)
         residuals = np.empty(0, singular_values.dtype)
         if rank == n < self.rows:
@@ -188,10 +192,6 @@ class StreamingQR:
 
 
 _NOT_FINITE = "a, b: expected finite numbers, got NaN, an infinity or numbers whose norm overflows"
-
-
-def _is_right(right: Array) -> bool:
-    return right.ndim == 1 or (right.ndim == 2 and right.shape[1] > 0)
 
 
 def _pieces(matrix: Array, right: Array | None) -> Iterator[Array]:

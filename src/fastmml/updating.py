@@ -23,6 +23,8 @@ _NOTHING = 8.0
 #: Changes after which orthogonality is measured, and its loss in rounding errors a column from
 #: which on it is restored.
 _CHANGES, _LOST = 8, 2.0
+#: The types of less precision.
+_SINGLE = {"d": "f", "D": "F"}
 
 
 class QR:
@@ -31,7 +33,8 @@ class QR:
     Parameters
     ----------
     a : (m, n) array_like
-        float32, float64, complex64, complex128 or whole numbers, of at least one row.
+        float32, float64, complex64, complex128 or whole numbers, of at least one row. Its
+        precision is that of the factors for good: columns and rows of another one are cast.
 
     Attributes
     ----------
@@ -125,7 +128,7 @@ class QR:
             Another number of rows; NaN or infinities; another dtype.
         """
         m, n = self.shape
-        new = _check.factorisable("columns", columns)
+        new = self._cast("columns", columns)
         new = new[:, np.newaxis] if new.ndim == 1 else new
         _check_block("columns", new, (m, None))
         size = min(m - self._q.shape[1], new.shape[1])  # how many extend the basis
@@ -185,7 +188,7 @@ class QR:
             Another number of columns; NaN or infinities; another dtype.
         """
         k = self._q.shape[1]
-        new = np.atleast_2d(_check.factorisable("rows", rows))
+        new = np.atleast_2d(self._cast("rows", rows))
         _check_block("rows", new, (None, self.shape[1]))
         turn, triangle = np.linalg.qr(np.vstack([self._r, new]))
         return self._set(np.vstack([matmul(self._q, turn[:k]), turn[k:]]), triangle)
@@ -240,7 +243,7 @@ class QR:
             raise ValueError(f"b: expected shape ({m},) or ({m}, k), got {right.shape}")
         if n == 0:
             raise ValueError("lstsq: expected a matrix with columns, got one without")
-        limit = singular_limit(rcond, (m, n), self._r.dtype)
+        limit = singular_limit(rcond, (m, n), float(np.finfo(self._r.dtype).eps))
         inside = np.asarray(matmul(self._q.conj().T, right))
         ridge = _check.at_least_zero("alpha", alpha)
         x, rank, singular_values = solve_triangle(self._r, inside, limit, ridge)
@@ -249,6 +252,15 @@ class QR:
             rest = right - matmul(self._q, matmul(self._r, x))
             residuals = np.atleast_1d(np.linalg.norm(rest, axis=0) ** 2)
         return LstsqResult(x, residuals, rank, singular_values)
+
+    def _cast(self, name: str, values: ArrayLike) -> Array:
+        """New numbers in the precision of the factors, whose errors theirs will have."""
+        array = _check.factorisable(name, values)
+        number: str = np.result_type(array, self._r).char
+        if self._r.dtype.char in _SINGLE.values():
+            number = _SINGLE.get(number, number)
+        with np.errstate(over="ignore"):  # is seen as an infinity
+            return array.astype(number, copy=False)
 
     def _set(self, q: Array, r: Array) -> QR:
         """Take the factors after a change, and restore Q where it has lost orthogonality."""
