@@ -15,7 +15,7 @@ import fastmml as fm
 from benchmarks.graphs import Unavailable
 from benchmarks.machine import thread_counts
 from benchmarks.panels import OURS, align
-from benchmarks.timing import Run, interleave, seconds_of, settle
+from benchmarks.timing import Run, interleave, seconds_of
 
 Array = NDArray[Any]
 Call = Callable[[], object]
@@ -219,7 +219,7 @@ LIBRARIES = (Fastmml, Classical, Numpy, Torch)
 
 
 def repeated(library: Fastmml | Numpy | Torch, threads: int) -> Run:
-    """A run of calls after the others have ended, which returns the seconds of one."""
+    """A run of calls, which returns the seconds of one."""
     library.set_threads(threads)
     library.call()
     once = seconds_of(library.call)
@@ -231,7 +231,6 @@ def repeated(library: Fastmml | Numpy | Torch, threads: int) -> Run:
 
     def run() -> float:
         library.set_threads(threads)
-        settle()
         library.call()
         return seconds_of(call_often) / calls
 

@@ -12,8 +12,9 @@ Run = Callable[[], float]
 
 #: A peer slower than this runs once, not in every round.
 SLOW_SECONDS = 8.0
-#: A process that used less of so many seconds than a tenth has no thread that looks for work.
-SETTLE_SECONDS = 0.02
+#: A process that used less of so many seconds than a tenth has no thread that looks for work; some
+#: libraries' never sleep.
+SETTLE_SECONDS, MOST_SETTLES = 0.02, 25
 
 
 def seconds_of(work: Callable[[], object]) -> float:
@@ -33,11 +34,19 @@ def settle() -> None:
     OpenBLAS's look for work for up to 0.1 s after a call: the next library's would wait for their
     core, 4 ms at a time.
     """
-    used, before = SETTLE_SECONDS, time.process_time()
-    while used > SETTLE_SECONDS / 10:
+    before = time.process_time()
+    for _ in range(MOST_SETTLES):
         time.sleep(SETTLE_SECONDS)
         now = time.process_time()
-        used, before = now - before, now
+        if now - before < SETTLE_SECONDS / 10:
+            return
+        before = now
+
+
+def rested(run: Run) -> float:
+    """Run when nobody else does."""
+    settle()
+    return run()
 
 
 def interleave(ours: Run, peers: Mapping[str, Run], rounds: int) -> tuple[float, dict[str, float]]:
@@ -48,11 +57,11 @@ def interleave(ours: Run, peers: Mapping[str, Run], rounds: int) -> tuple[float,
     our_times: list[float] = []
     peer_times: dict[str, list[float]] = {name: [] for name in peers}
     for _ in range(rounds):
-        our_times.append(ours())
+        our_times.append(rested(ours))
         for name, run in peers.items():
             times = peer_times[name]
             if not times or times[0] < SLOW_SECONDS:
-                times.append(run())
-                our_times.append(ours())
+                times.append(rested(run))
+                our_times.append(rested(ours))
     medians = {name: statistics.median(times) for name, times in peer_times.items()}
     return statistics.median(our_times), medians
