@@ -18,8 +18,6 @@ enum { ALIGNMENT = 64, HUGE_PAGE = 1 << 21 };
 static const int64_t POLL_INTERVAL_NS = 40 * 1000 * 1000;
 
 static _Atomic(fml_poll_function) poll_function;
-/* In ns, of whichever call the thread is in: one that makes many short ones must poll, too. */
-static _Thread_local int64_t next_poll;
 static atomic_bool forked;
 
 /* Asks for huge pages where the system knows them, whose first touch costs a quarter; a refusal is
@@ -166,27 +164,17 @@ int fml_thread_number(void)
 void fml_watch_start(fml_watch *watch)
 {
     atomic_init(&watch->stop, false);
-}
-
-/* Whether it is a thread that Python called, the first of its team; teams within teams are made by
- * other threads, too. */
-static bool is_calling_thread(void)
-{
-#ifdef _OPENMP
-    return omp_get_level() <= 1 && omp_get_thread_num() == 0;
-#else
-    return true;
-#endif
+    watch->next_poll = now_ns() + POLL_INTERVAL_NS;
 }
 
 bool fml_stopped(fml_watch *watch)
 {
     if (atomic_load_explicit(&watch->stop, memory_order_relaxed))
         return true;
-    if (!is_calling_thread() || now_ns() < next_poll)
+    if (fml_thread_number() != 0 || now_ns() < watch->next_poll)
         return false;
     fml_poll_function poll = atomic_load(&poll_function);
-    next_poll = now_ns() + POLL_INTERVAL_NS;
+    watch->next_poll = now_ns() + POLL_INTERVAL_NS;
     if (poll == NULL || poll() == 0)
         return false;
     atomic_store(&watch->stop, true);

@@ -24,6 +24,7 @@ int fml_thread_number(void);
 /* One per call of a long kernel; every block asks fml_stopped before it starts. */
 typedef struct fml_watch {
     atomic_bool stop;
+    int64_t next_poll; /* in ns; touched by the calling thread only */
 } fml_watch;
 
 void fml_watch_start(fml_watch *watch);

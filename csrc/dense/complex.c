@@ -67,13 +67,15 @@ static fml_status multiply_copied(const product *x, bool conjugate, ptrdiff_t co
                                   real *scratch, int threads)
 {
     fml_status status = FML_OK;
+    fml_watch watch; /* of all copies: each product may be too short to see a signal */
+    fml_watch_start(&watch);
     for (ptrdiff_t start = 0; start < x->k && status == FML_OK; start += columns) {
         ptrdiff_t terms = smaller(columns, x->k - start);
         product y = as_real(x, start, terms);
         copy_columns(x, conjugate, start, terms, scratch, threads);
         y.a = scratch;
         y.a_row = 2 * terms;
-        status = FML(multiply)(&y, threads);
+        status = fml_stopped(&watch) ? FML_INTERRUPTED : FML(multiply)(&y, threads);
     }
     return status;
 }

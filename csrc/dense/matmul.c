@@ -188,6 +188,20 @@ static fml_status multiply_one(product p, ptrdiff_t unit, multiply_function *mul
     return status;
 }
 
+/* Products one after the other, each of which may be too short to see a signal. */
+static fml_status multiply_each(const batch *x, multiply_function *multiply, int threads)
+{
+    if (x->count == 1)
+        return multiply_one(x->first, x->unit, multiply, threads);
+    fml_status status = FML_OK;
+    fml_watch watch;
+    fml_watch_start(&watch);
+    for (ptrdiff_t i = 0; i < x->count && status == FML_OK; i++)
+        status = fml_stopped(&watch) ? FML_INTERRUPTED
+                                     : multiply_one(product_at(x, i), x->unit, multiply, threads);
+    return status;
+}
+
 fml_status FML(multiply_stack)(const fml_stack *stack, ptrdiff_t unit, multiply_function *multiply,
                                const real *a, const real *b, real *c, int threads)
 {
@@ -196,17 +210,14 @@ fml_status FML(multiply_stack)(const fml_stack *stack, ptrdiff_t unit, multiply_
             return FML_OK;
     batch x;
     read_stack(stack, unit, a, b, c, &x);
-    fml_status status = FML_OK;
     if (stack->k == 0) {
         clear(&x);
-        return status;
+        return FML_OK;
     }
     ptrdiff_t work = work_of(&x.first);
     if (x.count > 1 && work < SHARED_WORK)
         return multiply_batch(&x, multiply, work, threads);
-    for (ptrdiff_t i = 0; i < x.count && status == FML_OK; i++)
-        status = multiply_one(product_at(&x, i), unit, multiply, threads);
-    return status;
+    return multiply_each(&x, multiply, threads);
 }
 
 fml_status FML(matmul)(const fml_stack *stack, const real *a, const real *b, real *c, int threads)

@@ -27,6 +27,7 @@ typedef struct level {
     int halvings, threads; /* of the quarters */
     real *scratch;         /* for the levels below */
     fml_status status;
+    fml_watch *watch; /* of the whole: each product may be too short to see a signal */
 } level;
 
 static fml_status multiply_level(const product *x, const level *above);
@@ -139,7 +140,7 @@ static void take(level *l, matrix a, matrix b, real *c, ptrdiff_t c_row)
                  .c = c,
                  .c_row = c_row};
     if (l->status == FML_OK)
-        l->status = multiply_level(&x, l);
+        l->status = fml_stopped(l->watch) ? FML_INTERRUPTED : multiply_level(&x, l);
 }
 
 /* Reals of scratch memory of a level: S or P1, and T. */
@@ -259,13 +260,16 @@ fml_status FML(multiply_strassen)(const fml_stack *stack, ptrdiff_t unit,
     core.m = x.m >> halvings << halvings;
     core.k = x.k >> halvings << halvings;
     core.n = x.n >> halvings << halvings;
+    fml_watch watch;
+    fml_watch_start(&watch);
     level whole = {.m = core.m,
                    .k = core.k,
                    .n = core.n,
                    .unit = unit,
                    .multiply = multiply,
                    .halvings = halvings,
-                   .threads = threads};
+                   .threads = threads,
+                   .watch = &watch};
     whole.scratch = fml_alloc(whole_scratch(whole), sizeof *whole.scratch);
     if (!whole.scratch)
         return FML_NO_MEMORY;
