@@ -218,6 +218,8 @@ def test_agrees_with_scipy(metric: str, dtype: str) -> None:
         np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance * 1e-2)
 
 
+# joblib, where it finds no lscpu.
+@pytest.mark.filterwarnings("ignore:Could not find the number of physical cores:UserWarning")
 def test_agrees_with_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     neighbors = pytest.importorskip("sklearn.neighbors")
