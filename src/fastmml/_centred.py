@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
-from fastmml._tall_qr import readable
 
 Array = NDArray[Any]
 
@@ -92,7 +92,7 @@ class Data:
         threads = get_num_threads()
         if self.x.dtype == self.y.dtype == shift.dtype:
             scale = None if self.scale is None else self.scale.astype(shift.dtype)
-            x, y = readable(self.x), readable(self.y)
+            x, y = _check.readable(self.x), _check.readable(self.y)
             return kernels().centred_gram(x, y, shift, scale, threads)
         total = np.zeros((len(shift) + 1, len(shift) + 1))
         for x, y, scale in self.pieces():

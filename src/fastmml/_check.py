@@ -177,6 +177,20 @@ def finite(name: str, values: NDArray[Any]) -> None:
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity (inf)")
 
 
+def is_readable(x: NDArray[Any], unit: int = 0) -> bool:
+    """Whether kernels can read an array as it lies: strides in whole numbers of ``unit`` bytes.
+
+    By default those of an element.
+    """
+    size = unit or x.itemsize
+    return x.flags.aligned and x.dtype.isnative and not any(stride % size for stride in x.strides)
+
+
+def readable(x: NDArray[Any]) -> NDArray[Any]:
+    """Return the array, or a copy that kernels can read."""
+    return x if is_readable(x) else x.astype(x.dtype.newbyteorder("="))
+
+
 def finite_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return a 2-d float32 or float64 array of finite numbers, aligned, in native byte order.
 
@@ -191,7 +205,7 @@ def finite_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
         raise ValueError(f"{name}: expected 2 dimensions, got {array.ndim}")
     is_single = array.dtype.kind == "f" and array.dtype.itemsize <= 4
     array = array.astype(np.float32 if is_single else np.float64, copy=False)
-    if not array.flags.aligned or any(stride % array.itemsize for stride in array.strides):
+    if not is_readable(array):
         array = array.copy()
     with np.errstate(all="ignore"):  # a sum is faster than a look at every number
         is_finite = np.isfinite(array.sum(dtype=np.float64)) or np.isfinite(array).all()

@@ -87,11 +87,3 @@ def _scaled_factor(products: Array, shift: float) -> Array | None:
     if not np.diagonal(factor).min() >= (0 if shift else _PIVOT * np.sqrt(n * eps)):
         return None
     return np.asarray(factor * lengths, products.dtype)
-
-
-def readable(a: Array) -> Array:
-    """The matrix as a kernel can read it."""
-    is_readable = a.flags.aligned and a.dtype.isnative
-    if is_readable and not any(stride % a.itemsize for stride in a.strides):
-        return a
-    return a.astype(a.dtype.newbyteorder("="))

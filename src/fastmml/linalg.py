@@ -280,9 +280,7 @@ def _operand(x: Array, number: np.dtype[Any], computed: np.dtype[Any]) -> Array:
     """x as numbers that a kernel computes with, copied where it cannot read them as they lie."""
     x = x.astype(number, copy=False)
     x = x.view(computed) if _is_same(number, computed) else x.astype(computed)
-    if not x.flags.aligned or any(stride % _real_size(computed) for stride in x.strides):
-        return x.copy()
-    return x
+    return x if _check.is_readable(x, _real_size(computed)) else x.copy()
 
 
 def _is_same(number: np.dtype[Any], computed: np.dtype[Any]) -> bool:

@@ -18,7 +18,7 @@ from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import SMALL_ROWS
 from fastmml._lapack_qr import is_for_lapack, lapack_qr
-from fastmml._tall_qr import readable, tall_qr
+from fastmml._tall_qr import tall_qr
 from fastmml.linalg import gram, matmul
 from fastmml.systems import eigh
 
@@ -348,7 +348,7 @@ def _factorise(
     x: Array, mode: str, targets: tuple[Array, ...], overwrite_x: bool
 ) -> tuple[Array, ...]:
     """Q and R, or R alone, in the targets where that is possible."""
-    plain = readable(x.astype(_result_type(x), copy=False))
+    plain = _check.readable(x.astype(_result_type(x), copy=False))
     if is_small(plain):
         return _small_qr(plain, mode, targets, overwrite_x)
     found = None
