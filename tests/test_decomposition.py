@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastmml as fm
-from fastmml import _backend, decomposition
+from fastmml import _backend
 from fastmml._kernels import Kernels
+from fastmml.decomposition import pca, solvers
 
 sklearn = pytest.importorskip("sklearn", "1.6")
 base = pytest.importorskip("sklearn.base")
@@ -166,8 +167,8 @@ def test_slabs_and_pieces_are_the_whole(dtype: Any, monkeypatch: pytest.MonkeyPa
     x = data(11, 1200, dtype, 1e3)
     whole = fm.PCA(6).fit(x)
     expected = whole.transform(x), whole.reconstruction_errors(x)
-    monkeypatch.setattr(decomposition, "_SLAB", 1)
-    monkeypatch.setattr(decomposition, "_PIECE", 3600)
+    monkeypatch.setattr(solvers, "_SLAB", 1)
+    monkeypatch.setattr(pca, "_PIECE", 3600)
     parts = fm.PCA(6).fit(x)
     atol = 20 * LIMIT[x.dtype.char]
     np.testing.assert_allclose(parts.components_, whole.components_, atol=atol)

@@ -21,7 +21,7 @@ _MODULES = {
     "Moments": "moments",
     "Neighbors": "distances",
     "NotFittedError": "errors",
-    "PCA": "decomposition",
+    "PCA": "decomposition.pca",
     "PageRankResult": "graph.pagerank",
     "Projection": "orthogonal",
     "QR": "updating",

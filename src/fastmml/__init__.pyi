@@ -6,7 +6,7 @@ from fastmml._backend import set_num_threads as set_num_threads
 from fastmml._backend import threads as threads
 from fastmml._backend import use_backend as use_backend
 from fastmml.contraction import einsum as einsum
-from fastmml.decomposition import PCA as PCA
+from fastmml.decomposition.pca import PCA as PCA
 from fastmml.distances import Neighbors as Neighbors
 from fastmml.distances import kneighbors as kneighbors
 from fastmml.distances import pairwise_distances as pairwise_distances

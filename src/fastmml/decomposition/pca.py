@@ -6,24 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from fastmml import _check
-from fastmml._centred import TINY
 from fastmml._estimator import Transformer
-from fastmml.linalg import gram, matmul
-from fastmml.moments import Moments
-from fastmml.orthogonal import qr
+from fastmml.decomposition.number import Number
+from fastmml.decomposition.solvers import covariance_eigh, gram_eigh
+from fastmml.linalg import matmul
 
 Array = NDArray[Any]
 
 #: Numbers of a piece of rows that is centred: 4 MB of float32, which a last-level cache holds.
 _PIECE = 1 << 20
-#: Numbers of the columns that are centred and multiplied at a time for the products of rows, and
-#: columns at least: products of many rows are added up in float64 so many times.
-_SLAB, _SLAB_COLUMNS = 1 << 22, 512
 
 
 class PCA(Transformer):  # type: ignore[misc]
@@ -139,31 +133,18 @@ class PCA(Transformer):  # type: ignore[misc]
                 "svd_solver: expected 'auto', 'covariance_eigh' or 'gram_eigh', "
                 f"got {self.svd_solver!r}"
             )
-        wanted = _wanted(self.n_components, m, n)
+        number = Number(self.n_components, m, n)
         by_rows = self.svd_solver == "gram_eigh" or (self.svd_solver == "auto" and n > m)
-        if by_rows:
-            self.mean_, products = _row_products(rows)
-        else:
-            moments = Moments().update(rows)
-            self.mean_, products = moments.mean, moments.scatter
-        total = float(np.trace(products))
-        if not np.isfinite(total):
-            _check.finite("X", rows)
-            raise ValueError("X: expected numbers whose squares are finite, got larger ones")
-        values, vectors = _largest(products, wanted)
-        if wanted is None:
-            wanted = _count(self.n_components, values[: min(m, n)], m)
-        values, vectors = values[:wanted], vectors[:, :wanted]
-        if by_rows:
-            vectors = _from_rows(rows, self.mean_, values, vectors)
-        self.components_ = _turned(vectors.T).astype(rows.dtype)
-        self.n_components_, self.n_samples_ = wanted, m
-        rest = max(total - float(values.sum()), 0.0) if wanted < min(m, n) else 0.0
-        self.noise_variance_ = rest / (m - 1) / max(min(m, n) - wanted, 1)
+        found = (gram_eigh if by_rows else covariance_eigh)(rows, number)
+        squares, k = found.squares, len(found.squares)
+        self.mean_, self.components_ = found.mean, _turned(found.components).astype(rows.dtype)
+        self.n_components_, self.n_samples_ = k, m
+        rest = max(found.total - float(squares.sum()), 0.0) if k < number.most else 0.0
+        self.noise_variance_ = rest / (m - 1) / max(number.most - k, 1)
         self.reconstruction_error_ = rest / m
-        self.explained_variance_ = values / (m - 1)
-        self.explained_variance_ratio_ = values / (total or np.nan)
-        self.singular_values_ = np.sqrt(values)
+        self.explained_variance_ = squares / (m - 1)
+        self.explained_variance_ratio_ = squares / (found.total or np.nan)
+        self.singular_values_ = np.sqrt(squares)
         return self
 
     def transform(self, X: Any) -> Array:
@@ -367,122 +348,6 @@ class PCA(Transformer):  # type: ignore[misc]
         found = np.asarray(matmul(basis.T * (along - across), basis))
         found.flat[:: len(found) + 1] += across
         return found
-
-
-def _wanted(n_components: Any, m: int, n: int) -> int | None:
-    """How many components; None where the spectrum has to tell."""
-    most = min(m, n)
-    if n_components is None:
-        return most
-    if n_components == "mle" and m >= n:
-        return None
-    if isinstance(n_components, (int, np.integer)) and not isinstance(n_components, bool):
-        if 0 <= n_components <= most:
-            return int(n_components)
-    elif isinstance(n_components, (float, np.floating)) and 0 < n_components < 1:
-        return None
-    raise ValueError(
-        f"n_components: expected an int from 0 to min(m, n) = {most}, a number between 0 and 1, "
-        f"None or, for m >= n, 'mle', got {n_components!r}"
-    )
-
-
-def _largest(products: Array, count: int | None) -> tuple[Array, Array]:
-    """So many of the largest eigenvalues, or all, in falling order, and their vectors.
-
-    Where all are wanted divide and conquer keeps vectors of equal eigenvalues more orthogonal.
-    """
-    n = len(products)
-    if count == 0:
-        return np.empty(0), np.empty((n, 0))
-    subset = None if count is None or count >= n else [n - count, n - 1]
-    values, vectors = scipy.linalg.eigh(
-        products, subset_by_index=subset, driver="evr" if subset else "evd",
-        overwrite_a=True, check_finite=False,
-    )  # fmt: skip
-    return values[::-1].clip(0), vectors[:, ::-1]
-
-
-def _count(n_components: Any, values: Array, m: int) -> int:
-    """How many components explain this part of the variance, or are likeliest."""
-    if n_components == "mle":
-        return _likeliest(values / (m - 1), m)
-    parts = np.cumsum(values) / (values.sum() or np.nan)
-    return min(int(np.searchsorted(parts, n_components, side="right")) + 1, len(values))
-
-
-def _likeliest(variances: Array, m: int) -> int:
-    """Minka's estimate of the number of components, from 1 to n - 1; 1 of one."""
-    n = len(variances)
-    positive = int((variances > np.finfo(float).eps * variances[0]).sum())
-    evidence = [_evidence(variances, k, m) for k in range(1, min(positive, n - 1) + 1)]
-    return int(np.argmax(evidence)) + 1 if evidence else min(n, 1)
-
-
-def _evidence(variances: Array, k: int, m: int) -> float:
-    """Laplace's approximation of the logarithm of the evidence for k components."""
-    n = len(variances)
-    noise = max(float(variances[k:].mean()), float(np.finfo(float).tiny))
-    shrunk = np.concatenate([variances[:k], np.full(n - k, noise)])
-    halves = (n - np.arange(k)) / 2
-    volume = -k * np.log(2) + (gammaln(halves) - halves * np.log(np.pi)).sum()
-    fit = -m / 2 * (np.log(variances[:k]).sum() + (n - k) * np.log(noise))
-    free = n * k - k * (k + 1) / 2
-    i, j = np.ogrid[:k, :n]
-    apart = np.where(j > i, variances[:k, None] - variances, 1)
-    inverse = np.where(j > i, 1 / shrunk - 1 / shrunk[:k, None], 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        curvature = np.log(apart * inverse).sum() + free * np.log(m)
-    total = volume + fit + np.log(2 * np.pi) * (free + k) / 2 - curvature / 2 - k / 2 * np.log(m)
-    return float(total)
-
-
-def _slabs(rows: Array) -> Iterator[slice]:
-    """Columns that are centred at a time."""
-    m, n = rows.shape
-    size = max(_SLAB // m, _SLAB_COLUMNS)
-    for start in range(0, n, size):
-        yield slice(start, start + size)
-
-
-def _row_products(rows: Array) -> tuple[Array, Array]:
-    """The mean, and the products of the centred rows."""
-    found = _products_in(rows, rows.dtype)
-    squares = np.diagonal(found[1])
-    if rows.dtype == np.float32 and not TINY["f"] ** 2 < squares.max() < np.inf:
-        found = _products_in(rows, np.dtype(np.float64))
-    return found
-
-
-def _products_in(rows: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """Mean and products, multiplied in this type.
-
-    Deviations are from the mean as the type holds it; what they leave is taken off the products,
-    which are then those of deviations from the mean itself.
-    """
-    m, n = rows.shape
-    mean, products = np.empty(n), np.zeros((m, m))
-    with np.errstate(all="ignore"):
-        for slab in _slabs(rows):
-            mean[slab] = rows[:, slab].mean(axis=0, dtype=np.float64)
-            centred = rows[:, slab].astype(dtype, copy=False) - mean[slab].astype(dtype)
-            products += gram(centred.T)
-        sides = products.mean(axis=0)
-        products += sides.mean() - (sides + sides[:, np.newaxis])
-    return mean, products
-
-
-def _from_rows(rows: Array, mean: Array, values: Array, vectors: Array) -> Array:
-    """Components by the eigenvectors of the rows' products; orthonormal where they are rounding."""
-    left = np.ascontiguousarray(vectors.T, rows.dtype)
-    found = np.empty((rows.shape[1], len(values)), rows.dtype)
-    for slab in _slabs(rows):
-        centred = rows[:, slab] - mean[slab].astype(rows.dtype)
-        found[slab] = matmul(left, centred).T
-    largest = float(values[0]) if len(values) else 0.0
-    kept = values > float(np.finfo(rows.dtype).eps) ** 2 * largest
-    found[:, kept] /= np.sqrt(values[kept])
-    return np.asarray(qr(found).Q)
 
 
 def _turned(components: Array) -> Array:

@@ -1,0 +1,1 @@
+"""Principal component analysis; ``import fastmml`` has the public names."""

@@ -1,0 +1,81 @@
+"""How many components: a number, a part of the variance that they explain, or Minka's guess."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+Array = NDArray[Any]
+
+
+class Number:
+    """What was asked for of data with m rows and n columns.
+
+    Attributes
+    ----------
+    known : int or None
+        How many; None where the spectrum has to tell.
+
+    Raises
+    ------
+    ValueError
+        Anything but an int from 0 to min(m, n), a number between 0 and 1, None, or "mle" for m >= n.
+    """
+
+    def __init__(self, n_components: Any, m: int, n: int) -> None:
+        self._asked, self._rows, self.most = n_components, m, min(m, n)
+        self.known = self._known(n_components, m >= n)
+
+    def among(self, values: Array) -> int:
+        """How many, where these are the squared singular values of the centred data, all of them."""
+        if self.known is not None:
+            return self.known
+        values = values[: self.most]
+        if self._asked == "mle":
+            return _likeliest(values / (self._rows - 1), self._rows)
+        parts = np.cumsum(values) / (values.sum() or np.nan)
+        return min(int(np.searchsorted(parts, self._asked, side="right")) + 1, len(values))
+
+    def _known(self, asked: Any, is_tall: bool) -> int | None:
+        if asked is None:
+            return self.most
+        if isinstance(asked, str) and asked == "mle" and is_tall:
+            return None
+        if isinstance(asked, (int, np.integer)) and not isinstance(asked, bool):
+            if 0 <= asked <= self.most:
+                return int(asked)
+        elif isinstance(asked, (float, np.floating)) and 0 < asked < 1:
+            return None
+        raise ValueError(
+            f"n_components: expected an int from 0 to min(m, n) = {self.most}, a number between 0 "
+            f"and 1, None or, for m >= n, 'mle', got {asked!r}"
+        )
+
+
+def _likeliest(variances: Array, m: int) -> int:
+    """Minka's estimate of the number of components, from 1 to n - 1; 1 of one."""
+    n = len(variances)
+    positive = int((variances > np.finfo(float).eps * variances[0]).sum())
+    evidence = [_evidence(variances, k, m) for k in range(1, min(positive, n - 1) + 1)]
+    return int(np.argmax(evidence)) + 1 if evidence else min(n, 1)
+
+
+def _evidence(variances: Array, k: int, m: int) -> float:
+    """Laplace's approximation of the logarithm of the evidence for k components."""
+    n = len(variances)
+    noise = max(float(variances[k:].mean()), float(np.finfo(float).tiny))
+    shrunk = np.concatenate([variances[:k], np.full(n - k, noise)])
+    halves = (n - np.arange(k)) / 2
+    volume = -k * np.log(2) + (gammaln(halves) - halves * np.log(np.pi)).sum()
+    fit = -m / 2 * (np.log(variances[:k]).sum() + (n - k) * np.log(noise))
+    free = n * k - k * (k + 1) / 2
+    i, j = np.ogrid[:k, :n]
+    apart = np.where(j > i, variances[:k, None] - variances, 1)
+    inverse = np.where(j > i, 1 / shrunk - 1 / shrunk[:k, None], 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        curvature = np.log(apart * inverse).sum() + free * np.log(m)
+    total = volume + fit + np.log(2 * np.pi) * (free + k) / 2 - curvature / 2 - k / 2 * np.log(m)
+    return float(total)
