@@ -220,7 +220,7 @@ def mean_covariance(
 
     One pass over the data [1]_ multiplies deviations from a provisional mean, that of some 1000
     rows, which is corrected exactly; a second one only where that was more than three standard
-    deviations off. No centred copy is made. float32 is multiplied in float32 over at most 256 rows,
+    deviations off. No centred copy is made. float32 is multiplied as such over at most 1024 rows,
     whose sums are added in float64: errors are some 1e-6 of the product of two standard deviations
     whatever the mean; those of float64, and of all other types, are some 1e-15. m n² flops.
 
