@@ -3,8 +3,9 @@
  */
 #include "shifted.h"
 
-/* Numbers that are packed at a time, some 8 MB of float, and panels of BLOCK_K rows that they make at
- * most. Panels are added up in type real, then in double: each in double took 2 to 17 % longer. */
+/* Numbers that are packed at a time, some 8 MB of float, and panels of BLOCK_K rows that they make
+ * at most. Panels are added up in type real, then in double: each in double took 2 to 17 % longer.
+ */
 enum { SHARED_SIZE = 1 << 21, SHARED_STEPS = 4 };
 /* Rows that are packed from end to end, as many as the CPU can fetch ahead of. */
 enum { STRIP_ROWS = 8 };

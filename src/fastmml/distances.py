@@ -63,11 +63,10 @@ def pairwise_distances(
     -----
     Every result has a relative error of at most ``(2 k + 98) u`` ("euclidean") or twice that
     ("sqeuclidean", "cosine"), u being half the distance from 1 to the next number: also where rows
-    are near to each other or far from the origin, and unless they are subnormal numbers. Typical
-    errors are a few u. Rows are centred and
-    multiplied as matrices; pairs whose squared distance is less than a quarter of ``|x|^2 +
-    |y|^2`` (of centred rows) are summed up from differences in float64, so that equal rows have
-    distance 0. Besides: roots of cosine distances have an absolute error of k + 8 roundings of
+    are near to each other or far from the origin, unless it is a subnormal number. Typical errors
+    are a few u. Rows are centred and multiplied as matrices; pairs whose squared distance is less
+    than a quarter of ``|x|^2 + |y|^2`` (of centred rows) are summed up from differences in float64,
+    so that equal rows have distance 0. Besides: roots of cosine distances have an absolute error of k + 8 roundings of
     float64, Mahalanobis' distances one of 2 (k + 4) of ``|L| (|x| + |y|)``, for centred rows and
     Frobenius' norm of the Cholesky factor L of VI. Squares must not overflow or underflow float64.
 
