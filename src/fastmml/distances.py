@@ -66,9 +66,10 @@ def pairwise_distances(
     are near to each other or far from the origin, unless it is a subnormal number. Typical errors
     are a few u. Rows are centred and multiplied as matrices; pairs whose squared distance is less
     than a quarter of ``|x|^2 + |y|^2`` (of centred rows) are summed up from differences in float64,
-    so that equal rows have distance 0. Besides: roots of cosine distances have an absolute error of k + 8 roundings of
-    float64, Mahalanobis' distances one of 2 (k + 4) of ``|L| (|x| + |y|)``, for centred rows and
-    Frobenius' norm of the Cholesky factor L of VI. Squares must not overflow or underflow float64.
+    so that equal rows have distance 0. Besides: roots of cosine distances have an absolute error of
+    k + 8 roundings of float64, Mahalanobis' distances one of 2 (k + 4) of ``|L| (|x| + |y|)``, for
+    centred rows and Frobenius' norm of the Cholesky factor L of VI. Squares must not overflow or
+    underflow float64.
 
     2 m n k flops, half of them without y; 3 k for each near pair, which take some eight times as
     long: the worst case is data in far-off clusters. Errors of inner products are bounded as in N.
