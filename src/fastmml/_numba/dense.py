@@ -18,7 +18,7 @@ from fastmml._threads import run_blocks
 #: Terms and columns of a block of b: 256 KB of float64.
 BLOCK_TERMS, BLOCK_COLUMNS = 128, 256
 #: Rows that are centred at a time: their products are added up in their own type.
-CENTRED_ROWS = 256
+CENTRED_ROWS = 1024
 #: Rows of a part of a result.
 PART_ROWS = 256
 #: Parts in one call: some milliseconds.
@@ -135,7 +135,7 @@ def matmul_plain(a: Any, b: Any, out: Any, /) -> None:
 
 def gram(x: Real, out: Real, threads: int) -> None:
     """See `fastmml._kernels.Kernels.gram`: by a product, whose upper triangle is replaced."""
-    matmul(np.conjugate(x.T), x, out, threads)
+    matmul(np.conjugate(x.T) if out.dtype.kind == "c" else x.T, x, out, threads)
     upper = np.triu_indices(len(out), 1)
     out[upper] = np.conjugate(out.T[upper])
     if out.dtype.kind == "c":
@@ -178,15 +178,17 @@ def solve_right(a: Real, u: Real, out: Real, threads: int) -> None:
 
 def centred_gram(x: Real, y: Real, shift: Real, scale: Real | None, threads: int) -> F64:
     """See `fastmml._kernels.Kernels.centred_gram`; the threads of BLAS are its own."""
-    n, p = x.shape[1], y.shape[1]
-    total = np.zeros((n + p + 1, n + p + 1))
+    n, size = x.shape[1], len(shift) + 1
+    total, whole = np.zeros((size, size)), np.empty((CENTRED_ROWS, size), x.dtype)
     with np.errstate(all="ignore"):
         for start in range(0, len(x), CENTRED_ROWS):
             rows = slice(start, start + CENTRED_ROWS)
-            z = np.ones((len(x[rows]), n + p + 1), x.dtype)
-            z[:, :n] = x[rows] - shift[:n]
-            z[:, n:-1] = y[rows] - shift[n:]
-            z = z if scale is None else z * scale[rows, np.newaxis]
+            z = whole[: len(x[rows])]
+            np.subtract(x[rows], shift[:n], out=z[:, :n])
+            np.subtract(y[rows], shift[n:], out=z[:, n:-1])
+            z[:, -1] = 1
+            if scale is not None:
+                z *= scale[rows, np.newaxis]
             total += z.T @ z
     return np.asarray((total + total.T) / 2)
 
