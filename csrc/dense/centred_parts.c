@@ -33,13 +33,11 @@ FML_INLINE void fetch_sums(ptrdiff_t high, ptrdiff_t wide, const double *sums, p
 static void add_products(ptrdiff_t size, ptrdiff_t rows, const real *left, ptrdiff_t row,
                          const real *right, ptrdiff_t column, double *sums)
 {
-    ptrdiff_t wide = smaller(COLUMNS, size - column), end = smaller(row + COLUMNS, size);
+    ptrdiff_t end = smaller(row + COLUMNS, size);
     for (ptrdiff_t i = row; i < end; i += STEP) {
         real products[STEP * COLUMNS] __attribute__((aligned(FML_VECTOR_BYTES)));
-        ptrdiff_t high = smaller(STEP, end - i);
+        ptrdiff_t high = smaller(STEP, end - i), wide = tile_columns(column, size, i + high);
         double *out = sums + i * size + column;
-        if (i + high <= column)
-            continue; /* above the diagonal */
         fetch_sums(high, wide, out, size);
         FML(tile)(high, wide)(rows, left + i - row, 1, COLUMNS, right, COLUMNS, last_lanes(wide),
                               products, COLUMNS, false);

@@ -42,8 +42,8 @@ static void multiply_panel(const task *t, ptrdiff_t rows, const real *panels, bo
 {
     for (ptrdiff_t j = t->column; j < t->column_end; j += COLUMNS)
         for (ptrdiff_t i = j > t->row ? j : t->row; i < t->row_end; i += STEP) {
-            ptrdiff_t high = smaller(STEP, t->row_end - i),
-                      wide = smaller(COLUMNS, t->column_end - j);
+            ptrdiff_t high = smaller(STEP, t->row_end - i);
+            ptrdiff_t wide = tile_columns(j, t->column_end, i + high);
             const real *left = panels + (i - i % COLUMNS) * BLOCK_K + i % COLUMNS;
             FML(tile)(high, wide)(
                 rows, left, 1, COLUMNS, panels + j * BLOCK_K, COLUMNS, last_lanes(wide),

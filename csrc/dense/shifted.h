@@ -11,6 +11,14 @@
 /* Rows of a tile that starts at a multiple of them within a panel. */
 enum { STEP = COLUMNS % ROWS == 0 ? ROWS : 4 };
 
+/* Columns of a tile that starts at the panel's column `column` and ends with row end - 1: whole
+ * vectors, as many as there are below the diagonal. */
+FML_INLINE ptrdiff_t tile_columns(ptrdiff_t column, ptrdiff_t column_end, ptrdiff_t end)
+{
+    ptrdiff_t wide = smaller(COLUMNS, column_end - column);
+    return smaller(wide, blocks_of(end - column, LANES) * LANES);
+}
+
 typedef struct shifted {
     ptrdiff_t rows, n, p, size, padded; /* columns of x, of y, of z, of its panels */
     const real *x, *y, *scale;
