@@ -228,6 +228,29 @@ def test_broadcasting(dtype: str, with_matrix: bool) -> None:
     np.testing.assert_allclose(product.inner(swapped, y), product.inner(strided, y), rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("with_matrix", [False, True])
+@pytest.mark.parametrize("shape", [(7, 999, 30), (40_000, 3), (3, 50_000), (300, 400)])
+def test_many_vectors(shape: tuple[int, ...], with_matrix: bool, dtype: str) -> None:
+    """Pieces give what each vector alone gives, up to rounding."""
+    n = shape[-1]
+    if with_matrix and n > 400:
+        pytest.skip("too large a matrix")
+    product = fm.InnerProduct(definite(n, dtype) if with_matrix else None)
+    x, y = normal(shape, dtype, 1), normal(shape, dtype, 2)
+    x[..., -1, :] = 0
+    some = np.linspace(0, math.prod(shape[:-1]) - 1, 7).astype(int)
+    for found, method, pair in (
+        (product.norm(x), product.norm, (x,)),
+        (product.distance(x, y), product.distance, (x, y)),
+        (product.angle(x, y), product.angle, (x, y)),
+    ):
+        assert found.shape == shape[:-1]
+        assert found.dtype == np.dtype(dtype.lower())
+        few = method(*(part.reshape(-1, n)[some] for part in pair))
+        np.testing.assert_allclose(found.ravel()[some], few, rtol=1e-5)
+
+
 def test_whole_numbers_are_exact() -> None:
     a = np.array([[4, 1, -2], [1, 5, 0], [-2, 0, 9]])
     product, rng = fm.InnerProduct(a), np.random.default_rng(0)

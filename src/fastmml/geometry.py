@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ Array = NDArray[Any]
 
 #: Squares of lengths between which neither they nor what counts in them over- or underflows.
 _LEAST, _MOST = 1e-280, 1e280
+#: Numbers of the rows that are measured at a time, so that what is made of them stays in the cache.
+_PIECE = 1 << 15
+#: Rows that are worth a look at the whole matrix.
+_PIECE_ROWS = 256
 
 
 class InnerProduct:
@@ -162,7 +167,8 @@ class InnerProduct:
         array([5.e+000, 5.e+200])
         """
         (a,), dtype = self._operands(x=x)
-        return self._lengths(a, dtype)
+        with np.errstate(all="ignore"):
+            return self._in_pieces(self._lengths, a).astype(_real(dtype))[()]
 
     def distance(self, x: ArrayLike, y: ArrayLike) -> Any:
         """Distances between vectors: ``norm(x - y)``, whose differences must not overflow.
@@ -195,7 +201,8 @@ class InnerProduct:
         """
         (a, b), dtype = self._pair(x, y)
         with np.errstate(all="ignore"):
-            return self._lengths(a - b, dtype)
+            distances = self._in_pieces(lambda first, second: self._lengths(first - second), a, b)
+            return distances.astype(_real(dtype))[()]
 
     def angle(self, x: ArrayLike, y: ArrayLike) -> Any:
         """Angles between vectors, in radians from 0 to pi: arccos of Re <x, y> / (|x| |y|).
@@ -233,10 +240,7 @@ class InnerProduct:
         """
         (a, b), dtype = self._pair(x, y)
         with np.errstate(all="ignore"):
-            first, second = self._directions(a), self._directions(b)
-            apart, along = _squares(first - second), _squares(first + second)
-            angles = 2 * np.arctan2(np.sqrt(apart), np.sqrt(along))
-            return angles.astype(_real(dtype))[()]
+            return self._in_pieces(self._angles, a, b).astype(_real(dtype))[()]
 
     def gram(self, x: ArrayLike) -> Array:
         """Inner products of all columns with all: ``x* A x``, as `fastmml.gram`.
@@ -342,7 +346,7 @@ class InnerProduct:
         inside = matmul(turned.conj().T, matmul(scaled.conj().T, points))
         inside = np.linalg.solve(small, inside)
         projection = matmul(q, inside)
-        distance = self._lengths((points - projection).T, projection.dtype)
+        distance = self.norm((points - projection).T)
         return Projection(np.linalg.solve(r, inside), projection + shift, distance)
 
     def _operands(self, **operands: ArrayLike) -> tuple[list[Array], np.dtype[Any]]:
@@ -371,29 +375,47 @@ class InnerProduct:
             ) from None
         return pair, dtype
 
-    def _lengths(self, x: Array, dtype: np.dtype[Any]) -> Any:
-        with np.errstate(all="ignore"):
-            _, squares, exponents = self._scaled(x)
-            return np.ldexp(np.sqrt(squares), exponents).astype(_real(dtype))[()]
+    def _in_pieces(self, measure: Callable[..., Array], *vectors: Array) -> Array:
+        """What is measured of vectors, some of them at a time unless they broadcast."""
+        shape = vectors[0].shape
+        if vectors[0].size <= _PIECE or any(x.shape != shape for x in vectors):
+            return measure(*vectors)
+        rows = [x.reshape(-1, shape[-1]) for x in vectors]
+        step = max(_PIECE // shape[-1], 1 if self.matrix is None else _PIECE_ROWS)
+        parts = (slice(start, start + step) for start in range(0, len(rows[0]), step))
+        found = [measure(*(x[part] for x in rows)) for part in parts]
+        return np.concatenate(found).reshape(shape[:-1])
+
+    def _lengths(self, x: Array) -> Array:
+        _, squares, exponents = self._scaled(x)
+        return np.asarray(np.ldexp(np.sqrt(squares), exponents))
+
+    def _angles(self, x: Array, y: Array) -> Array:
+        first, second = self._directions(x), self._directions(y)
+        apart, along = _squares(first - second), _squares(first + second)
+        return np.asarray(2 * np.arctan2(np.sqrt(apart), np.sqrt(along)))
 
     def _directions(self, x: Array) -> Array:
         """``L* x`` scaled to length 1."""
         turned, squares, _ = self._scaled(x)
         return np.asarray(turned / np.sqrt(squares)[..., np.newaxis])
 
-    def _scaled(self, x: Array) -> tuple[Array, Array, Array]:
+    def _scaled(self, x: Array) -> tuple[Array, Array, Any]:
         """``L* x / 2**e`` of vectors, squares of the lengths of these, and e.
 
         e is 0 unless a square would over- or underflow.
         """
         turned = x if self.matrix is None else _times(x, self._whole.conj())
-        squares = np.asarray(_squares(turned))
-        exponents = np.zeros(squares.shape, np.int64)
-        is_far = ~((squares >= _LEAST) & (squares <= _MOST)) & x.any(axis=-1)
+        squares = _squares(turned)
+        is_far = ~((squares >= _LEAST) & (squares <= _MOST))
         if is_far.any():
-            far, exponents[is_far] = self._far(x[is_far])
-            turned = np.array(turned)
-            turned[is_far], squares[is_far] = far, _squares(far)
+            is_far &= x.any(axis=-1)
+        if not is_far.any():
+            return turned, squares, 0
+        exponents = np.zeros(squares.shape, np.int64)
+        far, exponents[is_far] = self._far(x[is_far])
+        turned = np.array(turned)
+        turned[is_far], squares[is_far] = far, _squares(far)
         return turned, squares, exponents
 
     def _far(self, x: Array) -> tuple[Array, Array]:
@@ -420,9 +442,9 @@ def _times(x: Array, matrix: Array) -> Array:
 
 def _squares(x: Array) -> Array:
     """Sums of squares along the last axis."""
-    parts = (x.real, x.imag) if x.dtype.kind == "c" else (x,)
-    with np.errstate(all="ignore"):
-        return np.asarray(sum(np.einsum("...i,...i->...", part, part) for part in parts))
+    if x.dtype.kind != "c":
+        return np.asarray(np.einsum("...i,...i->...", x, x))
+    return _squares(x.real) + _squares(x.imag)
 
 
 def _real(dtype: np.dtype[Any]) -> np.dtype[Any]:
