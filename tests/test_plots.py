@@ -158,8 +158,9 @@ def errors_printed(text: str) -> list[float]:
 
 def test_eigenfaces_of_digits(example: Any, tmp_path: Path, capsys: Any) -> None:
     pytest.importorskip("sklearn")
-    example("eigenfaces.py", str(tmp_path / "digits.svg"), "--digits")
-    assert (tmp_path / "digits.svg").stat().st_size > 1000
+    pictures = [tmp_path / name for name in ("digits.svg", "pca.svg")]
+    example("eigenfaces.py", str(pictures[0]), "--digits", "--plot", str(pictures[1]))
+    assert all(picture.stat().st_size > 1000 for picture in pictures)
     errors = errors_printed(capsys.readouterr().out)
     assert len(errors) == 2
     assert errors == sorted(errors, reverse=True)
@@ -168,8 +169,9 @@ def test_eigenfaces_of_digits(example: Any, tmp_path: Path, capsys: Any) -> None
 def test_eigenfaces(example: Any, tmp_path: Path, capsys: Any, data_folder: Path) -> None:
     if not (data_folder / "olivetti").is_dir():
         pytest.skip("no faces in the data folder")
-    example("eigenfaces.py", str(tmp_path / "faces.png"))
-    assert (tmp_path / "faces.png").stat().st_size > 1000
+    pictures = [tmp_path / name for name in ("faces.png", "pca.png")]
+    example("eigenfaces.py", str(pictures[0]), "--plot", str(pictures[1]))
+    assert all(picture.stat().st_size > 1000 for picture in pictures)
     errors = errors_printed(capsys.readouterr().out)
     assert len(errors) == 3
     assert errors == sorted(errors, reverse=True)
