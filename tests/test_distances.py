@@ -291,7 +291,9 @@ def test_mahalanobis_bound(dtype: str, offset: float, condition: float) -> None:
     y[:10] = x[:10] + 1e-4 * y[10:20]
     found = fm.pairwise_distances(x, y, "mahalanobis", VI=inner)
     difference = x[:, None].astype(np.longdouble) - y
-    known = np.sqrt(np.einsum("ijp,pq,ijq->ij", difference, inner.astype(np.longdouble), difference))
+    known = np.sqrt(
+        np.einsum("ijp,pq,ijq->ij", difference, inner.astype(np.longdouble), difference)
+    )
     scale = 1 / np.sqrt(np.diagonal(inner))
     least = np.linalg.eigvalsh(inner * scale[:, None] * scale)[0]
     lengths = [np.linalg.norm(rows - x.mean(axis=0), axis=1) for rows in (x, y)]
@@ -304,7 +306,10 @@ def test_mahalanobis_bound(dtype: str, offset: float, condition: float) -> None:
 def test_mahalanobis_neighbours(dtype: str) -> None:
     a = normal((5, 5), "d", 5)
     inner = a @ a.T + np.eye(5)
-    x, queries = (8 * normal((90, 5), "d")).astype(dtype), (8 * normal((9, 5), "d", 2)).astype(dtype)
+    x, queries = (
+        (8 * normal((90, 5), "d")).astype(dtype),
+        (8 * normal((9, 5), "d", 2)).astype(dtype),
+    )
     for asked in (queries, None):
         distances, indices = fm.kneighbors(x, asked, 4, "mahalanobis", VI=inner)
         every = fm.pairwise_distances(x if asked is None else asked, x, "mahalanobis", VI=inner)

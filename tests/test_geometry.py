@@ -97,7 +97,7 @@ def test_bounds(n: int, condition: float | None, dtype: str) -> None:
     distance, angle = product.distance(x, y), product.angle(x, y)
     real = np.dtype(dtype.lower())
     assert [part.dtype for part in (inner, norm, distance, angle)] == [x.dtype, real, real, real]
-    sizes = np.abs(np.eye(n) if a is None else a)
+    sizes, wide = np.abs(np.eye(n) if a is None else a), np.result_type(x, np.float64)
     for i in range(5):
         most = (2 * n + 3) * U * float(np.abs(x[i]) @ sizes @ np.abs(y[i]))
         most *= 2 if dtype in "DF" else 1
@@ -106,7 +106,7 @@ def test_bounds(n: int, condition: float | None, dtype: str) -> None:
         bound = length_bound(a, n, dtype)
         known = exact_norm(a, x[i])
         assert abs(known - float(norm[i])) <= bound * known
-        known = exact_norm(a, (x[i].astype("D") - y[i]) if dtype in "DF" else x[i].astype("d") - y[i])
+        known = exact_norm(a, x[i].astype(wide) - y[i].astype(wide))
         assert abs(known - float(distance[i])) <= bound * known
         known = exact_angle(a, x[i], y[i])
         assert abs(known - float(angle[i])) <= angle_bound(a, n, dtype)

@@ -135,11 +135,12 @@ def kneighbors(
     Notes
     -----
     The result is that of a stable sort of all distances, each computed by differences in float64
-    (for "cosine" of rows scaled to length 1, for "mahalanobis" of centred rows times the Cholesky
-    factor of VI, with the errors of `pairwise_distances`), so that ties go to the lowest index. Those
-    differences are summed up only for pairs that a matrix product in the precision of the data,
-    with a bound on its rounding errors, does not rule out. There is no (m, n) array: memory beyond
-    the results is 8 bytes for each and 10 to 30 MB of blocks.
+    (for "cosine" of rows scaled to length 1; for "mahalanobis" of centred rows times the Cholesky
+    factor of VI, with the errors of `pairwise_distances`), so that ties go to the lowest index.
+    Those differences are summed up only for pairs that a matrix product in the precision of the
+    data, with a bound on its rounding errors, does not rule out. There is no (m, n) array: memory
+    beyond the results is 8 bytes for each and 10 to 30 MB of blocks; for "mahalanobis", also copies
+    of x and queries in float64.
 
     2 m n k flops, and 3 k for each pair that is not ruled out: of rows in random order about
     ``n_neighbors (1 + log(n / n_neighbors))`` for each query. The worst case (each row of x nearer

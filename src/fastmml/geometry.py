@@ -19,7 +19,7 @@ Array = NDArray[Any]
 #: Squares of lengths between which neither they nor what counts in them over- or underflows.
 _LEAST, _MOST = 1e-280, 1e280
 #: Numbers of the rows that are measured at a time, so that what is made of them stays in the cache.
-_PIECE = 1 << 15
+_PIECE = 1 << 16
 #: Rows that are worth a look at the whole matrix.
 _PIECE_ROWS = 256
 
