@@ -90,7 +90,8 @@ def compare(title: str, calls: Calls, rounds: int) -> Panel:
 
     runs = {name: run(call) for name, call in calls.items()}
     ours, seconds = interleave(runs.pop(OURS), runs, rounds)
-    return Panel(title, (), tuple(Row(name, time) for name, time in ({OURS: ours} | seconds).items()))
+    rows = tuple(Row(name, time) for name, time in ({OURS: ours} | seconds).items())
+    return Panel(title, (), rows)
 
 
 def main() -> None:

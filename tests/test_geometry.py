@@ -372,6 +372,20 @@ def test_affine_subspaces_in_rationals(basis: list[int], x: list[int], origin: l
     )
 
 
+@pytest.mark.parametrize("points", [(6,), (6, 3)])
+def test_projections_in_any_units(points: tuple[int, ...]) -> None:
+    """Grams in place of kilograms, and light years in place of meters, change nothing else."""
+    a, basis, x = definite(6), normal((6, 2), seed=1), normal(points, seed=2)
+    units = 2.0 ** np.array([300, -300, 10, 0, 3, -20])
+    column = units.reshape(6, *[1] * (x.ndim - 1))
+    known = fm.InnerProduct(a).project(x, basis)
+    product = fm.InnerProduct(a * units[:, np.newaxis] * units)
+    found = product.project(x / column, basis / units[:, np.newaxis])
+    np.testing.assert_allclose(found.projection * column, known.projection, rtol=1e-12)
+    np.testing.assert_allclose(found.coordinates, known.coordinates, rtol=1e-12)
+    np.testing.assert_allclose(found.distance, known.distance, rtol=1e-12)
+
+
 def test_a_point_is_a_subspace() -> None:
     """Its basis has no vectors."""
     for product in (fm.InnerProduct(), fm.InnerProduct(np.eye(3))):

@@ -18,7 +18,7 @@ class Factor(NamedTuple):
 
     def whole(self) -> Array:
         """L."""
-        return self.lower * np.exp2(self.exponents)[:, np.newaxis]
+        return self.lower * np.ldexp(1.0, self.exponents)[:, np.newaxis]
 
 
 def factorise(name: str, matrix: Array, asymmetry: float = np.inf) -> Factor:
@@ -32,7 +32,7 @@ def factorise(name: str, matrix: Array, asymmetry: float = np.inf) -> Factor:
             f"{name}: expected a positive definite matrix, got {sizes.min()} on its diagonal"
         )
     exponents = (np.frexp(sizes)[1].astype(np.int64) + 1) // 2
-    scales = np.exp2(-exponents)
+    scales = np.ldexp(1.0, -exponents)
     with np.errstate(all="ignore"):
         scaled = matrix * scales[:, np.newaxis] * scales
         apart = np.abs(scaled - scaled.conj().T).max(initial=0)

@@ -36,7 +36,7 @@ class InnerProduct:
     Attributes
     ----------
     matrix : (n, n) ndarray or None
-        A, read-only.
+        A in float64 or complex128, read-only.
 
     Raises
     ------
@@ -312,9 +312,10 @@ class InnerProduct:
 
         Notes
         -----
-        By `qr` of the basis, and again of what L* makes of its Q, so that errors of the projection
-        do not grow with the condition number of the basis; those of the coordinates do. 2 n² (k +
-        p) flops for k vectors and p points, and two factorisations.
+        By `qr` of the basis, in units in which the diagonal of A is near 1, and again of what L*
+        makes of its Q: errors of the projection, as this inner product measures them, do not grow
+        with the condition number of the basis, but with 1 / s; those of the coordinates do with
+        both. 2 n² (k + p) flops for k vectors and p points, and two factorisations.
 
         Examples
         --------
@@ -339,13 +340,14 @@ class InnerProduct:
         """`project` under a matrix."""
         shift = start.reshape(len(start), *[1] * (points.ndim - 1))
         points = points - shift
-        q, r = independent_qr(vectors)
         lower, exponents = self._factor
-        scaled = lower * np.exp2(exponents - exponents.max(initial=0))[:, np.newaxis]
-        turned, small = qr(matmul(scaled.conj().T, q))
-        inside = matmul(turned.conj().T, matmul(scaled.conj().T, points))
+        units = np.ldexp(1.0, exponents - max(exponents, default=0))[:, np.newaxis]
+        q, r = independent_qr(vectors * units)
+        units = units.reshape(shift.shape)
+        turned, small = qr(matmul(lower.conj().T, q))
+        inside = matmul(turned.conj().T, matmul(lower.conj().T, points * units))
         inside = np.linalg.solve(small, inside)
-        projection = matmul(q, inside)
+        projection = matmul(q, inside) / units
         distance = self.norm((points - projection).T)
         return Projection(np.linalg.solve(r, inside), projection + shift, distance)
 

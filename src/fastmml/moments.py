@@ -26,6 +26,8 @@ class MeanCovariance(NamedTuple):
     def mapped(self, a: ArrayLike, b: ArrayLike | None = None) -> MeanCovariance:
         """Mean and covariance of ``y = a x + b``, where these are those of x.
 
+        Those of `Moments` m are ``MeanCovariance(m.mean, m.covariance())``.
+
         Parameters
         ----------
         a : (p, n) array_like
