@@ -106,7 +106,7 @@ FITTED = fm.PCA(2).fit(data())
     ("call", "message"),
     [
         (lambda: fm.PCA(0).fit(data()).plot(), "n_components: expected at least 1 component"),
-        (lambda: FITTED.plot(data(9, 4)), "4 features"),
+        (lambda: FITTED.plot(data(9, 4)), "5 features"),
         (lambda: FITTED.plot(data(), [1]), r"y: expected 60 labels, one a row, got \(1,\)"),
         (lambda: FITTED.plot(data(), range(60)), "y: expected at most 20 different labels, got 60"),
         (lambda: FITTED.plot(None, [1]), "y: expected rows X that have these labels, got none"),
