@@ -41,8 +41,9 @@ class InnerProduct:
     Raises
     ------
     ValueError
-        Another shape; NaN or infinities; entries that differ from their mirror image by more than
-        half of the digits (less is taken for rounding, and the symmetric part used).
+        Another shape; NaN or infinities; entries that differ from their mirror images by more than
+        1.5e-8 (float32: 3.5e-4) of the numbers on the diagonal. Less is taken for rounding, as that
+        of an inverse, and the symmetric part used.
     numpy.linalg.LinAlgError
         The matrix is not positive definite (this is a ValueError, too).
     TypeError
