@@ -1,6 +1,7 @@
 /* What the files of a matrix product share. From the outside in:
  *   matmul.c   a stack of products, split over threads
  *   run.c      small products one after the other
+ *   fitting.c  those of matrices that fit a vector each
  *   complex.c  complex products as real ones of twice the size
  *   gram.c     X'X, one triangle of it
  *   multiply.c which way one product is computed
@@ -160,6 +161,9 @@ FML_INLINE void next_product(run *x)
     x->p.c += x->c;
 }
 
+/* Whether each matrix fits a vector, and they are enough; multiply_vectors takes no others. */
+bool FML(fits_vectors)(const run *x, ptrdiff_t count);
+void FML(multiply_vectors)(run x, ptrdiff_t count);
 /* So many products on one thread, each by the ways of multiply_small. */
 void FML(multiply_run)(run x, ptrdiff_t count);
 
