@@ -257,6 +257,23 @@ def test_bools(variant: Kernels, share: float) -> None:
                 assert (out[:, [0, -1]].view(np.uint8) == 7).all()
 
 
+@pytest.mark.parametrize("size", [(130, 129, 700), (130, 64, 1200), (400, 600, 6000)])
+def test_bools_of_rows_that_take_more_terms_than_others(
+    variant: Kernels, size: tuple[int, int, int]
+) -> None:
+    m, k, n = size
+    rng = np.random.default_rng(52)
+    shares = rng.choice([0, 0.01, 0.2, 1], m)
+    a, b = rng.random((m, k)) < shares[:, None], rng.random((k, n)) < 0.3
+    b[:, n // 2] = 0
+    b[-1, n // 2] = True
+    expected = a.astype("f") @ b.astype("f") > 0
+    for threads in THREADS:
+        out = np.empty((m, n), bool)
+        variant.matmul_bool(a, b, out, threads)
+        np.testing.assert_array_equal(out, expected)
+
+
 def test_bools_of_any_bytes(variant: Kernels) -> None:
     a, b = operand((70, 90), "B", 42) % 3 * 85, operand((90, 80), "B", 43) % 5 // 4 * 254
     for threads in THREADS:
