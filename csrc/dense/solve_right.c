@@ -16,9 +16,10 @@ fml_status FML(solve_right)(ptrdiff_t m, ptrdiff_t n, const real *a, ptrdiff_t r
     fml_status status = FML_NO_MEMORY;
     if (m == 0 || n == 0)
         return FML_OK;
+    const fml_side_by_side sides = {.n = n, .x = a, .x_row = row, .x_col = col};
     systems s;
     real *panels = fml_alloc(team, (size_t)size * sizeof *panels);
-    if (!FML(systems_start)(&s, m, n, a, row, col, count, u) || !panels)
+    if (!FML(systems_start)(&s, m, &sides, count, u) || !panels)
         goto done;
     fml_watch watch;
     fml_watch_start(&watch);

@@ -1,8 +1,9 @@
-/* X'X for X = A U_1^-1 U_2^-1 ... (substitution.c), which is nowhere stored: rows are solved for
- * block by block, and multiplied while they are in cache.
+/* The Gram matrix of (X, B) for X = A U_1^-1 U_2^-1 ... (substitution.c), which is nowhere stored:
+ * rows are solved for block by block, and multiplied while they are in cache.
  *
  * Threads take parts of the rows, which do not depend on them; the sums of the parts are added
- * pairwise. Cost: m n (n + 1) flops for each U, and as many for the products; A is read once.
+ * pairwise. Cost: m n (n + 1) flops for each U, and m (n + p)² for the products with B of p
+ * columns; A and B are read once.
  */
 #include "substitution.h"
 
@@ -77,7 +78,7 @@ static void add_tiles(ptrdiff_t panels, ptrdiff_t n, const real *x, real *sums)
  * panels: 16 rows of 8 take 55 ns where they were laid out again for a product, 86. */
 static void add_few(const systems *s, ptrdiff_t first, ptrdiff_t end, real *panels, real *lanes)
 {
-    const ptrdiff_t n = s->n, step = block_rows(n);
+    const ptrdiff_t n = s->width, step = block_rows(n);
     for (; first < end; first += step) {
         ptrdiff_t rows = smaller(step, end - first), count = blocks_of(rows, COLUMNS);
         for (ptrdiff_t p = 0; p < count; p++) {
@@ -95,7 +96,7 @@ static void add_few(const systems *s, ptrdiff_t first, ptrdiff_t end, real *pane
 static void add_many(const systems *s, ptrdiff_t first, ptrdiff_t end, real *block, real *panel,
                      real *sums)
 {
-    const ptrdiff_t n = s->n, step = block_rows(n), unit = sizeof(real);
+    const ptrdiff_t n = s->width, step = block_rows(n), unit = sizeof(real);
     for (; first < end; first += step) {
         ptrdiff_t rows = smaller(step, end - first);
         FML(solve_rows)(s, first, first + rows, true, panel, block);
@@ -124,7 +125,7 @@ static ptrdiff_t space_of(ptrdiff_t n)
 static void sum_part(const systems *s, ptrdiff_t first, ptrdiff_t end, real *space, real *sums,
                      fml_watch *watch)
 {
-    const ptrdiff_t n = s->n, size = n * n, step = block_rows(n), some = POLLED * step;
+    const ptrdiff_t n = s->width, size = n * n, step = block_rows(n), some = POLLED * step;
     const bool is_few = n <= FEW;
     real *other = space + step * n;
     if (is_few)
@@ -145,19 +146,20 @@ static void sum_part(const systems *s, ptrdiff_t first, ptrdiff_t end, real *spa
 /* Rows of a part: whole blocks. */
 static ptrdiff_t part_rows(const systems *s)
 {
-    ptrdiff_t rows = blocks_of(s->m, MOST_PARTS), step = block_rows(s->n);
+    ptrdiff_t rows = blocks_of(s->m, MOST_PARTS), step = block_rows(s->width);
     return blocks_of(rows > PART_ROWS ? rows : PART_ROWS, step) * step;
 }
 
-fml_status FML(solved_gram)(ptrdiff_t m, ptrdiff_t n, const real *a, ptrdiff_t row, ptrdiff_t col,
-                            ptrdiff_t count, const real *u, real *gram, int threads)
+fml_status FML(solved_gram)(ptrdiff_t m, const fml_side_by_side *sides, ptrdiff_t count,
+                            const real *u, real *gram, int threads)
 {
-    memset(gram, 0, (size_t)(n * n) * sizeof *gram);
+    const ptrdiff_t n = sides->n + sides->p, size = n * n;
+    memset(gram, 0, (size_t)size * sizeof *gram);
     if (m == 0 || n == 0)
         return FML_OK;
     systems s;
-    bool has_memory = FML(systems_start)(&s, m, n, a, row, col, count, u);
-    const ptrdiff_t rows = part_rows(&s), parts = blocks_of(m, rows), size = n * n;
+    bool has_memory = FML(systems_start)(&s, m, sides, count, u);
+    const ptrdiff_t rows = part_rows(&s), parts = blocks_of(m, rows);
     const int team = fml_clamp_threads(threads, parts);
     fml_status status = FML_NO_MEMORY;
     real *sums = fml_alloc(parts, (size_t)size * sizeof *sums);

@@ -83,20 +83,25 @@ static void unpack(ptrdiff_t lanes, ptrdiff_t n, const real *panel, real *out)
     unpack_rest(lanes, n, whole, panel, out);
 }
 
-bool FML(systems_start)(systems *s, ptrdiff_t m, ptrdiff_t n, const real *a, ptrdiff_t row,
-                        ptrdiff_t col, ptrdiff_t count, const real *u)
+bool FML(systems_start)(systems *s, ptrdiff_t m, const fml_side_by_side *sides, ptrdiff_t count,
+                        const real *u)
 {
-    const ptrdiff_t unit = sizeof(real);
+    const ptrdiff_t unit = sizeof(real), n = sides->n;
     real *inverse = fml_alloc(n, (size_t)count * sizeof *inverse);
     *s = (systems){.m = m,
                    .n = n,
+                   .p = sides->p,
+                   .width = n + sides->p,
                    .count = count,
-                   .a = a,
-                   .a_row = row / unit,
-                   .a_col = col / unit,
+                   .a = sides->x,
+                   .b = sides->y,
+                   .a_row = sides->x_row / unit,
+                   .a_col = sides->x_col / unit,
+                   .b_row = sides->y_row / unit,
+                   .b_col = sides->y_col / unit,
                    .u = u,
                    .inverse = inverse,
-                   .ahead = blocks_of(AHEAD_NUMBERS, COLUMNS * n) * COLUMNS};
+                   .ahead = blocks_of(AHEAD_NUMBERS, COLUMNS * (n + sides->p)) * COLUMNS};
     for (ptrdiff_t i = 0; inverse && i < count; i++)
         for (ptrdiff_t j = 0; j < n; j++)
             inverse[i * n + j] = 1 / u[(i * n + j) * n + j];
@@ -121,12 +126,15 @@ void FML(solve_side_by_side)(const systems *s, ptrdiff_t first, ptrdiff_t lanes,
     FML(pack_panel)(COLUMNS, lanes, n, s->a + first * s->a_row, s->a_row, s->a_col, panel);
     for (ptrdiff_t i = 0; i < s->count; i++)
         solve_panel(n, s->u + i * n * n, s->inverse + i * n, panel);
+    if (s->p > 0)
+        FML(pack_panel)(COLUMNS, lanes, s->p, s->b + first * s->b_row, s->b_row, s->b_col,
+                        panel + n * COLUMNS);
 }
 
 void FML(solve_rows)(const systems *s, ptrdiff_t first, ptrdiff_t end, bool is_cached, real *panel,
                      real *out)
 {
-    const ptrdiff_t n = s->n;
+    const ptrdiff_t n = s->width;
     for (; first < end; first += COLUMNS, out += COLUMNS * n) {
         ptrdiff_t lanes = smaller(COLUMNS, end - first);
         FML(solve_side_by_side)(s, first, lanes, is_cached ? NULL : out, panel);

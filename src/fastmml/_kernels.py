@@ -462,8 +462,12 @@ class Kernels(Protocol):
         """
         ...
 
-    def solved_gram(self, a: Real, u: Real, out: Real, threads: int) -> None:
-        """Gram matrix (n, n; ``out``), exactly symmetric, of what `solve_right` computes."""
+    def solved_gram(self, a: Real, b: Real | None, u: Real, out: Real, threads: int) -> None:
+        """Gram matrix, exactly symmetric, of what `solve_right` computes and of b beside it.
+
+        u is (count, n, n). b (m, p) has any strides; None stands for no columns. ``out``
+        (n + p, n + p) is C-contiguous. Reads a and b once.
+        """
         ...
 
     # ---- distances ----
