@@ -92,8 +92,8 @@ def lstsq(
     scaled to length 1, is at most 10 (m (n + k + 1)² flops, one or two passes over the data). Else
     with ``a = Q @ R`` (see `qr`): the singular values of R are those of ``a``, and its
     pseudo-inverse times ``Q.T @ b`` is the solution of least norm. R and ``Q.T @ b`` come from one
-    more pass, or two, which writes no Q. The solution is that of a matrix and a right-hand side that differ by some n
-    rounding errors u, so that ``|x - exact| / |x|`` is at most about
+    more pass, or two, which writes no Q. The solution is that of a matrix and a right-hand side
+    that differ by some n rounding errors u, so that ``|x - exact| / |x|`` is at most about
     ``n u (K + K² |b - a @ x| / (|a| |x|))`` for a condition number K [1]_. The cost is that of
     R in `qr`, 4 m n k flops for b, and O(n³). All others: LAPACK's ``gelsd``; with an option, a QR
     factorisation.

@@ -27,8 +27,8 @@ Array = NDArray[Any]
 #: Its stubs ask for less than it takes.
 _householder: Callable[..., Any] = np.linalg.qr
 
-#: Rows for each column, most columns, and least multiplications of a Gram matrix, from which on these
-#: are faster than LAPACK (1000 x 16: 82 µs for 103; 1000 x 8: 62 for 41).
+#: Rows for each column, most columns, and least multiplications of a Gram matrix, from which on
+#: these are faster than LAPACK (1000 x 16: 82 µs for 103; 1000 x 8: 62 for 41).
 _TALL, _MOST_COLUMNS, _LEAST_WORK = 8, 512, 1 << 18
 #: Codes of the element types that are not NumPy's to refuse.
 _TAKEN = frozenset("?bBhHiIlLqQfdFD")
