@@ -297,7 +297,7 @@ def is_tall(x: Array) -> bool:
     if x.ndim != 2 or not (_is_real(x) or x.dtype.char in "FD"):
         return False
     m, n = x.shape
-    return 0 < n <= min(_MOST_COLUMNS, m // _TALL) and m * n * n >= _LEAST_WORK
+    return bool(0 < n <= min(_MOST_COLUMNS, m // _TALL) and m * n * n >= _LEAST_WORK)
 
 
 def is_small(x: Array) -> bool:
