@@ -1,6 +1,6 @@
 """Orthonormal bases: QR factorisation, Gram-Schmidt, projection onto a subspace.
 
-Real matrices of at most 16 rows and columns are factorised side by side, one in each lane of the
+Real matrices of at most 32 rows and columns are factorised side by side, one in each lane of the
 CPU's vectors. Tall ones are factorised through their Gram matrix, at the speed of a matrix product.
 All others, and what Gram matrices cannot do to full accuracy, go to Householder's reflections in
 LAPACK, SciPy's or NumPy's.
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
-from fastmml._kernels import SMALL_ROWS
+from fastmml._kernels import SMALL_QR_ROWS
 from fastmml._lapack_qr import is_for_lapack, lapack_qr
 from fastmml._tall_qr import tall_qr
 from fastmml.linalg import gram, matmul
@@ -87,7 +87,7 @@ def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: boo
     ``|Q.T @ Q - I|`` and ``|a - Q @ R| / |a|`` are of the size of n rounding errors at any
     condition number, rank-deficient matrices included.
 
-    Real matrices of at most 16 rows and columns, and stacks of them: Householder reflections, a
+    Real matrices of at most 32 rows and columns, and stacks of them: Householder reflections, a
     matrix in each lane of the CPU's vectors, in float64; 2 n² (m - n / 3) multiply-adds with Q,
     half of it without. A matrix's result depends neither on the rest of the stack nor on threads.
 
@@ -302,7 +302,7 @@ def is_tall(x: Array) -> bool:
 
 def is_small(x: Array) -> bool:
     """Whether these are matrices that the kernel on small ones takes."""
-    return _is_real(x) and x.ndim > 1 and x.size > 0 and max(x.shape[-2:]) <= SMALL_ROWS
+    return _is_real(x) and x.ndim > 1 and x.size > 0 and max(x.shape[-2:]) <= SMALL_QR_ROWS
 
 
 def _is_real(x: Array) -> bool:
