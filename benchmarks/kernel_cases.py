@@ -313,7 +313,7 @@ def solved_gram(kernels: Kernels) -> Call:
     """The Gram matrix of many rows against small triangles."""
     a, u = reals((2000, 12), 16), np.triu(reals((2, 12, 12), 17)) + 9 * np.eye(12)
     out = np.empty((12, 12))
-    return lambda: kernels.solved_gram(a, u, out, THREADS)
+    return lambda: kernels.solved_gram(a, None, u, out, THREADS)
 
 
 def pairwise_distances(kernels: Kernels, is_own: bool, dtype: str) -> Call:

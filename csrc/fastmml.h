@@ -119,10 +119,10 @@ typedef struct fml_rank_plan {
  * of which the upper or the lower triangle is read; n is at least 2. failed: whether any matrix
  * holds an infinity or NaN there; its results are NaN.
  *
- * small_qr: A = Q R for m x n matrices A, of m and n <= FML_SMALL_ROWS; Q (m x k) has orthonormal
+ * small_qr: A = Q R for m x n matrices A, of m and n <= FML_SMALL_QR_ROWS; Q (m x k) has orthonormal
  * columns and R (k x n) is upper triangular. k is m, or the smaller of m and n. Without Q if q is
  * NULL. */
-enum { FML_SMALL_ROWS = 16 };
+enum { FML_SMALL_ROWS = 16, FML_SMALL_QR_ROWS = 32 };
 #define FML_SMALL_TYPES(real, type)                                                        \
     typedef fml_status fml_small_solve_##type##_fn(                                        \
         ptrdiff_t batch, ptrdiff_t n, ptrdiff_t columns, const real *a /* in */,           \
@@ -223,7 +223,8 @@ typedef enum fml_distance {
  * the upper triangles of u (count, n, n), whose diagonals are not 0. x may be a, if that is
  * contiguous.
  *
- * solved_gram: x'x of that x (c, n x n), exactly symmetric.
+ * solved_gram: the Gram matrix of that x and y, side by side, for the x of `sides` in place of a;
+ * exactly symmetric.
  *
  * centred_gram: the Gram matrix of the k rows scale (x - shift, y - shift, 1), of n + p + 1
  * columns, exactly symmetric. scale may be NULL for ones. Sums are double for every type.
@@ -252,7 +253,9 @@ typedef enum fml_distance {
     typedef fml_status fml_solve_right_##type##_fn(                                                \
         ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,            \
         ptrdiff_t count, const real *u /* in */, real *x /* out */, int threads);                  \
-    typedef fml_solve_right_##type##_fn fml_solved_gram_##type##_fn;                               \
+    typedef fml_status fml_solved_gram_##type##_fn(                                                \
+        ptrdiff_t m, const fml_side_by_side *sides, ptrdiff_t count,                               \
+        const real *u /* in, count n n */, real *gram /* out, (n + p)^2 */, int threads);          \
     typedef fml_status fml_centred_gram_##type##_fn(                                               \
         ptrdiff_t k, const fml_side_by_side *sides, const real *shift /* in, n + p */,             \
         const real *scale /* in, k, or NULL */, double *out /* out, (n + p + 1)^2 */,              \

@@ -66,6 +66,8 @@ COLUMNS = 8
 EUCLIDEAN, SQEUCLIDEAN, COSINE = 0, 1, 2
 #: Most rows of a matrix that kernels on many small ones take (FML_SMALL_ROWS in csrc/fastmml.h).
 SMALL_ROWS = 16
+#: The same for `Kernels.small_qr` (FML_SMALL_QR_ROWS).
+SMALL_QR_ROWS = 32
 
 
 class RankPlan(NamedTuple):
@@ -375,7 +377,7 @@ class Kernels(Protocol):
         ...
 
     def small_qr(self, a: Real, q: Real | None, r: Real, threads: int) -> None:
-        """Factors of ``a`` (batch, m, n) = q @ r, with m and n at most `SMALL_ROWS`.
+        """Factors of ``a`` (batch, m, n) = q @ r, with m and n at most `SMALL_QR_ROWS`.
 
         Out: ``q`` (batch, m, k; None: not wanted), of orthonormal columns at any rank, and upper
         triangular ``r`` (batch, k, n); k is m or min(m, n). Where a column of a matrix holds an
@@ -462,8 +464,12 @@ class Kernels(Protocol):
         """
         ...
 
-    def solved_gram(self, a: Real, u: Real, out: Real, threads: int) -> None:
-        """Gram matrix (n, n; ``out``), exactly symmetric, of what `solve_right` computes."""
+    def solved_gram(self, a: Real, b: Real | None, u: Real, out: Real, threads: int) -> None:
+        """Gram matrix, exactly symmetric, of what `solve_right` computes and of b beside it.
+
+        u is (count, n, n). b (m, p) has any strides; None stands for no columns. ``out``
+        (n + p, n + p) is C-contiguous. Reads a and b once.
+        """
         ...
 
     # ---- distances ----

@@ -133,6 +133,9 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t y_row
         Py_ssize_t y_col
 
+    ctypedef fml_status (*fml_solved_gram_fn)(
+        Py_ssize_t m, const fml_side_by_side *sides, Py_ssize_t count, const void *u, void *gram,
+        int threads) noexcept
     ctypedef fml_status (*fml_centred_gram_fn)(
         Py_ssize_t k, const fml_side_by_side *sides, const void *shift, const void *scale,
         double *out, int threads) noexcept
@@ -221,8 +224,8 @@ cdef extern from "fastmml.h" nogil:
         fml_solve_right_fn solve_right_f32
         fml_centred_gram_fn centred_gram_f64
         fml_centred_gram_fn centred_gram_f32
-        fml_solve_right_fn solved_gram_f64
-        fml_solve_right_fn solved_gram_f32
+        fml_solved_gram_fn solved_gram_f64
+        fml_solved_gram_fn solved_gram_f32
         fml_pairwise_distances_fn pairwise_distances_f64
         fml_pairwise_distances_fn pairwise_distances_f32
         fml_kneighbors_fn kneighbors_f64

@@ -177,9 +177,16 @@ fml_status TYPED(run_centred_gram)(int threads, uint64_t *digest)
 fml_status TYPED(run_solved_gram)(int threads, uint64_t *digest)
 {
     enum { SIZE = sizeof(real) };
-    static real gram[NARROW * NARROW];
-    fml_status status = fml_variants()[0]->TYPED(solved_gram)(
-        TALL, NARROW, numbers(), NARROW * SIZE, SIZE, TRIANGLES, triangles(), gram, threads);
+    static real gram[(NARROW + 1) * (NARROW + 1)];
+    const fml_side_by_side sides = {.n = NARROW,
+                                    .p = 1,
+                                    .x = numbers(),
+                                    .y = numbers(),
+                                    .x_row = NARROW * SIZE,
+                                    .x_col = SIZE,
+                                    .y_row = SIZE};
+    fml_status status =
+        fml_variants()[0]->TYPED(solved_gram)(TALL, &sides, TRIANGLES, triangles(), gram, threads);
     FOLD_ARRAY(digest, gram);
     return status;
 }

@@ -211,8 +211,11 @@ def centred_gram(x: Real, y: Real, shift: Real, scale: Real | None, threads: int
     return np.asarray((total + total.T) / 2)
 
 
-def solved_gram(a: Real, u: Real, out: Real, threads: int) -> None:
+def solved_gram(a: Real, b: Real | None, u: Real, out: Real, threads: int) -> None:
     """See `fastmml._kernels.Kernels.solved_gram`."""
-    solved = np.empty(a.shape, a.dtype)
-    solve_right(a, u, solved, threads)
+    n = a.shape[1]
+    solved = np.empty((len(a), len(out)), a.dtype)
+    solve_right(a, u, solved[:, :n], threads)
+    if b is not None:
+        solved[:, n:] = b
     gram(solved, out, threads)
