@@ -13,7 +13,7 @@
 #include <math.h>
 
 enum {
-    WINDOW = 9, /* sweeps that are combined: 5 to 24 tried, docs/performance.md */
+    WINDOW = FML_COLUMNS == 1 ? 9 : 6, /* sweeps that are combined: 5 to 24 tried, docs/performance.md */
     PERIOD = 3, /* sweeps between two combinations; divides WINDOW */
     JUMPS = WINDOW / PERIOD,
     GROUP = 8, /* values that are multiplied at once: of one column, or of all in a node */
