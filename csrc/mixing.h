@@ -13,7 +13,9 @@
 #include <math.h>
 
 enum {
-    WINDOW = FML_COLUMNS == 1 ? 9 : 6, /* sweeps that are combined: 5 to 24 tried, docs/performance.md */
+    /* Sweeps that are combined: 5 to 24 tried, docs/performance.md. Those of several columns come
+     * from memory, where fewer take less time though they are swept once more. */
+    WINDOW = FML_COLUMNS == 1 ? 9 : 6,
     PERIOD = 3, /* sweeps between two combinations; divides WINDOW */
     JUMPS = WINDOW / PERIOD,
     GROUP = 8, /* values that are multiplied at once: of one column, or of all in a node */

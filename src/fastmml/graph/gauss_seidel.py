@@ -25,7 +25,7 @@ from fastmml._kernels import COLUMNS, F64
 from fastmml.graph.distribution import scaled, take
 from fastmml.graph.graph import Graph
 from fastmml.graph.plan import prepare
-from fastmml.graph.solution import Info, Solution, Task, column_sums, prove
+from fastmml.graph.solution import Info, Solution, Task, blocks_of, column_sums, prove
 
 #: The last change of every segment overstates the error that is left, on web graphs and random ones
 #: some ten times: the first tolerance is so many times what the theory asks for.
@@ -39,7 +39,7 @@ _LOWEST = 1e-17
 #: So many columns and more are solved side by side, the rest of `COLUMNS` left unused.
 _WORTH_PADDING = 3
 #: What columns side by side take while they are solved, and their results.
-_BYTES_PER_NODE = 1400
+_BYTES_PER_NODE = 1000
 
 
 class _Unknowns:
@@ -188,14 +188,16 @@ class GaussSeidel:
 
         On random graphs a node gets its part of the links of that, elsewhere its part of the base.
         """
-        damping, linked = self._task.damping, self._prepared.linked
+        damping, indptr = self._task.damping, self._prepared.plan.indptr
         along = 1 - self._over_dangling(base)
         if not self._prepared.is_random:
             y /= 1 - damping * along
             return
-        chance = np.diff(self._prepared.plan.indptr) / self._links
-        along = along / (1 - damping * float(chance[:linked].sum()))
-        y += np.multiply.outer(chance, damping * along)
+        to_linked = float(indptr[self._prepared.linked]) / self._links
+        per_link = damping * along / (1 - damping * to_linked) / self._links
+        for rows in blocks_of(len(y)):
+            links = np.diff(indptr[rows.start : rows.stop + 1])
+            y[rows] += np.multiply.outer(links, per_link)
 
     def _spread(self, name: str, values: F64) -> F64:
         """Give every node a value of its own, also where a single one stands for all."""
@@ -260,6 +262,8 @@ class GaussSeidel:
                 *self._prepared.rows, self._prepared.inverse_strength, v, w, self._task.damping,
                 x.total, x.dangling, x.values, x.shares, y, spare, self._threads,
             )  # fmt: skip
-            y /= x.total
-            np.maximum(y, 0, out=y)  # a combination of iterates may end just below
+            for rows in blocks_of(len(y)):
+                y[rows] /= x.total
+                # A combination of iterates may end just below 0.
+                np.maximum(y[rows], 0, out=y[rows])
         return change / x.total, y
