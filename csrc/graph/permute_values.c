@@ -17,7 +17,8 @@ static ptrdiff_t tile_end(const job *j, ptrdiff_t tile)
     return j->n - start < TILE_NODES ? j->n : start + TILE_NODES;
 }
 
-/* Inlined with constants for `count` and `columns`, so that a row is copied by a few instructions. */
+/* Inlined with constants for `count` and `columns`, so that a row is copied by a few instructions.
+ */
 static inline void gather_tile(const job *j, ptrdiff_t tile, ptrdiff_t count, ptrdiff_t columns,
                                const double *values, double *out)
 {

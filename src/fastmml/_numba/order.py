@@ -313,9 +313,7 @@ def _gather_values(
             out[i, k] = values[order[i], first + min(k, count - 1)]
 
 
-def gather_values(
-    order: U32, values: F64, first: int, count: int, out: F64, threads: int
-) -> None:
+def gather_values(order: U32, values: F64, first: int, count: int, out: F64, threads: int) -> None:
     """See `fastmml._kernels.Kernels.gather_values`."""
     inputs = readonly(order), readonly(values)
     run_blocks(
@@ -335,9 +333,7 @@ def _scatter_values(
             out[order[i], first + k] = values[i, k]
 
 
-def scatter_values(
-    order: U32, values: F64, out: F64, first: int, count: int, threads: int
-) -> None:
+def scatter_values(order: U32, values: F64, out: F64, first: int, count: int, threads: int) -> None:
     """See `fastmml._kernels.Kernels.scatter_values`."""
     inputs = readonly(order), readonly(values)
     run_blocks(
