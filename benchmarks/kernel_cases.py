@@ -191,10 +191,28 @@ def degree_order(kernels: Kernels) -> Call:
 def permute_nodes(kernels: Kernels) -> Call:
     """Bring what is known of nodes into another order."""
     g = in_graph()
-    order = np.random.default_rng(5).permutation(NODES).astype(np.uint32)
+    order = _order()
     out = np.empty(NODES, np.uint32), np.empty(NODES + 1, np.int64), np.empty(NODES)
     strength = g.out_strength()
     return lambda: kernels.permute_nodes(order, g.indptr, strength, *out, THREADS)
+
+
+def gather_values(kernels: Kernels) -> Call:
+    """Bring some columns into another order."""
+    order, values = _order(), np.ones((NODES, 2 * COLUMNS))
+    out = np.empty((NODES, COLUMNS))
+    return lambda: kernels.gather_values(order, values, COLUMNS, COLUMNS, out, THREADS)
+
+
+def scatter_values(kernels: Kernels) -> Call:
+    """Bring some columns back."""
+    order, values = _order(), np.ones((NODES, COLUMNS))
+    out = np.empty((NODES, 2 * COLUMNS))
+    return lambda: kernels.scatter_values(order, values, out, COLUMNS, COLUMNS, THREADS)
+
+
+def _order() -> NDArray[np.uint32]:
+    return np.random.default_rng(5).permutation(NODES).astype(np.uint32)
 
 
 def permute_rows(kernels: Kernels) -> Call:
@@ -480,6 +498,8 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "component_order": component_order,
     "degree_order": degree_order,
     "permute_nodes": permute_nodes,
+    "gather_values": gather_values,
+    "scatter_values": scatter_values,
     "permute_rows": permute_rows,
     "rank_pull weighted": lambda kernels: rank_pull(kernels, weighted=True),
     "difference_gram": difference_gram,

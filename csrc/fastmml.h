@@ -421,6 +421,17 @@ fml_status fml_permute_nodes(ptrdiff_t n, const uint32_t *order /* in, n */,
                              const double *strength /* in, n */, uint32_t *position /* out, n */,
                              int64_t *out_indptr /* out, n + 1 */,
                              double *inverse_strength /* out, n */, int threads);
+/* Columns of rows of `row` numbers, from the order of the graph into that of a plan, where node
+ * order[i] of the graph is node i, and back. The first `count` numbers at `values` (`out`) and at
+ * each row after it are the `columns` (count or more) that the plan's rows have; the last one
+ * stands for those that are missing. */
+fml_status fml_gather_values(ptrdiff_t n, const uint32_t *order /* in, n */,
+                             const double *values /* in, n row */, ptrdiff_t row, ptrdiff_t count,
+                             double *out /* out, n columns */, ptrdiff_t columns, int threads);
+fml_status fml_scatter_values(ptrdiff_t n, const uint32_t *order /* in, n */,
+                              const double *values /* in, n columns */, ptrdiff_t columns,
+                              double *out /* out, n row */, ptrdiff_t row, ptrdiff_t count,
+                              int threads);
 /* Fills the plan's indices, weights and earlier from rows in the given order; node i becomes node
  * position[i]. The plan's other members are set. */
 fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, const double *weights,

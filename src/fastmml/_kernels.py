@@ -598,6 +598,22 @@ class Kernels(Protocol):
         """
         ...
 
+    def gather_values(
+        self, order: U32, values: F64, first: int, count: int, out: F64, threads: int
+    ) -> None:
+        """``out = values[order, first : first + count]``, the last column repeated.
+
+        ``values`` is (n, k), with at least ``first + count`` columns; ``out`` has ``count`` columns
+        or more.
+        """
+        ...
+
+    def scatter_values(
+        self, order: U32, values: F64, out: F64, first: int, count: int, threads: int
+    ) -> None:
+        """``out[order, first : first + count] = values[:, :count]``."""
+        ...
+
     def permute_rows(
         self,
         indptr: I64,

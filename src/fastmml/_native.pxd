@@ -270,6 +270,12 @@ cdef extern from "fastmml.h" nogil:
     fml_status fml_permute_nodes(
         Py_ssize_t n, const uint32_t *order, const int64_t *indptr, const double *strength,
         uint32_t *position, int64_t *out_indptr, double *inverse_strength, int threads)
+    fml_status fml_gather_values(
+        Py_ssize_t n, const uint32_t *order, const double *values, Py_ssize_t row,
+        Py_ssize_t count, double *out, Py_ssize_t columns, int threads)
+    fml_status fml_scatter_values(
+        Py_ssize_t n, const uint32_t *order, const double *values, Py_ssize_t columns,
+        double *out, Py_ssize_t row, Py_ssize_t count, int threads)
     fml_status fml_permute_rows(
         const int64_t *indptr, const uint32_t *indices, const double *weights,
         const uint32_t *position, const fml_rank_plan *plan, int threads)

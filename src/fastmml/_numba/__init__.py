@@ -73,6 +73,8 @@ class NumbaKernels:
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)
     permute_nodes = staticmethod(order.permute_nodes)
+    gather_values = staticmethod(order.gather_values)
+    scatter_values = staticmethod(order.scatter_values)
     permute_rows = staticmethod(order.permute_rows)
     bucket_count = staticmethod(build.bucket_count)
     bucket_scatter = staticmethod(build.bucket_scatter)
