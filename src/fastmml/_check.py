@@ -170,6 +170,12 @@ def per_row(
     return array
 
 
+def as_many(name: str, weights: NDArray[Any] | None, rows: int) -> None:
+    """Check that there is a weight for each row, or one for all, or none."""
+    if weights is not None and weights.ndim > 0 and len(weights) != rows:
+        raise ValueError(f"{name}: expected a number or shape ({rows},), got {weights.shape}")
+
+
 def finite(name: str, values: NDArray[Any]) -> None:
     """Check that no element is NaN or infinite, some rows at a time."""
     step = 1 << 16
