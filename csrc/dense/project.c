@@ -61,19 +61,23 @@ static void shift_block(const projection *p, ptrdiff_t start, ptrdiff_t rows, re
                     x[i * p->x_row + j * p->x_col] - p->first[j] - p->second[j];
 }
 
-/* C (+)= A B for some rows of A and the columns of a panel, BLOCK_K of `terms` at a time. */
+/* C (+)= A B for some rows of A and the columns of a panel, BLOCK_K of `terms` at a time. `soon` may
+ * be NULL. */
 static void multiply_panel(ptrdiff_t rows, ptrdiff_t terms, const real *a, ptrdiff_t a_row,
-                           ptrdiff_t a_col, const real *panel, ptrdiff_t wide_columns, real *c,
-                           ptrdiff_t c_row, bool add)
+                           ptrdiff_t a_col, const real *panel, ptrdiff_t columns, real *c,
+                           ptrdiff_t c_row, bool add, ahead *soon)
 {
-    const ptrdiff_t last = last_lanes(wide_columns);
+    const ptrdiff_t last = last_lanes(columns);
     ptrdiff_t start = 0;
     do {
         ptrdiff_t count = smaller(BLOCK_K, terms - start);
-        for (ptrdiff_t i = 0; i < rows; i += ROWS)
-            FML(tile)(smaller(ROWS, rows - i), wide_columns)(
+        for (ptrdiff_t i = 0; i < rows; i += ROWS) {
+            FML(tile)(smaller(ROWS, rows - i), columns)(
                 count, a + i * a_row + start * a_col, a_row, a_col, panel + start * COLUMNS,
                 COLUMNS, last, c + i * c_row, c_row, add || start > 0);
+            if (soon)
+                fetch_piece(soon);
+        }
         start += BLOCK_K;
     } while (start < terms);
 }
@@ -102,9 +106,20 @@ static void measure_block(const projection *p, ptrdiff_t start, ptrdiff_t rows, 
 {
     for (ptrdiff_t j = 0; j < p->n && p->k > 0; j += COLUMNS)
         multiply_panel(rows, p->k, y, p->k, 1, p->columns + j * p->k, smaller(COLUMNS, p->n - j),
-                       block + j, p->step, true);
+                       block + j, p->step, true, NULL);
     for (ptrdiff_t i = 0; i < rows; i++)
         p->errors[start + i] = sum_of_squares(block + i * p->step, p->n);
+}
+
+/* The rows of the next block, to be fetched while coordinates of this one are computed. */
+static ahead next_rows(const projection *p, ptrdiff_t start)
+{
+    ptrdiff_t rows = smaller(p->height, p->rows - start);
+    ptrdiff_t tiles = p->height / ROWS * blocks_of(p->k, COLUMNS) * blocks_of(p->n, BLOCK_K);
+    if (p->x_col != 1 || p->x_row != p->n || rows <= 0 || tiles == 0)
+        return (ahead){.piece = 0};
+    ptrdiff_t piece = blocks_of(blocks_of(rows * p->n, tiles), CACHE_LINE) * CACHE_LINE;
+    return (ahead){.a = p->x + start * p->x_row, .a_size = rows * p->n, .piece = piece};
 }
 
 static void project_block(const projection *p, ptrdiff_t start)
@@ -112,10 +127,11 @@ static void project_block(const projection *p, ptrdiff_t start)
     ptrdiff_t rows = smaller(p->height, p->rows - start);
     real *block = p->blocks + fml_thread_number() * p->height * (p->step + p->k);
     real *y = p->coordinates ? p->coordinates + start * p->k : block + p->height * p->step;
+    ahead soon = next_rows(p, start + rows);
     shift_block(p, start, rows, block);
     for (ptrdiff_t c = 0; c < p->k; c += COLUMNS)
         multiply_panel(rows, p->n, block, p->step, 1, p->components + c * p->n,
-                       smaller(COLUMNS, p->k - c), y + c, p->k, false);
+                       smaller(COLUMNS, p->k - c), y + c, p->k, false, &soon);
     if (p->errors)
         measure_block(p, start, rows, y, block);
 }
@@ -129,7 +145,7 @@ static void reconstruct_block(const projection *p, ptrdiff_t start, real *out)
             real sums[ROWS * COLUMNS] __attribute__((aligned(FML_VECTOR_BYTES)));
             ptrdiff_t high = smaller(ROWS, end - i), count = smaller(COLUMNS, p->n - j);
             multiply_panel(high, p->k, p->x + i * p->x_row, p->x_row, p->x_col,
-                           p->columns + j * p->k, count, sums, COLUMNS, false);
+                           p->columns + j * p->k, count, sums, COLUMNS, false, NULL);
             for (ptrdiff_t r = 0; r < high; r++)
                 for (ptrdiff_t c = 0; c < count; c++)
                     out[(i + r) * p->n + j + c] =

@@ -49,6 +49,12 @@ class Projection(NamedTuple):
     projection: Array  #: (m,) or (m, p): the nearest points of the subspace
     distance: Any  #: a number, or (p,): from the points to the subspace
 
+    @property
+    def reconstruction_error(self) -> float:
+        """The average squared distance, which principal components minimise; NaN of no points."""
+        squares = np.square(self.distance, dtype=np.float64)
+        return float(squares.mean()) if squares.size else float("nan")
+
 
 def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: bool = False) -> Any:
     """Factorise matrices into ``Q @ R``, Q with orthonormal columns and R upper triangular.
@@ -247,7 +253,8 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
     Returns
     -------
     Projection
-        A named tuple: ``coordinates``, ``projection = basis @ coordinates`` and ``distance``.
+        A named tuple: ``coordinates``, ``projection = basis @ coordinates`` and ``distance``; its
+        ``reconstruction_error`` is the average squared distance.
 
     Raises
     ------
