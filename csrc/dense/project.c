@@ -18,6 +18,10 @@ enum { BLOCK_NUMBERS = 1 << 15, MOST_ROWS = 512 };
  * of the block that fill two cache lines. */
 enum { STRIP = 128 / sizeof(real) };
 
+/* Blocks that a thread takes one after the other, so that it fetches its own rows ahead, and such
+ * turns for each thread, so that all finish together. */
+enum { BLOCKS_IN_TURN = 8, TURNS_PER_THREAD = 4 };
+
 typedef struct projection {
     ptrdiff_t rows, n, k;
     const real *x; /* or coordinates, on the way back */
@@ -161,6 +165,12 @@ static void choose_blocks(projection *p)
     p->step = blocks_of(p->n, LANES) * LANES;
 }
 
+static ptrdiff_t blocks_in_turn(ptrdiff_t blocks, int team)
+{
+    ptrdiff_t share = blocks / (TURNS_PER_THREAD * (ptrdiff_t)team);
+    return share > 1 ? smaller(share, BLOCKS_IN_TURN) : 1;
+}
+
 static void pack_components(const projection *p, const real *basis)
 {
     for (ptrdiff_t c = 0; c < p->k; c += COLUMNS)
@@ -221,7 +231,7 @@ fml_status FML(project_rows)(const fml_rows *x, ptrdiff_t n, const real *shift, 
         pack_negated_columns(&p, basis, of_columns);
     fml_watch watch;
     fml_watch_start(&watch);
-#pragma omp parallel for schedule(dynamic) num_threads(team)
+#pragma omp parallel for schedule(dynamic, blocks_in_turn(blocks, team)) num_threads(team)
     for (ptrdiff_t block = 0; block < blocks; block++)
         if (!fml_stopped(&watch))
             project_block(&p, block * p.height);

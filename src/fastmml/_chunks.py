@@ -53,7 +53,7 @@ class Chunks:
         library = _library(part)
         if library == "pyarrow" and hasattr(part, "schema"):
             yield from map(self._of_record_batch, _record_batches(part))
-        elif library == "pandas" and hasattr(part, "iloc") and hasattr(part, "dtypes"):
+        elif library == "pandas" and hasattr(part, "iloc") and hasattr(part, "columns"):
             for rows in _pieces_of(len(part), part.shape[-1]):
                 yield self._of_pandas(part.iloc[rows])
         elif library == "polars" and hasattr(part, "null_count") and hasattr(part, "columns"):
