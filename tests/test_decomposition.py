@@ -158,7 +158,7 @@ def test_the_error_that_is_minimised(dtype: Any, solver: str, shape: tuple[int, 
         limit = LIMIT[x.dtype.char] * (centred**2).sum(axis=1).max()
         np.testing.assert_allclose(errors, expected, atol=limit)
         np.testing.assert_allclose(model.reconstruction_error_, expected.mean(), atol=limit)
-        for whiten in (False, True):
+        for whiten in (False, True)[: 2 if kept < 9 else 1]:  # the last of 9 rows has no variance
             found = fm.PCA(kept, svd_solver=solver, whiten=whiten).fit(x)
             coordinates, squared = found.project(x)
             np.testing.assert_allclose(coordinates, found.transform(x), rtol=1e-5, atol=1e-5)

@@ -176,10 +176,15 @@ def as_many(name: str, weights: NDArray[Any] | None, rows: int) -> None:
         raise ValueError(f"{name}: expected a number or shape ({rows},), got {weights.shape}")
 
 
-def finite(name: str, values: NDArray[Any]) -> None:
-    """Check that no element is NaN or infinite, some rows at a time."""
+def is_finite(values: NDArray[Any]) -> bool:
+    """Whether no element is NaN or infinite, some rows at a time."""
     step = 1 << 16
-    if not all(np.isfinite(values[i : i + step]).all() for i in range(0, len(values), step)):
+    return all(np.isfinite(values[i : i + step]).all() for i in range(0, len(values), step))
+
+
+def finite(name: str, values: NDArray[Any]) -> None:
+    """Check that no element is NaN or infinite."""
+    if not is_finite(values):
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity (inf)")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from fastmml.decomposition import projection
 from fastmml.decomposition.number import Number
 from fastmml.decomposition.projection import ProjectedRows
 from fastmml.decomposition.solvers import Spectrum, covariance_eigh, gram_eigh
-from fastmml.decomposition.streamed import gathered, spectrum_of
+from fastmml.decomposition.streamed import ONE_PASS, gathered, spectrum_of
 from fastmml.linalg import matmul
 from fastmml.moments import Moments
 
@@ -146,8 +148,9 @@ class PCA(Transformer):  # type: ignore[misc]
         self.n_samples_ = m
         return self._set(found, number, rows.dtype, (m - 1, m))
 
-    def partial_fit(self, X: Any, y: None = None) -> PCA:
-        """Take more rows, and find mean and components of all rows so far.
+    @property
+    def partial_fit(self) -> Callable[..., PCA]:
+        """Take more rows, ``partial_fit(X)``, and find mean and components of all so far.
 
         Parameters
         ----------
@@ -164,20 +167,30 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Raises
         ------
+        AttributeError
+            A solver that needs all rows at once: anything but "auto" and "covariance_eigh".
         ValueError, TypeError
-            As `fit`; another number of features than before; after `fit`, which keeps no sums that
-            rows could be added to.
+            As `fit`; another number of features than before.
 
         Notes
         -----
         `Moments` are kept, n² numbers, and the eigenvectors computed in each call: of many small
-        chunks, `fit` takes an iterator.
+        chunks, `fit` takes an iterator. `fit` keeps no moments: ``partial_fit`` after it starts
+        anew, with a warning.
         """
+        if self.svd_solver not in ONE_PASS:
+            raise AttributeError(
+                "partial_fit: expected svd_solver='auto' or 'covariance_eigh', which read rows "
+                f"once, got {self.svd_solver!r}"
+            )
+        return self._partial_fit
+
+    def _partial_fit(self, X: Any, y: None = None) -> PCA:
         before = getattr(self, "_moments", None)
         if before is None and hasattr(self, "components_"):
-            raise ValueError(
-                "partial_fit: expected a model that took all its rows by partial_fit, got one "
-                "after fit, which keeps no sums of its rows"
+            warnings.warn(
+                "partial_fit starts anew: fit keeps no sums that rows could be added to",
+                stacklevel=2,
             )
         names = None if before is None else getattr(self, "feature_names_in_", None)
         if are_streamed(X):

@@ -83,7 +83,7 @@ def _fill(
         part = slice(start, start + len(piece))
         results = [None if x is None else x[part] for x in (found, rest)]
         kernels().project_rows(_check.readable(piece), shift, basis, *results, get_num_threads())
-        if not all(x is None or np.isfinite(x).all() for x in results):
+        if not all(x is None or _check.is_finite(x) for x in results):
             _check.finite("X", piece)
         start = part.stop
 

@@ -11,7 +11,7 @@ from fastmml.decomposition.solvers import Spectrum, moments_eigh
 from fastmml.moments import Moments
 
 #: Solvers that need no second look at the rows.
-_ONE_PASS = ("auto", "covariance_eigh")
+ONE_PASS = ("auto", "covariance_eigh")
 
 
 def gathered(
@@ -34,7 +34,7 @@ def spectrum_of(moments: Moments, n_components: Any, svd_solver: str) -> tuple[S
     ValueError
         A solver that needs the rows again; less than two rows; more components than min(m, n).
     """
-    if svd_solver not in _ONE_PASS:
+    if svd_solver not in ONE_PASS:
         raise ValueError(
             "svd_solver: expected 'auto' or 'covariance_eigh' for rows that are read once, "
             f"got {svd_solver!r}"
