@@ -113,7 +113,11 @@ def compare(title: str, calls: dict[str, Callable[[], Any]], expected: Any) -> P
     def run(call: Callable[[], object]) -> Run:
         return lambda: seconds_of(call)
 
-    errors = {name: error(call(), expected) for name, call in calls.items() if name not in (LIMIT, PRODUCT)}
+    errors = {
+        name: error(call(), expected)
+        for name, call in calls.items()
+        if name not in (LIMIT, PRODUCT)
+    }
     runs = {name: run(call) for name, call in calls.items()}
     ours, seconds = interleave(runs.pop(OURS), runs, ROUNDS)
     rows = []

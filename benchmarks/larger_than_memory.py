@@ -1,8 +1,8 @@
 """Covariance and PCA of a file that memory does not hold, and memory beyond data that it does.
 
-``python -m benchmarks.larger_than_memory FOLDER`` writes a file of 20 GB there, reads it and deletes
-it. Each stage is a process of its own, whose peak of resident memory counts the pages of the mapped
-file, too.
+``python -m benchmarks.larger_than_memory FOLDER`` writes a file of 20 GB there, reads it and
+deletes it. Each stage is a process of its own, whose peak of resident memory counts the pages of
+the mapped file, too. Linux only: other systems do not say what a process had in memory.
 """
 
 from __future__ import annotations
@@ -65,11 +65,9 @@ def read(path: Path, what: str) -> None:
     start = time.perf_counter()
     calls[what]()
     seconds = time.perf_counter() - start
-    print(
-        f"{what} of {x.nbytes / 1e9:.1f} GB in {seconds:.0f} s, {x.nbytes / seconds / 1e9:.1f} GB/s,"
-        f" peak of resident memory {peak_memory() / 1e9:.2f} GB",
-        flush=True,
-    )
+    size, peak = x.nbytes / 1e9, peak_memory() / 1e9
+    print(f"{what} of {size:.1f} GB in {seconds:.0f} s, {size / seconds:.1f} GB/s,", end=" ")
+    print(f"peak of resident memory {peak:.2f} GB", flush=True)
 
 
 def in_memory(rows: int, columns: int, k: int, what: str) -> None:

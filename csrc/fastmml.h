@@ -331,8 +331,9 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
     X(matmul_complex_strassen, type) \
     X(gram_complex, type)            \
     X(solve_right, type)             \
-    X(solved_gram, type) X(centred_gram, type) X(pairwise_distances, type) X(kneighbors, type) \
-    X(project_rows, type) X(reconstruct_rows, type)
+    X(solved_gram, type)             \
+    X(centred_gram, type)            \
+    X(pairwise_distances, type) X(kneighbors, type) X(project_rows, type) X(reconstruct_rows, type)
 #define FML_KERNELS_DENSE(X) \
     FML_MATMUL(X)            \
     FML_STRASSEN(X)          \

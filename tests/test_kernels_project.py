@@ -52,9 +52,7 @@ def assert_projected(kernels: Kernels, x: Array, shift: Array, basis: Array) -> 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @settings(max_examples=40, deadline=None)
-@given(
-    m=st.integers(0, 90), n=st.integers(1, 300), k=st.integers(0, 80), seed=st.integers(0, 99)
-)
+@given(m=st.integers(0, 90), n=st.integers(1, 300), k=st.integers(0, 80), seed=st.integers(0, 99))
 def test_any_size(variant: Kernels, dtype: Any, m: int, n: int, k: int, seed: int) -> None:
     x, shift, basis = arrays(m, n, min(n, k), dtype, seed)
     assert_projected(variant, x, shift, basis)
@@ -133,9 +131,7 @@ def reconstruct(kernels: Kernels, y: Array, basis: Array, shift: Array, threads:
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @settings(max_examples=40, deadline=None)
-@given(
-    m=st.integers(0, 90), n=st.integers(1, 300), k=st.integers(0, 80), seed=st.integers(0, 99)
-)
+@given(m=st.integers(0, 90), n=st.integers(1, 300), k=st.integers(0, 80), seed=st.integers(0, 99))
 def test_the_way_back(variant: Kernels, dtype: Any, m: int, n: int, k: int, seed: int) -> None:
     _, shift, basis = arrays(1, n, min(n, k), dtype, seed)
     y = np.random.default_rng(seed).normal(size=(m, len(basis))).astype(dtype)

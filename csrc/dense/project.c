@@ -65,8 +65,8 @@ static void shift_block(const projection *p, ptrdiff_t start, ptrdiff_t rows, re
                     x[i * p->x_row + j * p->x_col] - p->first[j] - p->second[j];
 }
 
-/* C (+)= A B for some rows of A and the columns of a panel, BLOCK_K of `terms` at a time. `soon` may
- * be NULL. */
+/* C (+)= A B for some rows of A and the columns of a panel, BLOCK_K of `terms` at a time. `soon`
+ * may be NULL. */
 static void multiply_panel(ptrdiff_t rows, ptrdiff_t terms, const real *a, ptrdiff_t a_row,
                            ptrdiff_t a_col, const real *panel, ptrdiff_t columns, real *c,
                            ptrdiff_t c_row, bool add, ahead *soon)

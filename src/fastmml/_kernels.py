@@ -527,9 +527,7 @@ class Kernels(Protocol):
         """
         ...
 
-    def reconstruct_rows(
-        self, y: Real, basis: Real, shift: Real, out: Real, threads: int
-    ) -> None:
+    def reconstruct_rows(self, y: Real, basis: Real, shift: Real, out: Real, threads: int) -> None:
         """``out = (y @ basis + shift[1]) + shift[0]``, written once.
 
         y (m, k) has any strides; ``basis`` is (k, n), n > 0, and ``shift`` (2, n), ``out`` (m, n).

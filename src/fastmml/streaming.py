@@ -96,8 +96,10 @@ class StreamingQR:
         try:
             for rows in Chunks("a", a):
                 matrix, start = _check.factorisable("a", rows), self.rows - first
-                is_whole = right is None or right.ndim == 0 or matrix.ndim == 0
-                self._take(matrix, right if is_whole else right[start : start + len(matrix)])
+                part = right
+                if right is not None and right.ndim > 0 and matrix.ndim > 0:
+                    part = right[start : start + len(matrix)]
+                self._take(matrix, part)
             if right is not None and len(right) != self.rows - first:
                 m = self.rows - first
                 raise ValueError(f"b: expected shape ({m},) or ({m}, k), got {right.shape}")

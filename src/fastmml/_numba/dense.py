@@ -19,7 +19,7 @@ from fastmml._threads import run_blocks
 BLOCK_TERMS, BLOCK_COLUMNS = 128, 256
 #: Rows that are centred at a time: their products are added up in their own type.
 CENTRED_ROWS = 256
-#: Numbers of the rows that are projected at a time: 4 MB of float32, which a last-level cache holds.
+#: Numbers of the rows that are projected at a time: 4 MB of float32, of a last-level cache.
 PROJECTED_NUMBERS = 1 << 20
 #: Rows of a part of a result.
 PART_ROWS = 256

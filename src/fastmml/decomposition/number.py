@@ -22,7 +22,8 @@ class Number:
     Raises
     ------
     ValueError
-        Anything but an int from 0 to min(m, n), a number between 0 and 1, None, or "mle" for m >= n.
+        Anything but an int from 0 to min(m, n), a number between 0 and 1, None, or "mle" for
+        m >= n.
     """
 
     def __init__(self, n_components: Any, m: int, n: int) -> None:
@@ -30,7 +31,7 @@ class Number:
         self.known = self._known(n_components, m >= n)
 
     def among(self, values: Array) -> int:
-        """How many, where these are the squared singular values of the centred data, all of them."""
+        """How many, where these are all squared singular values of the centred data."""
         if self.known is not None:
             return self.known
         values = values[: self.most]

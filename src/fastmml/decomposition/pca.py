@@ -65,14 +65,14 @@ class PCA(Transformer):  # type: ignore[misc]
     Notes
     -----
     It is an estimator of scikit-learn where that is installed (1.6 or later), and has the same
-    methods where it is not. Randomised solvers and ARPACK and sparse matrices are
-    not offered; ``copy`` is not needed, since data are never overwritten.
+    methods where it is not. Randomised solvers, ARPACK and sparse matrices are not offered;
+    ``copy`` is not needed, since data are never overwritten.
 
     The covariance takes one pass over the data and no copy (see `mean_covariance`), by m n² flops,
-    and LAPACK the eigenvectors that are asked for. `transform`, `project`, `inverse_transform` and
-    `reconstruction_errors` read or write rows once, too: they are centred in pieces that stay in
-    the cache, and errors summed up from what the projection leaves of them there. Where n > m the products of centred rows come from slabs of columns,
-    by n m² flops, and components from a second pass.
+    and LAPACK the eigenvectors that are asked for. Where n > m the products of centred rows come
+    from slabs of columns, by n m² flops, and components from a second pass. `transform`, `project`,
+    `inverse_transform` and `reconstruction_errors` read or write rows once: they are centred in
+    blocks that stay in the cache, and errors summed up from what the projection leaves of them.
 
     Squares are what eigenvalues are found from: a variance below some 1e-15 of the largest one is
     rounding in float64, below some 1e-7 in float32, whatever the mean.
@@ -130,7 +130,7 @@ class PCA(Transformer):  # type: ignore[misc]
         TypeError
             Sparse matrices.
         """
-        self._moments = None
+        self._moments: Moments | None = None
         if isinstance(X, Moments) or are_streamed(X):
             return self._fit_moments(*gathered(X))
         rows = self._fit_rows(X)
@@ -402,9 +402,10 @@ class PCA(Transformer):  # type: ignore[misc]
         """Components of rows that were read once."""
         found, number = spectrum_of(moments, self.n_components, self.svd_solver)
         self.n_features_in_, self.n_samples_ = len(found.mean), moments.rows
-        vars(self).pop("feature_names_in_", None)
         if names is not None:
             self.feature_names_in_ = np.asarray(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
         return self._set(found, number, moments.dtype, (moments.divisor(), moments.weight))
 
     def _set(

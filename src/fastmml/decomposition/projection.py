@@ -73,17 +73,15 @@ def squared_lengths(rows: Array, mean: Array, basis: Array, along: Array, across
     return found
 
 
-def _fill(
-    rows: Array, mean: Array, basis: Array, found: Array | None, rest: Array | None
-) -> None:
+def _fill(rows: Array, mean: Array, basis: Array, found: Array | None, rest: Array | None) -> None:
     """Fill results, some rows at a time of mapped files; refuse what is not finite."""
     shift, basis = _shift(mean, rows.dtype), np.ascontiguousarray(basis, rows.dtype)
     start = 0
     for piece in pieces(rows):
         part = slice(start, start + len(piece))
-        results = [None if x is None else x[part] for x in (found, rest)]
-        kernels().project_rows(_check.readable(piece), shift, basis, *results, get_num_threads())
-        if not all(x is None or _check.is_finite(x) for x in results):
+        y, squares = (None if x is None else x[part] for x in (found, rest))
+        kernels().project_rows(_check.readable(piece), shift, basis, y, squares, get_num_threads())
+        if not all(x is None or _check.is_finite(x) for x in (y, squares)):
             _check.finite("X", piece)
         start = part.stop
 

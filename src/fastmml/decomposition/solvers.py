@@ -1,4 +1,4 @@
-"""Solvers of principal component analysis: the largest eigenvalues of products, and their vectors."""
+"""Solvers of principal component analysis: largest eigenvalues of products, and their vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PCA of rows that are read once, some at a time: what `PCA.fit` and `PCA.partial_fit` do with them."""
+"""PCA of rows that are read once, some at a time: for `PCA.fit` and `PCA.partial_fit`."""
 
 from __future__ import annotations
 
@@ -44,4 +44,3 @@ def spectrum_of(moments: Moments, n_components: Any, svd_solver: str) -> tuple[S
     mean = moments.mean
     number = Number(n_components, moments.rows, len(mean))
     return moments_eigh(moments, number, mean), number
-
