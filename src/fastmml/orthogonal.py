@@ -240,8 +240,10 @@ def gram_schmidt(a: ArrayLike, dependent: str | None = None, method: str = "auto
     return basis if dependent == "zero" or x.ndim > 2 else basis[:, basis.any(axis=0)]
 
 
-def project(x: ArrayLike, basis: ArrayLike) -> Projection:
-    """Project points onto the subspace that vectors span.
+def project(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None = None) -> Projection:
+    """Project points onto the subspace that vectors span, or onto a shifted one.
+
+    Under other inner products than the standard one: `fastmml.InnerProduct.project`.
 
     Parameters
     ----------
@@ -249,12 +251,14 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
         A point, or points in columns.
     basis : (m, k) array_like
         Linearly independent vectors in columns; they need not be orthogonal.
+    origin : (m,) array_like, optional
+        A point of the affine subspace ``origin + basis @ coordinates``; by default 0.
 
     Returns
     -------
     Projection
-        A named tuple: ``coordinates``, ``projection = basis @ coordinates`` and ``distance``; its
-        ``reconstruction_error`` is the average squared distance.
+        A named tuple: ``coordinates``, ``projection = origin + basis @ coordinates`` and
+        ``distance``; its ``reconstruction_error`` is the average squared distance.
 
     Raises
     ------
@@ -262,6 +266,8 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
         Shapes that do not fit together.
     numpy.linalg.LinAlgError
         The vectors are linearly dependent.
+    TypeError
+        float16, long double, objects.
 
     Notes
     -----
@@ -275,26 +281,43 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
     >>> coordinates.round(12), projection.round(12), round(float(distance), 12)
     (array([ 5., -3.]), array([ 5.,  2., -1.]), 2.449489742783)
     """
-    points, vectors = np.asarray(x), np.asarray(basis)
-    if vectors.ndim != 2:
-        raise ValueError(f"basis: expected 2 dimensions, got {vectors.ndim}")
-    if points.ndim not in (1, 2) or len(points) != len(vectors):
-        raise ValueError(
-            f"x: expected shape ({len(vectors)},) or ({len(vectors)}, p), got {points.shape}"
-        )
-    q, r = qr(vectors)
-    scaled = r * _scales(r)
-    new = np.abs(np.diagonal(scaled))
-    lengths = np.linalg.norm(scaled, axis=0)
-    limit = _DEPENDENT * max(vectors.shape) * np.finfo(r.dtype).eps
-    if r.shape[0] < r.shape[1] or not (new > limit * lengths).all():
-        raise np.linalg.LinAlgError("basis: expected linearly independent columns")
+    points, vectors, start = affine(x, basis, origin)
+    shift = start.reshape(len(start), *[1] * (points.ndim - 1))
+    points = points - shift
+    q, r = independent_qr(vectors)
     inside = matmul(q.conj().T, points)
     projection = matmul(q, inside)
     rest = (points - projection).reshape(len(points), -1)
     scales = _scales(rest)
     distance = (np.linalg.norm(rest * scales, axis=0) / scales[0]).reshape(points.shape[1:])
-    return Projection(np.linalg.solve(r, inside), projection, distance[()])
+    return Projection(np.linalg.solve(r, inside), projection + shift, distance[()])
+
+
+def affine(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None) -> tuple[Array, Array, Array]:
+    """The operands of `project`, checked; without an origin it is 0."""
+    points, vectors = _check.factorisable("x", x), np.asarray(basis)
+    if vectors.ndim != 2:
+        raise ValueError(f"basis: expected 2 dimensions, got {vectors.ndim}")
+    m = len(vectors)
+    if points.ndim not in (1, 2) or len(points) != m:
+        raise ValueError(f"x: expected shape ({m},) or ({m}, p), got {points.shape}")
+    zero = np.zeros(m, points.dtype)
+    start = zero if origin is None else _check.factorisable("origin", origin)
+    if start.shape != (m,):
+        raise ValueError(f"origin: expected shape ({m},), got {start.shape}")
+    return points, vectors, start
+
+
+def independent_qr(basis: Array) -> QRResult:
+    """The factors of a basis, which is refused where its columns are linearly dependent."""
+    q, r = qr(basis)
+    scaled = r * _scales(r)
+    new = np.abs(np.diagonal(scaled))
+    lengths = np.linalg.norm(scaled, axis=0)
+    limit = _DEPENDENT * max(basis.shape) * np.finfo(r.dtype).eps
+    if r.shape[0] < r.shape[1] or not (new > limit * lengths).all():
+        raise np.linalg.LinAlgError("basis: expected linearly independent columns")
+    return QRResult(q, r)
 
 
 def is_tall(x: Array) -> bool:

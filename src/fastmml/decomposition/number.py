@@ -22,8 +22,7 @@ class Number:
     Raises
     ------
     ValueError
-        Anything but an int from 0 to min(m, n), a number between 0 and 1, None, or "mle" for
-        m >= n.
+        Not an int from 0 to min(m, n), a number between 0 and 1, None, or "mle" if m >= n.
     """
 
     def __init__(self, n_components: Any, m: int, n: int) -> None:

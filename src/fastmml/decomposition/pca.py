@@ -375,6 +375,44 @@ class PCA(Transformer):  # type: ignore[misc]
         """
         return float(self.score_samples(X).mean())
 
+    def plot(self, X: Any = None, y: Any = None, *, axes: Any = None) -> Any:
+        """Draw explained variance, loadings and the rows of X along the first two components.
+
+        Parameters
+        ----------
+        X : (m, n) array_like, optional
+            Rows whose coordinates are drawn; without them there are two panels in place of three.
+        y : (m,) array_like, optional
+            Labels of the rows of X, at most 20 different ones: a colour each.
+        axes : sequence of matplotlib's Axes, optional
+            Where to draw, one for each panel; by default a new figure, which ``pyplot.show`` does
+            not know of. ``axes=plt.subplots(1, 3)[1]`` gives a window.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            ``savefig`` writes it, and notebooks show it.
+
+        Raises
+        ------
+        ImportError
+            There is no matplotlib: ``pip install "fastmml[plot]"``.
+        ValueError
+            No components; labels or axes that do not fit; an X that `transform` refuses.
+        NotFittedError
+            Before `fit`; scikit-learn's where that is installed.
+
+        Notes
+        -----
+        A loading is an entry of a component times the standard deviation along it. Rows have a
+        histogram if there is but one component.
+        """
+        from fastmml.decomposition.plots import draw
+
+        self._check_fitted()
+        coordinates = None if X is None else np.asarray(self.transform(X))
+        return draw(self, coordinates, y, axes)
+
     @property
     def _n_features_out(self) -> int:
         return len(self.components_)
