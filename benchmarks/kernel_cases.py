@@ -334,6 +334,20 @@ def solved_gram(kernels: Kernels) -> Call:
     return lambda: kernels.solved_gram(a, None, u, out, THREADS)
 
 
+def project_rows(kernels: Kernels, dtype: str) -> Call:
+    """Coordinates and squared errors of several blocks of rows."""
+    x, basis = reals((500, 70), 33).astype(dtype), reals((9, 70), 34).astype(dtype)
+    shift, out, errors = np.ones((2, 70), dtype), np.empty((500, 9), dtype), np.empty(500)
+    return lambda: kernels.project_rows(x, shift, basis, out, errors, THREADS)
+
+
+def reconstruct_rows(kernels: Kernels, dtype: str) -> Call:
+    """Several blocks of rows from their coordinates."""
+    y, basis = reals((500, 9), 33).astype(dtype), reals((9, 70), 34).astype(dtype)
+    shift, out = np.ones((2, 70), dtype), np.empty((500, 70), dtype)
+    return lambda: kernels.reconstruct_rows(y, basis, shift, out, THREADS)
+
+
 def pairwise_distances(kernels: Kernels, is_own: bool, dtype: str) -> Call:
     """Distances of random rows, few of which are near to each other."""
     x, y = reals((150, 70), 18).astype(dtype), reals((130, 70), 19).astype(dtype)
@@ -537,6 +551,10 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "centred_gram weighted": lambda kernels: centred_gram(kernels, weighted=True),
     "centred_gram wide": lambda kernels: centred_gram(kernels, is_wide=True),
     "solved_gram": solved_gram,
+    "project_rows": lambda kernels: project_rows(kernels, "f"),
+    "project_rows double": lambda kernels: project_rows(kernels, "d"),
+    "reconstruct_rows": lambda kernels: reconstruct_rows(kernels, "f"),
+    "reconstruct_rows double": lambda kernels: reconstruct_rows(kernels, "d"),
     "pairwise_distances": lambda kernels: pairwise_distances(kernels, False, "f"),
     "pairwise_distances own": lambda kernels: pairwise_distances(kernels, True, "d"),
     "kneighbors": kneighbors,

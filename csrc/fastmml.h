@@ -236,7 +236,13 @@ typedef enum fml_distance {
  *
  * kneighbors: the `neighbors` nearest rows of y to each row of x, ascending by squared distances
  * that are computed by differences in double, then by index. y may be NULL: the other rows of x.
- * There are as many rows. */
+ * There are as many rows.
+ *
+ * project_rows: with z = (x - shift[0]) - shift[1], for rows of n > 0 numbers and no scale,
+ * coordinates y = z basis', and errors[i] = |z[i] - y[i] basis|^2, for which rows of the basis are
+ * orthonormal, summed up in double. Either may be NULL. k may be 0.
+ *
+ * reconstruct_rows: out = (y basis + shift[1]) + shift[0], for rows y of k numbers and no scale. */
 #define FML_DENSE_TYPES(real, type)                                                                \
     typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */,      \
                                               const real *b /* in */, real *c /* out */,           \
@@ -266,7 +272,14 @@ typedef enum fml_distance {
     typedef fml_status fml_kneighbors_##type##_fn(                                                 \
         const fml_rows *x /* in */, const fml_rows *y /* in or NULL */, ptrdiff_t k,               \
         fml_distance kind, ptrdiff_t neighbors, real *distances /* out, rows of x by neighbors */, \
-        int64_t *indices /* out, alike */, int threads);
+        int64_t *indices /* out, alike */, int threads);                                           \
+    typedef fml_status fml_project_rows_##type##_fn(                                               \
+        const fml_rows *x /* in */, ptrdiff_t n, const real *shift /* in, 2 n */, ptrdiff_t k,     \
+        const real *basis /* in, k n */, real *coordinates /* out, k a row */,                     \
+        double *errors /* out, 1 a row */, int threads);                                           \
+    typedef fml_status fml_reconstruct_rows_##type##_fn(                                           \
+        const fml_rows *y /* in */, ptrdiff_t k, const real *basis /* in, k n */, ptrdiff_t n,     \
+        const real *shift /* in, 2 n */, real *out /* out, n a row */, int threads);
 
 FML_DENSE_TYPES(double, f64)
 FML_DENSE_TYPES(float, f32)
@@ -321,7 +334,9 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
     X(matmul_complex_strassen, type) \
     X(gram_complex, type)            \
     X(solve_right, type)             \
-    X(solved_gram, type) X(centred_gram, type) X(pairwise_distances, type) X(kneighbors, type)
+    X(solved_gram, type)             \
+    X(centred_gram, type)            \
+    X(pairwise_distances, type) X(kneighbors, type) X(project_rows, type) X(reconstruct_rows, type)
 #define FML_KERNELS_DENSE(X) \
     FML_MATMUL(X)            \
     FML_STRASSEN(X)          \

@@ -532,6 +532,8 @@ def test_projections(points: tuple[int, ...], condition: float) -> None:
     assert np.abs(basis.T @ (x - projection)).max() <= 1e-14 * size
     np.testing.assert_allclose(basis @ coordinates, projection, atol=1e-9 * size)
     np.testing.assert_allclose(distance, np.linalg.norm(x - projection, axis=0))
+    average = (np.linalg.norm(x - projection, axis=0) ** 2).mean()
+    np.testing.assert_allclose(fm.project(x, basis).reconstruction_error, average)
     again = fm.project(projection, basis)
     np.testing.assert_allclose(again.projection, projection, atol=1e-13 * size)
 

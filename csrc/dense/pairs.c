@@ -4,6 +4,7 @@
  * length that all rows share out of the rounding errors.
  */
 #include "pairs.h"
+#include "wide.h"
 
 /* Rows of a block of x: with 784 columns of float they are 600 KB, of a second-level cache of 1 MB.
  * Rows of a block of y, and numbers that both may have. */
@@ -19,34 +20,6 @@ enum { SAMPLE = 1024 };
  * lengths 20, of what is added to them 7, of limits that it is compared with 8; the rest is to
  * spare. */
 enum { ROUNDINGS = 48 };
-
-/* Numbers that are computed with in double at a time, and such vectors in turn. */
-#define WIDE (FML_VECTOR_BYTES / sizeof(double))
-enum { WIDE_SUMS = 4 };
-typedef double wide __attribute__((vector_size(FML_VECTOR_BYTES)));
-typedef real narrow __attribute__((vector_size(WIDE * sizeof(real)), aligned(sizeof(real))));
-
-/* So many numbers, at most WIDE, and zeros. */
-FML_INLINE wide widen(const real *x, ptrdiff_t step, ptrdiff_t count)
-{
-    narrow v = {0};
-    if (step == 1 && count == WIDE)
-        v = *(const narrow *)x;
-    else
-        for (ptrdiff_t l = 0; l < count; l++)
-            v[l] = x[l * step];
-    return __builtin_convertvector(v, wide);
-}
-
-FML_INLINE double sum_wide(const wide *sums)
-{
-    double lanes[WIDE], total = 0;
-    wide sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    memcpy(lanes, &sum, sizeof lanes);
-    for (size_t l = 0; l < WIDE; l++)
-        total += lanes[l];
-    return total;
-}
 
 /* With the ratio of the scales equal rows differ by exact zeros, fused multiply-adds or not. */
 double FML(squared_difference)(const pairs *p, ptrdiff_t i, ptrdiff_t j)

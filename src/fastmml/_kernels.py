@@ -513,6 +513,33 @@ class Kernels(Protocol):
         """
         ...
 
+    # ---- projections ----
+
+    def project_rows(
+        self,
+        x: Real,
+        shift: Real,
+        basis: Real,
+        coordinates: Real | None,
+        errors: F64 | None,
+        threads: int,
+    ) -> None:
+        """Coordinates ``z @ basis.T`` of the rows ``z = (x - shift[0]) - shift[1]``, in one pass.
+
+        x (m, n), n > 0, has any strides, as in `matmul`; ``shift`` is (2, n) and ``basis`` (k, n)
+        of orthonormal rows, of its dtype. Out: ``coordinates`` (m, k), and ``errors`` (m,), the
+        squared lengths of ``z - coordinates @ basis``, from this difference and summed up in
+        float64; None: not wanted. k may be 0. A row's results do not depend on the other rows.
+        """
+        ...
+
+    def reconstruct_rows(self, y: Real, basis: Real, shift: Real, out: Real, threads: int) -> None:
+        """``out = (y @ basis + shift[1]) + shift[0]``, written once.
+
+        y (m, k) has any strides; ``basis`` is (k, n), n > 0, and ``shift`` (2, n), ``out`` (m, n).
+        """
+        ...
+
     # ---- building a graph ----
 
     def bucket_count(self, dst: U32, shift: int, counts: I64, threads: int) -> None:

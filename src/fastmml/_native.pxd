@@ -175,6 +175,12 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_kneighbors_fn)(
         const fml_rows *x, const fml_rows *y, Py_ssize_t k, fml_distance kind,
         Py_ssize_t neighbors, void *distances, int64_t *indices, int threads) noexcept
+    ctypedef fml_status (*fml_project_rows_fn)(
+        const fml_rows *x, Py_ssize_t n, const void *shift, Py_ssize_t k, const void *basis,
+        void *coordinates, double *errors, int threads) noexcept
+    ctypedef fml_status (*fml_reconstruct_rows_fn)(
+        const fml_rows *y, Py_ssize_t k, const void *basis, Py_ssize_t n, const void *shift,
+        void *out, int threads) noexcept
 
     ctypedef struct fml_table:
         const char *isa
@@ -230,6 +236,10 @@ cdef extern from "fastmml.h" nogil:
         fml_pairwise_distances_fn pairwise_distances_f32
         fml_kneighbors_fn kneighbors_f64
         fml_kneighbors_fn kneighbors_f32
+        fml_project_rows_fn project_rows_f64
+        fml_project_rows_fn project_rows_f32
+        fml_reconstruct_rows_fn reconstruct_rows_f64
+        fml_reconstruct_rows_fn reconstruct_rows_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)

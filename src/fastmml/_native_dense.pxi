@@ -369,3 +369,39 @@ cdef class DenseKernels(SmallKernels):
                     &rows, second, k, <fml_distance>kind, neighbors,
                     cnp.PyArray_DATA(distances), &indices[0, 0], threads)
         check(status)
+
+    def project_rows(self, cnp.ndarray x, cnp.ndarray shift, cnp.ndarray basis, coordinates,
+                     double[::1] errors, int threads):
+        cdef fml_rows rows = as_rows(x, None)
+        cdef Py_ssize_t n = cnp.PyArray_DIM(x, 1), k = cnp.PyArray_DIM(basis, 0)
+        cdef bint is_double = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+        cdef void *found = NULL if coordinates is None else cnp.PyArray_DATA(coordinates)
+        cdef double *rest = NULL if errors is None or rows.count == 0 else &errors[0]
+        cdef fml_status status
+        with nogil:
+            if is_double:
+                status = self.table.project_rows_f64(
+                    &rows, n, cnp.PyArray_DATA(shift), k, cnp.PyArray_DATA(basis), found, rest,
+                    threads)
+            else:
+                status = self.table.project_rows_f32(
+                    &rows, n, cnp.PyArray_DATA(shift), k, cnp.PyArray_DATA(basis), found, rest,
+                    threads)
+        check(status)
+
+    def reconstruct_rows(self, cnp.ndarray y, cnp.ndarray basis, cnp.ndarray shift,
+                         cnp.ndarray out, int threads):
+        cdef fml_rows rows = as_rows(y, None)
+        cdef Py_ssize_t k = cnp.PyArray_DIM(basis, 0), n = cnp.PyArray_DIM(basis, 1)
+        cdef bint is_double = cnp.PyArray_TYPE(y) == cnp.NPY_DOUBLE
+        cdef fml_status status
+        with nogil:
+            if is_double:
+                status = self.table.reconstruct_rows_f64(
+                    &rows, k, cnp.PyArray_DATA(basis), n, cnp.PyArray_DATA(shift),
+                    cnp.PyArray_DATA(out), threads)
+            else:
+                status = self.table.reconstruct_rows_f32(
+                    &rows, k, cnp.PyArray_DATA(basis), n, cnp.PyArray_DATA(shift),
+                    cnp.PyArray_DATA(out), threads)
+        check(status)

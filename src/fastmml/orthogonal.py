@@ -50,6 +50,12 @@ class Projection(NamedTuple):
     projection: Array  #: (m,) or (m, p): the nearest points of the subspace
     distance: Any  #: a number, or (p,): from the points to the subspace
 
+    @property
+    def reconstruction_error(self) -> float:
+        """The average squared distance, which principal components minimise; NaN of no points."""
+        squares = np.square(self.distance, dtype=np.float64)
+        return float(squares.mean()) if squares.size else float("nan")
+
 
 def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: bool = False) -> Any:
     """Factorise matrices into ``Q @ R``, Q with orthonormal columns and R upper triangular.
@@ -254,7 +260,7 @@ def project(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None = None) -> 
     -------
     Projection
         A named tuple: ``coordinates``, ``projection = origin + basis @ coordinates`` and
-        ``distance``.
+        ``distance``; its ``reconstruction_error`` is the average squared distance.
 
     Raises
     ------

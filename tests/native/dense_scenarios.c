@@ -227,4 +227,31 @@ fml_status TYPED(run_kneighbors)(int threads, uint64_t *digest)
     FOLD_ARRAY(digest, indices);
     return status;
 }
+
+/* Several blocks of rows, and the way back. */
+fml_status TYPED(run_project_rows)(int threads, uint64_t *digest)
+{
+    enum { SIZE = sizeof(real), ROWS = 1100, WIDTH = 131, KEPT = 35 };
+    static const real shift[2 * WIDTH] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
+    static real found[ROWS * KEPT];
+    static double errors[ROWS];
+    const fml_rows x = {ROWS, numbers(), WIDTH * SIZE, SIZE, NULL};
+    fml_status status = fml_variants()[0]->TYPED(project_rows)(&x, WIDTH, shift, KEPT, numbers(),
+                                                               found, errors, threads);
+    FOLD_ARRAY(digest, found);
+    FOLD_ARRAY(digest, errors);
+    return status;
+}
+
+fml_status TYPED(run_reconstruct_rows)(int threads, uint64_t *digest)
+{
+    enum { SIZE = sizeof(real), ROWS = 1100, WIDTH = 131, KEPT = 35 };
+    static const real shift[2 * WIDTH] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
+    static real found[ROWS * WIDTH];
+    const fml_rows y = {ROWS, numbers(), KEPT * SIZE, SIZE, NULL};
+    fml_status status = fml_variants()[0]->TYPED(reconstruct_rows)(&y, KEPT, numbers(), WIDTH,
+                                                                   shift, found, threads);
+    FOLD_ARRAY(digest, found);
+    return status;
+}
 #endif

@@ -66,6 +66,8 @@ class NumbaKernels:
     solve_right = staticmethod(dense.solve_right)
     centred_gram = staticmethod(dense.centred_gram)
     solved_gram = staticmethod(dense.solved_gram)
+    project_rows = staticmethod(dense.project_rows)
+    reconstruct_rows = staticmethod(dense.reconstruct_rows)
 
     pairwise_distances = staticmethod(distances.pairwise_distances)
     kneighbors = staticmethod(distances.kneighbors)

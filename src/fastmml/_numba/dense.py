@@ -21,6 +21,8 @@ BLOCK_TERMS, BLOCK_COLUMNS = 256, 256
 ROWS = 4
 #: Rows that are centred at a time: their products are added up in their own type.
 CENTRED_ROWS = 1024
+#: Numbers of the rows that are projected at a time: 4 MB of float32, of a last-level cache.
+PROJECTED_NUMBERS = 1 << 20
 #: Rows of a part of a result.
 PART_ROWS = 256
 #: Parts in one call: some milliseconds.
@@ -219,3 +221,32 @@ def solved_gram(a: Real, b: Real | None, u: Real, out: Real, threads: int) -> No
     if b is not None:
         solved[:, n:] = b
     gram(solved, out, threads)
+
+
+def project_rows(
+    x: Real, shift: Real, basis: Real, coordinates: Real | None, errors: F64 | None, threads: int
+) -> None:
+    """See `fastmml._kernels.Kernels.project_rows`; the threads of BLAS are its own."""
+    size = max(PROJECTED_NUMBERS // x.shape[1], 1)
+    with np.errstate(all="ignore"):
+        for start in range(0, len(x), size):
+            rows = slice(start, start + size)
+            z = x[rows] - shift[0]
+            z -= shift[1]
+            y = z @ basis.T
+            if coordinates is not None:
+                coordinates[rows] = y
+            if errors is not None:
+                z -= y @ basis
+                np.einsum("ij,ij->i", z, z, out=errors[rows], dtype=np.float64)
+
+
+def reconstruct_rows(y: Real, basis: Real, shift: Real, out: Real, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.reconstruct_rows`; the threads of BLAS are its own."""
+    size = max(PROJECTED_NUMBERS // out.shape[1], 1)
+    with np.errstate(all="ignore"):
+        for start in range(0, len(out), size):
+            rows = slice(start, start + size)
+            np.matmul(y[rows], basis, out=out[rows])
+            out[rows] += shift[1]
+            out[rows] += shift[0]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _check
+from fastmml._chunks import are_streamed
 from fastmml._estimator import Transformer
+from fastmml.decomposition import projection
 from fastmml.decomposition.number import Number
-from fastmml.decomposition.solvers import covariance_eigh, gram_eigh
+from fastmml.decomposition.projection import ProjectedRows
+from fastmml.decomposition.solvers import Spectrum, covariance_eigh, gram_eigh
+from fastmml.decomposition.streamed import ONE_PASS, gathered, spectrum_of
 from fastmml.linalg import matmul
+from fastmml.moments import Moments
 
 Array = NDArray[Any]
-
-#: Numbers of a piece of rows that is centred: 4 MB of float32, which a last-level cache holds.
-_PIECE = 1 << 20
 
 
 class PCA(Transformer):  # type: ignore[misc]
@@ -62,13 +65,14 @@ class PCA(Transformer):  # type: ignore[misc]
     Notes
     -----
     It is an estimator of scikit-learn where that is installed (1.6 or later), and has the same
-    methods where it is not. Randomised solvers and ARPACK, sparse matrices and ``partial_fit`` are
-    not offered; ``copy`` is not needed, since data are never overwritten.
+    methods where it is not. Randomised solvers, ARPACK and sparse matrices are not offered;
+    ``copy`` is not needed, since data are never overwritten.
 
     The covariance takes one pass over the data and no copy (see `mean_covariance`), by m n² flops,
-    and LAPACK the eigenvectors that are asked for. Rows are centred in pieces that stay in the
-    cache, in `transform`, too. Where n > m the products of centred rows come from slabs of columns,
-    by n m² flops, and components from a second pass.
+    and LAPACK the eigenvectors that are asked for. Where n > m the products of centred rows come
+    from slabs of columns, by n m² flops, and components from a second pass. `transform`, `project`,
+    `inverse_transform` and `reconstruction_errors` read or write rows once: they are centred in
+    blocks that stay in the cache, and errors summed up from what the projection leaves of them.
 
     Squares are what eigenvalues are found from: a variance below some 1e-15 of the largest one is
     rounding in float64, below some 1e-7 in float32, whatever the mean.
@@ -106,9 +110,11 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like
+        X : (m, n) array_like, frame, Arrow data, iterable of these, or Moments
             A row for each observation, two at least: float32 and float64 as they are, anything else
-            as float64. Not overwritten.
+            as float64. Not overwritten. Mapped files, data of pyarrow and iterables of chunks may
+            be larger than memory, as in `Moments.update`; these, and `Moments` of rows that were
+            elsewhere, take the covariance's way.
         y : None
             Not used.
 
@@ -124,6 +130,9 @@ class PCA(Transformer):  # type: ignore[misc]
         TypeError
             Sparse matrices.
         """
+        self._moments: Moments | None = None
+        if isinstance(X, Moments) or are_streamed(X):
+            return self._fit_moments(*gathered(X))
         rows = self._fit_rows(X)
         m, n = rows.shape
         if m < 2:
@@ -136,15 +145,62 @@ class PCA(Transformer):  # type: ignore[misc]
         number = Number(self.n_components, m, n)
         by_rows = self.svd_solver == "gram_eigh" or (self.svd_solver == "auto" and n > m)
         found = (gram_eigh if by_rows else covariance_eigh)(rows, number)
-        squares, k = found.squares, len(found.squares)
-        self.mean_, self.components_ = found.mean, _turned(found.components).astype(rows.dtype)
-        self.n_components_, self.n_samples_ = k, m
-        rest = max(found.total - float(squares.sum()), 0.0) if k < number.most else 0.0
-        self.noise_variance_ = rest / (m - 1) / max(number.most - k, 1)
-        self.reconstruction_error_ = rest / m
-        self.explained_variance_ = squares / (m - 1)
-        self.explained_variance_ratio_ = squares / (found.total or np.nan)
-        self.singular_values_ = np.sqrt(squares)
+        self.n_samples_ = m
+        return self._set(found, number, rows.dtype, (m - 1, m))
+
+    @property
+    def partial_fit(self) -> Callable[..., PCA]:
+        """Take more rows, ``partial_fit(X)``, and find mean and components of all so far.
+
+        Parameters
+        ----------
+        X : (m, n) array_like, frame, Arrow data, or iterable of these
+            As in `fit`; the first call brings at least two rows, and n_components.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        PCA
+            Itself, as `fit` of all these rows would leave it, up to rounding. A call that raises
+            changes no result.
+
+        Raises
+        ------
+        AttributeError
+            A solver that needs all rows at once: anything but "auto" and "covariance_eigh".
+        ValueError, TypeError
+            As `fit`; another number of features than before.
+
+        Notes
+        -----
+        `Moments` are kept, n² numbers, and the eigenvectors computed in each call: of many small
+        chunks, `fit` takes an iterator. `fit` keeps no moments: ``partial_fit`` after it starts
+        anew, with a warning.
+        """
+        if self.svd_solver not in ONE_PASS:
+            raise AttributeError(
+                "partial_fit: expected svd_solver='auto' or 'covariance_eigh', which read rows "
+                f"once, got {self.svd_solver!r}"
+            )
+        return self._partial_fit
+
+    def _partial_fit(self, X: Any, y: None = None) -> PCA:
+        before = getattr(self, "_moments", None)
+        if before is None and hasattr(self, "components_"):
+            warnings.warn(
+                "partial_fit starts anew: fit keeps no sums that rows could be added to",
+                stacklevel=2,
+            )
+        names = None if before is None else getattr(self, "feature_names_in_", None)
+        if are_streamed(X):
+            moments, names = gathered(X, before, names)
+        else:
+            rows = self._fit_rows(X) if before is None else self._new_rows(X)
+            moments, _ = gathered(rows, before)
+            names = getattr(self, "feature_names_in_", None)
+        self._fit_moments(moments, names)
+        self._moments = moments
         return self
 
     def transform(self, X: Any) -> Array:
@@ -167,12 +223,30 @@ class PCA(Transformer):  # type: ignore[misc]
             Before `fit`; scikit-learn's where that is installed.
         """
         rows = self._new_rows(X)
-        basis = (self.components_ / self._scale()[:, np.newaxis]).T.astype(rows.dtype)
-        found = np.empty((len(rows), basis.shape[1]), rows.dtype)
-        for part, centred in self._pieces(rows):
-            matmul(centred, basis, out=found[part])
-        if not np.isfinite(found).all():
-            _check.finite("X", rows)
+        basis = self.components_ / self._scale()[:, np.newaxis]
+        return projection.coordinates(rows, self.mean_, basis)
+
+    def project(self, X: Any) -> ProjectedRows:
+        """Coordinates of the rows, and their squared distances from the subspace, in one pass.
+
+        Parameters
+        ----------
+        X : (m, n) array_like
+
+        Returns
+        -------
+        ProjectedRows
+            A named tuple ``coordinates, errors``: what `transform` and `reconstruction_errors`
+            return.
+
+        Raises
+        ------
+        ValueError, NotFittedError
+            As `transform`.
+        """
+        found = projection.project(self._new_rows(X), self.mean_, self.components_)
+        if self.whiten:
+            np.divide(found.coordinates, self._scale(), out=found.coordinates, casting="same_kind")
         return found
 
     def inverse_transform(self, X: Any) -> Array:
@@ -203,10 +277,8 @@ class PCA(Transformer):  # type: ignore[misc]
         if coordinates.size:
             coordinates = _check.observations("X", coordinates)
         dtype = np.dtype(np.float32 if coordinates.dtype == np.float32 else np.float64)
-        basis = (self.components_ * self._scale()[:, np.newaxis]).astype(dtype)
-        found = np.asarray(matmul(coordinates.astype(dtype, copy=False), basis))
-        found += self.mean_.astype(dtype)
-        return found
+        basis = self.components_ * self._scale()[:, np.newaxis]
+        return projection.reconstruct(coordinates.astype(dtype, copy=False), self.mean_, basis)
 
     def reconstruction_errors(self, X: Any) -> Array:
         """Squared distance of each row from the subspace of the components.
@@ -225,14 +297,7 @@ class PCA(Transformer):  # type: ignore[misc]
         ValueError, NotFittedError
             As `transform`.
         """
-        rows = self._new_rows(X)
-        basis, found = self.components_.astype(rows.dtype), np.empty(len(rows))
-        for part, centred in self._pieces(rows):
-            rest = centred - matmul(matmul(centred, basis.T), basis)
-            np.einsum("ij,ij->i", rest, rest, out=found[part], dtype=np.float64)
-        if not np.isfinite(found).all():
-            _check.finite("X", rows)
-        return found
+        return projection.errors(self._new_rows(X), self.mean_, self.components_)
 
     def get_covariance(self) -> Array:
         """Covariance of the probabilistic model: components, and noise in all other directions.
@@ -259,12 +324,9 @@ class PCA(Transformer):  # type: ignore[misc]
             There is no inverse: a direction without variance, up to rounding.
         """
         self._check_fitted()
-        variances, noise = self.explained_variance_, self.noise_variance_
-        spans_all = self.n_components_ == self.n_features_in_
-        known = variances if spans_all else np.append(variances, noise)
-        if not known.min() > self.n_features_in_ * np.finfo(float).eps * known.max():
-            raise np.linalg.LinAlgError("Singular matrix: a direction without variance")
-        return self._in_all_directions(1 / variances, 0.0 if spans_all else 1 / noise)
+        self._check_invertible()
+        across = 0.0 if self._spans_all else 1 / self.noise_variance_
+        return self._in_all_directions(1 / self.explained_variance_, across)
 
     def score_samples(self, X: Any) -> Array:
         """Log-likelihood of each row under the probabilistic model.
@@ -284,11 +346,10 @@ class PCA(Transformer):  # type: ignore[misc]
             As `transform` and `get_precision`.
         """
         rows = self._new_rows(X)
-        precision, found = self.get_precision(), np.empty(len(rows))
-        for part, centred in self._pieces(rows.astype(np.float64, copy=False)):
-            np.einsum("ij,ij->i", matmul(centred, precision), centred, out=found[part])
-        if not np.isfinite(found).all():
-            _check.finite("X", rows)
+        self._check_invertible()
+        found = projection.squared_lengths(
+            rows, self.mean_, self.components_, self.explained_variance_, self.noise_variance_
+        )
         others = self.n_features_in_ - self.n_components_
         size = np.log(self.explained_variance_).sum()
         size += others * np.log(self.noise_variance_) if others else 0.0
@@ -364,21 +425,41 @@ class PCA(Transformer):  # type: ignore[misc]
             scale[has_variance] = np.sqrt(self.explained_variance_[has_variance])
         return scale
 
-    def _pieces(self, rows: Array) -> Iterator[tuple[slice, Array]]:
-        """Centred copies of some rows at a time, and which they are.
+    @property
+    def _spans_all(self) -> bool:
+        return bool(self.n_components_ == self.n_features_in_)
 
-        Two steps of float32 take off what one cannot hold of a large mean.
-        """
-        first = self.mean_.astype(rows.dtype)
-        second = (self.mean_ - first).astype(rows.dtype)
-        size = max(_PIECE // rows.shape[1], 1)
-        with np.errstate(all="ignore"):
-            for start in range(0, len(rows), size):
-                part = slice(start, start + size)
-                centred = rows[part] - first
-                if second.any():
-                    centred -= second
-                yield part, centred
+    def _check_invertible(self) -> None:
+        """Raise where the covariance of the probabilistic model has no inverse."""
+        known = self.explained_variance_
+        known = known if self._spans_all else np.append(known, self.noise_variance_)
+        if not known.min() > self.n_features_in_ * np.finfo(float).eps * known.max():
+            raise np.linalg.LinAlgError("Singular matrix: a direction without variance")
+
+    def _fit_moments(self, moments: Moments, names: Any) -> PCA:
+        """Components of rows that were read once."""
+        found, number = spectrum_of(moments, self.n_components, self.svd_solver)
+        self.n_features_in_, self.n_samples_ = len(found.mean), moments.rows
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        return self._set(found, number, moments.dtype, (moments.divisor(), moments.weight))
+
+    def _set(
+        self, found: Spectrum, number: Number, dtype: np.dtype[Any], divisors: tuple[float, float]
+    ) -> PCA:
+        """Keep what was found; divisors make variances, and average errors, of sums of squares."""
+        squares, k = found.squares, len(found.squares)
+        self.mean_, self.components_ = found.mean, _turned(found.components).astype(dtype)
+        self.n_components_ = k
+        rest = max(found.total - float(squares.sum()), 0.0) if k < number.most else 0.0
+        self.noise_variance_ = rest / divisors[0] / max(number.most - k, 1)
+        self.reconstruction_error_ = rest / divisors[1]
+        self.explained_variance_ = squares / divisors[0]
+        self.explained_variance_ratio_ = squares / (found.total or np.nan)
+        self.singular_values_ = np.sqrt(squares)
+        return self
 
     def _in_all_directions(self, along: Array, across: float) -> Array:
         """The matrix of these eigenvalues of the components, and this one of all else."""

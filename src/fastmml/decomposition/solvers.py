@@ -34,7 +34,11 @@ class Spectrum(NamedTuple):
 
 def covariance_eigh(rows: Array, number: Number) -> Spectrum:
     """By the products of columns, in one pass."""
-    moments = Moments().update(rows)
+    return moments_eigh(Moments().update(rows), number, rows)
+
+
+def moments_eigh(moments: Moments, number: Number, rows: Array) -> Spectrum:
+    """By the products of columns of all rows; these show what is not finite."""
     scatter = moments.scatter
     total = _total(rows, scatter)
     squares, vectors = _largest(scatter, number)
