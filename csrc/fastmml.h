@@ -119,9 +119,9 @@ typedef struct fml_rank_plan {
  * of which the upper or the lower triangle is read; n is at least 2. failed: whether any matrix
  * holds an infinity or NaN there; its results are NaN.
  *
- * small_qr: A = Q R for m x n matrices A, of m and n <= FML_SMALL_QR_ROWS; Q (m x k) has orthonormal
- * columns and R (k x n) is upper triangular. k is m, or the smaller of m and n. Without Q if q is
- * NULL. */
+ * small_qr: A = Q R for m x n matrices A, of m and n <= FML_SMALL_QR_ROWS; Q (m x k) has
+ * orthonormal columns and R (k x n) is upper triangular. k is m, or the smaller of m and n. Without
+ * Q if q is NULL. */
 enum { FML_SMALL_ROWS = 16, FML_SMALL_QR_ROWS = 32 };
 #define FML_SMALL_TYPES(real, type)                                                        \
     typedef fml_status fml_small_solve_##type##_fn(                                        \

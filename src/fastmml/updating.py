@@ -69,12 +69,12 @@ class QR:
     Notes
     -----
     Columns are appended by Gram-Schmidt in blocks with reorthogonalisation [1]_ [2]_: 4 m n p flops
-    a turn for p of them; one turn where nearly all of a single one is left, else two, and a third
-    where they depend on the others. Q lies by columns, with room for more. Where few columns are
-    dropped, or few rows come or go, rotations that make R triangular again turn the columns of Q,
-    too [3]_ (SciPy's ``qr_delete`` and ``qr_insert``): 6 m k flops each for k columns behind.
-    Where there are many, the orthogonal factor of a block of R does, 2 m k² flops, and what many
-    dropped rows leave of Q is factorised.
+    a turn for p of them; one turn where little of them is taken off, else two, and a third where
+    they depend on the others. Q lies by columns, with room for more. Where few columns are dropped,
+    or few rows come or go, rotations that make R triangular again turn the columns of Q, too [3]_
+    (SciPy's ``qr_delete`` and ``qr_insert``): 6 m k flops each for k columns behind. Where there
+    are many, the orthogonal factor of a block of R does, 2 m k² flops, and what many dropped rows
+    leave of Q is factorised. An interrupted `drop` leaves nothing of use.
 
     Each change adds some rounding errors. After every eighth one ``|Q.T @ Q - I|`` is measured, and
     Q restored by a Cholesky factor of ``Q.T @ Q`` before it has lost 10 n rounding errors, so that
@@ -207,7 +207,7 @@ class QR:
             q, r = self._q, np.asfortranarray(self._r)
             for first, count in reversed(_runs(dropped)):
                 q, r = _updates().qr_delete(q, r, first, count, "col", True, False)
-            return self._set(self._room[:, :size], r[:size])
+            return self._set(q[:, :size], r[:size])
         kept = np.delete(np.arange(n), dropped)
         turn, triangle = np.linalg.qr(self._r[top:, kept[top:]])
         r = np.zeros((size, len(kept)), self._r.dtype, order="F")
