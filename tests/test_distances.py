@@ -303,6 +303,15 @@ def test_mahalanobis_bound(dtype: str, offset: float, condition: float) -> None:
     assert np.all(np.abs(found - known) <= bound)
 
 
+def test_mahalanobis_near_overflow() -> None:
+    x = np.array([[1e308], [1e308], [1.1e308]])
+    found = fm.kneighbors(x, None, 1, "mahalanobis", VI=[[1e-310]])
+    np.testing.assert_array_equal(found.indices, [[1], [0], [0]])
+    np.testing.assert_allclose(found.distances[2], np.sqrt(1e-310) * 1e307, rtol=1e-6)
+    with pytest.raises(ValueError, match="VI: expected rows whose lengths"):
+        fm.pairwise_distances([[1e200], [2e200]], None, "mahalanobis", VI=[[1e300]])
+
+
 @pytest.mark.parametrize("dtype", ["f", "d", "i8"])
 def test_mahalanobis_neighbours(dtype: str) -> None:
     a = normal((5, 5), "d", 5)

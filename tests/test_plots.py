@@ -73,6 +73,13 @@ def test_labels_have_colours(count: int) -> None:
     assert sum(len(part.get_offsets()) for part in rows.collections) == len(x)
 
 
+def test_rows_without_a_label_are_drawn() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 5))
+    figure = fm.PCA(2).fit(x).plot(x, np.where(np.arange(60) % 3, 1.0, np.nan))
+    drawn = [len(points.get_offsets()) for points in figure.axes[2].collections]
+    assert sorted(drawn) == [20, 40]
+
+
 def test_without_rows_there_are_two_panels() -> None:
     pca = fm.PCA().fit(data())
     assert len(pca.plot().axes) == 2

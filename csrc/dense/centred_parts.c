@@ -9,8 +9,8 @@
 enum { SINGLE_ROWS = 128 };
 /* Rows of a part, at least: 10 columns of double take 0.3 MB, some 30 microseconds. */
 enum { PART_ROWS = 4096 };
-/* Parts at most, where their sums take much memory: 64 MB, but no fewer than FEW_PARTS. */
-enum { MOST_SUMS = 1 << 23, FEW_PARTS = 4 };
+/* Numbers of the sums of all parts: 64 MB, at least 128 parts. */
+enum { MOST_SUMS = 1 << 23 };
 
 /* Inlined for whole rows of a tile with a constant. */
 FML_INLINE void add_rows_of_tile(ptrdiff_t high, ptrdiff_t wide, const real *products,
@@ -86,11 +86,10 @@ static void add_up(ptrdiff_t size, double *parts, ptrdiff_t count)
                 parts[i * size * size + e] += parts[(i + step) * size * size + e];
 }
 
-/* Rows of a part: whole panels, and at most so many parts as memory has room for. */
+/* Rows of a part: whole panels, and no more parts than memory has room for. */
 static ptrdiff_t part_rows(const shifted *z)
 {
-    ptrdiff_t most = MOST_SUMS / z->size / z->size;
-    ptrdiff_t rows = blocks_of(z->rows, most > FEW_PARTS ? most : FEW_PARTS);
+    ptrdiff_t rows = blocks_of(z->rows, MOST_SUMS / z->size / z->size);
     const ptrdiff_t depth = panel_rows(z);
     return blocks_of(rows > PART_ROWS ? rows : PART_ROWS, depth) * depth;
 }

@@ -16,6 +16,8 @@ enum { BLOCKS_PER_THREAD = 4 };
 enum { TERMS = 128 };
 /* Rows whose mean is the centre. */
 enum { SAMPLE = 1024 };
+/* Rows on their way into a panel, of x or of y. */
+enum { LINES = ROWS > COLUMNS ? ROWS : COLUMNS };
 /* Roundings beside those of a sum, in units of |x|^2 + |y|^2: of centred rows 4, of their squared
  * lengths 20, of what is added to them 7, of limits that it is compared with 8; the rest is to
  * spare. */
@@ -119,7 +121,7 @@ bool FML(pairs_start)(pairs *p, const fml_rows *x, const fml_rows *y, ptrdiff_t 
     p->y_rows = block_rows(p->y.count, Y_ROWS, Y_NUMBERS, k, COLUMNS);
     /* k numbers for the centre, each row of the blocks and of `lines`; and COLUMNS + 1 more for a
      * row of x, 1 for a row of y. */
-    ptrdiff_t rows = 1 + p->y_rows + team * (COLUMNS + p->x_rows);
+    ptrdiff_t rows = 1 + p->y_rows + team * (LINES + p->x_rows);
     p->scratch = fml_alloc(k + COLUMNS + 1, (size_t)rows * sizeof(real));
     if (!p->scratch)
         return false;
@@ -127,14 +129,14 @@ bool FML(pairs_start)(pairs *p, const fml_rows *x, const fml_rows *y, ptrdiff_t 
     p->panels = p->centre + k;
     p->norms = p->panels + p->y_rows * k;
     p->own = p->norms + p->y_rows;
-    p->own_size = (COLUMNS + p->x_rows) * k + p->x_rows * (COLUMNS + 1);
+    p->own_size = (LINES + p->x_rows) * k + p->x_rows * (COLUMNS + 1);
     find_centre(p);
     return true;
 }
 
 /* A block of x, packed by the thread that works on it, and inner products with a panel of y. */
 typedef struct own_block {
-    real *lines; /* COLUMNS rows on their way into a panel */
+    real *lines; /* LINES rows */
     real *panels, *norms;
     real *sums; /* rows of COLUMNS */
 } own_block;
@@ -142,7 +144,7 @@ typedef struct own_block {
 static own_block own_block_of(const pairs *p)
 {
     own_block own = {.lines = p->own + fml_thread_number() * p->own_size};
-    own.panels = own.lines + COLUMNS * p->k;
+    own.panels = own.lines + LINES * p->k;
     own.norms = own.panels + p->x_rows * p->k;
     own.sums = own.norms + p->x_rows;
     return own;

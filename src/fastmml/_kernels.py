@@ -460,7 +460,7 @@ class Kernels(Protocol):
         ``scale`` (k,) are of their dtype, float64 or float32; no scale is one of ones. The result
         is (n + p + 1, n + p + 1): the last row and column hold the sums of ``scale**2`` times the
         others, and the sum of ``scale**2``. Sums are float64; products of float32 are added up in
-        float32 over 1024 rows at most, 256 at a time. Reads x and y once.
+        float32 over 1024 rows at most. Reads x and y once.
         """
         ...
 

@@ -215,7 +215,9 @@ cdef class EdgeKernels:
         cdef fml_bvgraph_format layout = format._asdict()
         cdef fml_bvgraph_report report
         cdef fml_status status
-        cdef const int64_t *offset = NULL if offsets is None else &offsets[0]
+        cdef const int64_t *offset = NULL
+        if offsets is not None:
+            offset = &offsets[0]
         with nogil:
             status = fml_bvgraph_rows(&stream[0], stream.shape[0], &layout, indptr.shape[0] - 1,
                                       indices.shape[0], offset, &indptr[0], &indices[0], &report,

@@ -242,9 +242,13 @@ def _transformed(x: Real, y: Real | None, inner: NDArray[Any]) -> tuple[F64, F64
     """Rows whose distances are those of x and y under an inner product: ``|(x - y) L|``."""
     factor = _factor(inner, x.shape[1])
     wide = x.astype(np.float64, copy=False)
-    centre = wide.mean(axis=0) if len(x) else 0
-    left = matmul(wide - centre, factor)
-    return left, None if y is None else matmul(y.astype(np.float64, copy=False) - centre, factor)
+    sides = [wide] if y is None else [wide, y.astype(np.float64, copy=False)]
+    with np.errstate(all="ignore"):
+        centre = (wide / max(len(x), 1)).sum(axis=0)
+        turned = [matmul(side - centre, factor) for side in sides]
+    if not all(np.isfinite(side).all() for side in turned):
+        raise ValueError("VI: expected rows whose lengths under it float64 can hold")
+    return turned[0], None if y is None else turned[1]
 
 
 def _factor(inner: NDArray[Any], columns: int) -> F64:

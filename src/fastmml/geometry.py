@@ -61,7 +61,7 @@ class InnerProduct:
     standard inner product [1]_. With n numbers in a vector, u = 1.1e-16 and s the smallest
     eigenvalue of A with its rows and columns scaled to ones on the diagonal, errors are at most
 
-    - of `inner` and `gram`: ``(2 n + 3) u |x|* |A| |y|``;
+    - of `inner` and `gram`: ``(2 n + 3) u |x|* |A| |y|``, unless products over- or underflow;
     - of `norm` and `distance`, relative: ``(n / 2 + 4) u`` for the standard inner product, ``3 n (n
       + 1) u / s`` for others;
     - of `angle`, absolute: ``(n + 8) u``, or ``8 n (n + 1) u / s``;
@@ -87,7 +87,7 @@ class InnerProduct:
     """
 
     def __init__(self, matrix: ArrayLike | None = None) -> None:
-        self.matrix: Array | None = None
+        self._matrix: Array | None = None
         self._dtype = np.dtype(np.float32)
         if matrix is None:
             return
@@ -100,8 +100,14 @@ class InnerProduct:
         limit = float(np.finfo(self._dtype).eps) ** 0.5
         self._factor: Factor = factorise("matrix", wide, limit)
         self._whole = self._factor.whole()
-        self.matrix = wide / 2 + wide.conj().T / 2 if (wide != wide.conj().T).any() else wide
-        self.matrix.flags.writeable = False
+        mirrored = wide.conj().T
+        self._matrix = np.where(wide == mirrored, wide, wide / 2 + mirrored / 2)
+        self._matrix.flags.writeable = False
+
+    @property
+    def matrix(self) -> Array | None:
+        """A in float64 or complex128, read-only; None for the identity."""
+        return self._matrix
 
     def inner(self, x: ArrayLike, y: ArrayLike) -> Any:
         """Inner products of vectors; those of x are conjugated if complex.
@@ -133,10 +139,10 @@ class InnerProduct:
         0.5
         """
         (a, b), dtype = self._pair(x, y)
-        if self.matrix is not None and a.size < b.size:
-            a = _times(a, self.matrix.T)
-        elif self.matrix is not None:
-            b = _times(b, self.matrix.T)
+        if self._matrix is not None and a.size < b.size:
+            a = _times(a, self._matrix.T)
+        elif self._matrix is not None:
+            b = _times(b, self._matrix.T)
         with np.errstate(all="ignore"):
             return np.einsum("...i,...i->...", a.conj(), b).astype(dtype)[()]
 
@@ -280,9 +286,9 @@ class InnerProduct:
         (columns,), dtype = self._operands(x=given.T)
         columns = columns.T
         with np.errstate(all="ignore"):
-            if self.matrix is None:
+            if self._matrix is None:
                 return gram(columns).astype(dtype)
-            products = matmul(columns.conj().T, matmul(self.matrix, columns))
+            products = matmul(columns.conj().T, matmul(self._matrix, columns))
             return np.asarray(products / 2 + products.conj().T / 2).astype(dtype)
 
     def project(
@@ -314,9 +320,9 @@ class InnerProduct:
         Notes
         -----
         By `qr` of the basis, in units in which the diagonal of A is near 1, and again of what L*
-        makes of its Q: errors of the projection, as this inner product measures them, do not grow
-        with the condition number of the basis, but with 1 / s; those of the coordinates do with
-        both. 2 n² (k + p) flops for k vectors and p points, and two factorisations.
+        makes of its Q: what is left is orthogonal to the basis to rounding at any condition number,
+        but for a factor 1 / s. Errors of projection and coordinates grow with both. 2 n² (k + p)
+        flops for k vectors and p points, and two factorisations.
 
         Examples
         --------
@@ -328,7 +334,7 @@ class InnerProduct:
         points, vectors, start = affine(x, basis, origin)
         (points, vectors, start), dtype = self._operands(x=points.T, basis=vectors.T, origin=start)
         points, vectors = points.T, vectors.T
-        if self.matrix is None:
+        if self._matrix is None:
             found = project(points, vectors, start)
         else:
             found = self._project(points, vectors, start)
@@ -356,7 +362,7 @@ class InnerProduct:
         """Vectors in float64 or complex128, and the dtype of results."""
         given = [_check.factorisable(name, values) for name, values in operands.items()]
         dtype = np.result_type(self._dtype, *given)
-        size = None if self.matrix is None else len(self.matrix)
+        size = None if self._matrix is None else len(self._matrix)
         for name, vectors in zip(operands, given, strict=True):
             _check.at_least_1d(name, vectors)
             size = vectors.shape[-1] if size is None else size
@@ -384,7 +390,7 @@ class InnerProduct:
         if vectors[0].size <= _PIECE or any(x.shape != shape for x in vectors):
             return measure(*vectors)
         rows = [x.reshape(-1, shape[-1]) for x in vectors]
-        step = max(_PIECE // shape[-1], 1 if self.matrix is None else _PIECE_ROWS)
+        step = max(_PIECE // shape[-1], 1 if self._matrix is None else _PIECE_ROWS)
         parts = (slice(start, start + step) for start in range(0, len(rows[0]), step))
         found = [measure(*(x[part] for x in rows)) for part in parts]
         return np.concatenate(found).reshape(shape[:-1])
@@ -408,7 +414,7 @@ class InnerProduct:
 
         e is 0 unless a square would over- or underflow.
         """
-        turned = x if self.matrix is None else _times(x, self._whole.conj())
+        turned = x if self._matrix is None else _times(x, self._whole.conj())
         squares = _squares(turned)
         is_far = ~((squares >= _LEAST) & (squares <= _MOST))
         if is_far.any():
@@ -423,7 +429,7 @@ class InnerProduct:
 
     def _far(self, x: Array) -> tuple[Array, Array]:
         """``L* x / 2**e`` of vectors of any size, the largest number scaled to near 1; and e."""
-        own = 0 if self.matrix is None else self._factor.exponents
+        own = 0 if self._matrix is None else self._factor.exponents
         sizes = np.maximum(np.abs(x.real), np.abs(x.imag))
         bits = np.where(np.isfinite(sizes) & (sizes > 0), np.frexp(sizes)[1] + own, -(1 << 20))
         exponents = bits.max(axis=-1)
@@ -432,7 +438,7 @@ class InnerProduct:
         if x.dtype.kind == "c":
             scaled.imag = np.ldexp(x.imag, shift)
         return (
-            scaled if self.matrix is None else _times(scaled, self._factor.lower.conj()),
+            scaled if self._matrix is None else _times(scaled, self._factor.lower.conj()),
             exponents,
         )
 
@@ -447,7 +453,7 @@ def _squares(x: Array) -> Array:
     """Sums of squares along the last axis."""
     if x.dtype.kind != "c":
         return np.asarray(np.einsum("...i,...i->...", x, x))
-    return _squares(x.real) + _squares(x.imag)
+    return np.asarray(_squares(x.real) + _squares(x.imag))
 
 
 def _real(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -273,8 +273,9 @@ def project(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None = None) -> 
 
     Notes
     -----
-    By `qr`: ``Q Q* x`` is projected, so that errors do not grow with the condition number of the
-    basis; those of the coordinates do.
+    By `qr`, as ``Q Q* x``: what is left of x is orthogonal to the basis to rounding at any
+    condition number of it (of its columns scaled to length 1); errors of projection and coordinates
+    grow with that number.
 
     Examples
     --------
@@ -285,7 +286,8 @@ def project(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None = None) -> 
     """
     points, vectors, start = affine(x, basis, origin)
     shift = start.reshape(len(start), *[1] * (points.ndim - 1))
-    points = points - shift
+    with np.errstate(all="ignore"):
+        points = points - shift
     q, r = independent_qr(vectors)
     inside = matmul(q.conj().T, points)
     projection = matmul(q, inside)
@@ -297,7 +299,7 @@ def project(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None = None) -> 
 
 def affine(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None) -> tuple[Array, Array, Array]:
     """The operands of `project`, checked; without an origin it is 0."""
-    points, vectors = _check.factorisable("x", x), np.asarray(basis)
+    points, vectors = _check.factorisable("x", x), _check.factorisable("basis", basis)
     if vectors.ndim != 2:
         raise ValueError(f"basis: expected 2 dimensions, got {vectors.ndim}")
     m = len(vectors)

@@ -69,11 +69,14 @@ def _groups(coordinates: Array, labels: ArrayLike | None) -> Iterator[tuple[str 
     known = np.asarray(labels)
     if known.shape != (len(coordinates),):
         raise ValueError(f"y: expected {len(coordinates)} labels, one a row, got {known.shape}")
-    kinds = np.unique(known)
+    try:
+        kinds, which = np.unique(known, return_inverse=True)
+    except TypeError:
+        raise TypeError("y: expected labels that can be sorted, as those of one type") from None
     if len(kinds) > _MOST_LABELS:
         raise ValueError(f"y: expected at most {_MOST_LABELS} different labels, got {len(kinds)}")
-    for kind in kinds:
-        yield str(kind), coordinates[known == kind]
+    for number, kind in enumerate(kinds):
+        yield str(kind), coordinates[which == number]
 
 
 def _draw_variances(axis: Any, ratios: Array) -> None:
