@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from fastmml import _check
 from fastmml._estimator import Transformer
+from fastmml.decomposition import sparse
 from fastmml.decomposition.number import Number
-from fastmml.decomposition.solvers import covariance_eigh, gram_eigh
+from fastmml.decomposition.operators import Centred, DenseRows, SparseRows
+from fastmml.decomposition.options import Options, solve
 from fastmml.linalg import matmul
 
 Array = NDArray[Any]
@@ -90,25 +93,39 @@ class PCA(Transformer):  # type: ignore[misc]
     True
     """
 
+    _takes_sparse = True
+
     def __init__(
         self,
         n_components: float | str | None = None,
         *,
+        copy: bool = True,
         whiten: bool = False,
         svd_solver: str = "auto",
+        tol: float = 0.0,
+        iterated_power: int | str = "auto",
+        n_oversamples: int = 10,
+        power_iteration_normalizer: str = "auto",
+        random_state: Any = None,
     ) -> None:
         self.n_components = n_components
+        self.copy = copy
         self.whiten = whiten
         self.svd_solver = svd_solver
+        self.tol = tol
+        self.iterated_power = iterated_power
+        self.n_oversamples = n_oversamples
+        self.power_iteration_normalizer = power_iteration_normalizer
+        self.random_state = random_state
 
     def fit(self, X: Any, y: None = None) -> PCA:
         """Find mean and components.
 
         Parameters
         ----------
-        X : (m, n) array_like
+        X : (m, n) array_like, or sparse matrix or array of SciPy's
             A row for each observation, two at least: float32 and float64 as they are, anything else
-            as float64. Not overwritten.
+            as float64. Not overwritten; sparse ones are never made dense.
         y : None
             Not used.
 
@@ -120,30 +137,28 @@ class PCA(Transformer):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            One row; more components than min(m, n); NaN and infinities; another solver.
+            One row; more components than min(m, n), or another number than the solver finds; NaN
+            and infinities; parameters that are not among the above.
         TypeError
-            Sparse matrices.
+            Sparse matrices with ``svd_solver="full"``.
         """
+        options = Options.checked(self)
         rows = self._fit_rows(X)
-        m, n = rows.shape
+        m = rows.shape[0]
         if m < 2:
             raise ValueError("X: expected at least 2 rows, got 1 sample")
-        if self.svd_solver not in ("auto", "covariance_eigh", "gram_eigh"):
-            raise ValueError(
-                "svd_solver: expected 'auto', 'covariance_eigh' or 'gram_eigh', "
-                f"got {self.svd_solver!r}"
-            )
-        number = Number(self.n_components, m, n)
-        by_rows = self.svd_solver == "gram_eigh" or (self.svd_solver == "auto" and n > m)
-        found = (gram_eigh if by_rows else covariance_eigh)(rows, number)
+        data: Centred = SparseRows(rows) if issparse(rows) else DenseRows(rows)
+        number = Number(self.n_components, *data.shape, options.solver)
+        found = solve(data, number, options)
         squares, k = found.squares, len(found.squares)
-        self.mean_, self.components_ = found.mean, _turned(found.components).astype(rows.dtype)
+        self.mean_, self.components_ = data.mean, _turned(found.components).astype(data.dtype)
+        self.components_error_ = np.minimum(found.errors + np.finfo(data.dtype).eps, 1.0)
         self.n_components_, self.n_samples_ = k, m
-        rest = max(found.total - float(squares.sum()), 0.0) if k < number.most else 0.0
+        rest = max(data.total - float(squares.sum()), 0.0) if k < number.most else 0.0
         self.noise_variance_ = rest / (m - 1) / max(number.most - k, 1)
         self.reconstruction_error_ = rest / m
         self.explained_variance_ = squares / (m - 1)
-        self.explained_variance_ratio_ = squares / (found.total or np.nan)
+        self.explained_variance_ratio_ = squares / (data.total or np.nan)
         self.singular_values_ = np.sqrt(squares)
         return self
 
@@ -167,6 +182,8 @@ class PCA(Transformer):  # type: ignore[misc]
             Before `fit`; scikit-learn's where that is installed.
         """
         rows = self._new_rows(X)
+        if issparse(rows):
+            return sparse.coordinates(rows, self.mean_, self.components_, self._scale())
         basis = (self.components_ / self._scale()[:, np.newaxis]).T.astype(rows.dtype)
         found = np.empty((len(rows), basis.shape[1]), rows.dtype)
         for part, centred in self._pieces(rows):
@@ -226,6 +243,8 @@ class PCA(Transformer):  # type: ignore[misc]
             As `transform`.
         """
         rows = self._new_rows(X)
+        if issparse(rows):
+            return sparse.squared_distances(rows, self.mean_, self.components_)
         basis, found = self.components_.astype(rows.dtype), np.empty(len(rows))
         for part, centred in self._pieces(rows):
             rest = centred - matmul(matmul(centred, basis.T), basis)
@@ -259,11 +278,9 @@ class PCA(Transformer):  # type: ignore[misc]
             There is no inverse: a direction without variance, up to rounding.
         """
         self._check_fitted()
+        self._check_invertible()
         variances, noise = self.explained_variance_, self.noise_variance_
         spans_all = self.n_components_ == self.n_features_in_
-        known = variances if spans_all else np.append(variances, noise)
-        if not known.min() > self.n_features_in_ * np.finfo(float).eps * known.max():
-            raise np.linalg.LinAlgError("Singular matrix: a direction without variance")
         return self._in_all_directions(1 / variances, 0.0 if spans_all else 1 / noise)
 
     def score_samples(self, X: Any) -> Array:
@@ -284,15 +301,14 @@ class PCA(Transformer):  # type: ignore[misc]
             As `transform` and `get_precision`.
         """
         rows = self._new_rows(X)
+        if issparse(rows):
+            return self._sparse_scores(rows)
         precision, found = self.get_precision(), np.empty(len(rows))
         for part, centred in self._pieces(rows.astype(np.float64, copy=False)):
             np.einsum("ij,ij->i", matmul(centred, precision), centred, out=found[part])
         if not np.isfinite(found).all():
             _check.finite("X", rows)
-        others = self.n_features_in_ - self.n_components_
-        size = np.log(self.explained_variance_).sum()
-        size += others * np.log(self.noise_variance_) if others else 0.0
-        return np.asarray(-0.5 * (found + size + self.n_features_in_ * np.log(2 * np.pi)))
+        return self._likelihoods(found)
 
     def score(self, X: Any, y: None = None) -> float:
         """Average log-likelihood of the rows under the probabilistic model.
@@ -313,6 +329,33 @@ class PCA(Transformer):  # type: ignore[misc]
             As `score_samples`.
         """
         return float(self.score_samples(X).mean())
+
+    def _sparse_scores(self, rows: Any) -> Array:
+        """`score_samples` of a sparse matrix, in the space of the components and across it."""
+        self._check_invertible()
+        along = sparse.coordinates(
+            rows, self.mean_, self.components_, np.sqrt(self.explained_variance_)
+        )
+        found = np.einsum("ij,ij->i", along, along, dtype=np.float64)
+        if self.n_components_ < self.n_features_in_:
+            across = sparse.squared_distances(rows, self.mean_, self.components_)
+            found = found + across / self.noise_variance_
+        return self._likelihoods(found)
+
+    def _likelihoods(self, distances: Array) -> Array:
+        """Logarithms of the density at such squared distances, in standard deviations."""
+        others = self.n_features_in_ - self.n_components_
+        size = np.log(self.explained_variance_).sum()
+        size += others * np.log(self.noise_variance_) if others else 0.0
+        return np.asarray(-0.5 * (distances + size + self.n_features_in_ * np.log(2 * np.pi)))
+
+    def _check_invertible(self) -> None:
+        """Check that there is variance in all directions."""
+        known = self.explained_variance_
+        if self.n_components_ < self.n_features_in_:
+            known = np.append(known, self.noise_variance_)
+        if not known.min() > self.n_features_in_ * np.finfo(float).eps * known.max():
+            raise np.linalg.LinAlgError("Singular matrix: a direction without variance")
 
     @property
     def _n_features_out(self) -> int:

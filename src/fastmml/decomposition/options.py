@@ -1,0 +1,110 @@
+"""How `PCA` is to be computed: parameters, checked, and the solver that they ask for."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastmml import _check
+from fastmml.decomposition import iterative
+from fastmml.decomposition.choice import choose
+from fastmml.decomposition.number import Number
+from fastmml.decomposition.operators import Centred, DenseRows
+from fastmml.decomposition.solvers import Spectrum, covariance_eigh, full, gram_eigh
+
+#: As scikit-learn names them, and one of ours.
+SOLVERS = ("auto", "full", "covariance_eigh", "gram_eigh", "arpack", "randomized")
+_NORMALIZERS = ("auto", "QR", "LU", "none")
+#: Products with vectors after which Lanczos gives up, for each component: far beyond what it takes.
+_MOST_STEPS, _LEAST_STEPS = 200, 4000
+
+
+@dataclass(frozen=True)
+class Options:
+    """Parameters of `PCA`."""
+
+    solver: str
+    tol: float
+    power: int | None
+    extra: int
+    rng: np.random.RandomState
+
+    @classmethod
+    def checked(cls, model: Any) -> Options:
+        """Those of this model; ValueError names one that is none, TypeError where it has no type."""
+        _among("svd_solver", model.svd_solver, SOLVERS)
+        _among("power_iteration_normalizer", model.power_iteration_normalizer, _NORMALIZERS)
+        for name in ("copy", "whiten"):
+            _among(name, getattr(model, name), (True, False))
+        power = model.iterated_power
+        if isinstance(power, str):
+            _among("iterated_power", power, ("auto",))
+        return cls(
+            model.svd_solver,
+            _check.at_least_zero("tol", model.tol),
+            None if isinstance(power, str) else _whole("iterated_power", power, 0),
+            _whole("n_oversamples", model.n_oversamples, 1),
+            random_numbers(model.random_state),
+        )
+
+
+def random_numbers(state: Any) -> np.random.RandomState:
+    """What scikit-learn's ``random_state`` stands for; None is a fixed seed here."""
+    if isinstance(state, np.random.RandomState):
+        return state
+    if state is np.random:
+        return np.random.mtrand._rand
+    if state is None:
+        return np.random.RandomState(0)
+    if isinstance(state, numbers.Integral) and 0 <= state < 2**32:
+        return np.random.RandomState(int(state))
+    raise ValueError(
+        f"random_state: expected None, an int from 0 to below 2**32 or a RandomState, got {state!r}"
+    )
+
+
+def solve(data: Centred, number: Number, options: Options) -> Spectrum:
+    """By the solver that was asked for, or the one that takes least time."""
+    solver, products = options.solver, 0
+    if solver == "auto":
+        solver, products = choose(data, number, options.extra)
+    exact = gram_eigh if data.shape[1] > data.shape[0] else covariance_eigh
+    if solver == "full":
+        if not isinstance(data, DenseRows):
+            raise TypeError(
+                "X: expected a dense array for svd_solver='full', got a sparse matrix"
+            )
+        return full(data, number)
+    if solver in ("covariance_eigh", "gram_eigh"):
+        return {"covariance_eigh": covariance_eigh, "gram_eigh": gram_eigh}[solver](data, number)
+    k = number.known
+    if not k:
+        return exact(data, number)
+    tol, rng = options.tol, options.rng
+    if solver == "arpack":
+        most = max(_MOST_STEPS * k, _LEAST_STEPS)
+        found = iterative.lanczos(data, k, tol, most, rng)
+    elif options.solver == "randomized":
+        power = options.power
+        block = k + options.extra
+        if power is not None:
+            found = iterative.randomized(data, k, options.extra, tol, (power + 1) * block, rng)
+            return iterative.spectrum(data, found)
+        found = iterative.randomized(data, k, options.extra, tol, 4 * min(data.shape), rng)
+    else:
+        found = iterative.randomized(data, k, options.extra, tol, products, rng)
+    return iterative.spectrum(data, found) if found.is_converged else exact(data, number)
+
+
+def _among(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}")
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least:
+        return int(value)
+    raise ValueError(f"{name}: expected an int of at least {least}, got {value!r}")
