@@ -25,6 +25,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from fastmml.linalg import matmul
+from fastmml.orthogonal import qr
 
 Array = NDArray[Any]
 
@@ -33,6 +34,10 @@ _TWICE = 0.5
 #: What is left of a vector below this part of the largest eigenvalue is rounding: another takes
 #: its place.
 _EMPTY = 1e-15
+#: Vectors of a basis, and those that a restart keeps, for each eigenvalue that is wanted.
+_LARGEST, _KEPT = 4, 2.0
+#: Operators of so many rows are factorised: as many products are needed in any case.
+_WHOLE = 512
 #: Vectors that are added to a basis between looks at its eigenvalues, at least.
 _LOOK = 32
 
@@ -68,8 +73,8 @@ def largest(
     A block smaller than k may miss all but ``block`` of equal eigenvalues: then a second random
     block has to find nothing new.
     """
-    most = max(4 * k, k + 8 * block)
-    if size <= most + block:
+    most = max(_LARGEST * k, k + 8 * block)
+    if size <= max(_WHOLE, most + block):
         return _whole(apply, size, k, block)
     basis = _Basis(apply, size, block, most, rng)
     checks = 1 if block < k else 0
@@ -90,7 +95,7 @@ def largest(
             basis.restart(vectors[:, : k + block], values, is_fresh=True)
             wait = most + block
         elif basis.is_full:
-            basis.restart(vectors[:, : max(2 * k, k + 2 * block)], values)
+            basis.restart(vectors[:, : max(int(_KEPT * k), k + 2 * block)], values)
         else:
             wait = basis.count + max(_LOOK, block)
 
@@ -172,7 +177,7 @@ class _Basis:
         """Random orthonormal vectors (size, block) that are orthogonal to the basis."""
         found = self._rng.standard_normal((self._rows.shape[1], self._block))
         for _ in range(2):
-            found = np.linalg.qr(found - matmul(self.rows.T, matmul(self.rows, found))).Q
+            found = qr(found - matmul(self.rows.T, matmul(self.rows, found))).Q
         return np.asarray(found)
 
     def _less(self, image: Array, rows: Array) -> tuple[Array, Array]:
@@ -188,11 +193,11 @@ class _Basis:
 
     def _orthonormal(self, rest: Array) -> tuple[Array, Array]:
         """The rows of the next block, and the factor that gives the rest of them."""
-        q, r = np.linalg.qr(rest)
+        q, r = qr(rest)
         is_empty = np.abs(np.diagonal(r)) <= _EMPTY * self._scale
         if is_empty.any():
             q = np.where(is_empty, self._fresh(), q)
             for _ in range(2):
-                q = np.linalg.qr(q - matmul(self.rows.T, matmul(self.rows, q))).Q
+                q = qr(q - matmul(self.rows.T, matmul(self.rows, q))).Q
             r = q.T @ rest
         return q.T, r

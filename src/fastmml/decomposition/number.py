@@ -39,14 +39,17 @@ class Number:
         self._limit = self.most - _PARTIAL.get(solver, 0)
         self.known = self._known(n_components, m >= n)
 
-    def among(self, values: Array) -> int:
-        """How many, where these are the squared singular values of the centred data, all of them."""
+    def among(self, values: Array, total: float) -> int:
+        """How many, where these are the squared singular values of the centred data, all of them.
+
+        ``total`` is their sum.
+        """
         if self.known is not None:
             return self.known
         values = values[: self.most]
         if self._asked == "mle":
             return _likeliest(values / (self._rows - 1), self._rows)
-        parts = np.cumsum(values) / (values.sum() or np.nan)
+        parts = np.cumsum(values / (total or np.nan))
         return min(int(np.searchsorted(parts, self._asked, side="right")) + 1, len(values))
 
     def _known(self, asked: Any, is_tall: bool) -> int | None:

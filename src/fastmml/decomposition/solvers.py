@@ -38,7 +38,7 @@ class Spectrum(NamedTuple):
 
 def covariance_eigh(data: Centred, number: Number) -> Spectrum:
     """By the products of columns, in one pass."""
-    values, vectors = _largest(data.column_products(), number)
+    values, vectors = _largest(data.column_products(), number, data.total)
     k, n = vectors.shape[1], len(vectors)
     unit = np.full(k, _ROUNDING * data.unit * values.max(initial=0))
     errors = angles(values, unit, n)
@@ -49,7 +49,7 @@ def covariance_eigh(data: Centred, number: Number) -> Spectrum:
 
 def gram_eigh(data: Centred, number: Number) -> Spectrum:
     """By the products of rows, and another pass for the components."""
-    values, vectors = _largest(data.row_products(), number)
+    values, vectors = _largest(data.row_products(), number, data.total)
     k = vectors.shape[1]
     unit = np.full(k, _ROUNDING * data.unit * values.max(initial=0))
     errors = through_rows(values[:k], angles(values, unit, data.shape[1]))
@@ -69,7 +69,7 @@ def full(data: DenseRows, number: Number) -> Spectrum:
         left, lengths, _ = _svd(triangle)
         rows = matmul(basis, left).T
     squares = lengths**2
-    k = number.among(squares)
+    k = number.among(squares, data.total)
     unit = 2 * _ROUNDING * float(np.finfo(np.float64).eps) * lengths[:1] * lengths[:k]
     return Spectrum(squares[:k], rows[:k], angles(squares[: k + 1], unit, data.shape[1]))
 
@@ -116,7 +116,7 @@ def _svd(x: Array) -> tuple[Array, Array, Array]:
     return left, values, right
 
 
-def _largest(products: Array, number: Number) -> tuple[Array, Array]:
+def _largest(products: Array, number: Number, total: float) -> tuple[Array, Array]:
     """The largest eigenvalues, one more than wanted if there is one, and the vectors wanted."""
     n, k = len(products), number.known
     if k == 0:
@@ -129,7 +129,7 @@ def _largest(products: Array, number: Number) -> tuple[Array, Array]:
         if found.is_converged:
             return found.values.clip(0), found.vectors
     values, vectors = _by_lapack(products, n if k is None else min(k + 1, n))
-    count = number.among(values)
+    count = number.among(values, total)
     return values[: count + 1], vectors[:, :count]
 
 
