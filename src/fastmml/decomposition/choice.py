@@ -17,7 +17,7 @@ _SPARSE_PRODUCT = 600.0  # a term of the products of sparse columns, by SciPy
 _EIGH = 24.0  # LAPACK's eigenvectors of some of n rows: n³ of these
 _EIGH_ALL = 60.0  # of all
 _VECTOR = 8.0  # orthogonalisation in float64
-#: Blocks that a randomised solver takes where singular values fall fast; others are seen to be slow.
+#: Products for each component that iterations take where singular values fall fast.
 _PASSES = 4
 #: Products with vectors that Lanczos takes for each component of a spectrum without gaps.
 _STEPS = 24
@@ -52,7 +52,7 @@ def choose(data: Centred, number: Number, extra: int) -> Choice:
     vector = 2 * factor * _THIN * data.work + _VECTOR * small * _PASSES * (k + extra)
     block = k + extra
     products = int(_TRY * cost / vector)
-    return Choice("randomized", products) if products >= _PASSES * block else Choice(exact)
+    return Choice("arpack", products) if products >= _PASSES * block else Choice(exact)
 
 
 def exact_cost(data: Centred, number: Number) -> float:

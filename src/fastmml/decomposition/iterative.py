@@ -36,27 +36,26 @@ def lanczos_block(data: Centred, k: int) -> int:
     return _SPARSE_BLOCK if data.is_sparse else min(_DENSE_BLOCK, max(k, 8))
 
 
-def lanczos(data: Centred, k: int, tol: float, most: int, rng: np.random.RandomState) -> Found:
+def lanczos(data: Centred, k: int, limits: Limits, rng: np.random.RandomState) -> Found:
     """The largest eigenvalues of the smaller product, by small blocks.
 
-    ``tol`` is a tolerance on residuals; one below `TOLERANCE` is taken for that. Ends after the
-    products with ``most`` vectors.
+    A tolerance below `TOLERANCE` is taken for that.
     """
-    return _eigenpairs(data, k, lanczos_block(data, k), tol, most, rng)
+    return _eigenpairs(data, k, lanczos_block(data, k), limits, rng)
 
 
 def randomized(
-    data: Centred, k: int, extra: int, tol: float, most: int, rng: np.random.RandomState
+    data: Centred, k: int, extra: int, limits: Limits, rng: np.random.RandomState
 ) -> Found:
     """The same by blocks of k and ``extra`` vectors."""
-    return _eigenpairs(data, k, k + extra, tol, most, rng)
+    return _eigenpairs(data, k, k + extra, limits, rng)
 
 
 def _eigenpairs(
-    data: Centred, k: int, block: int, tol: float, most: int, rng: np.random.RandomState
+    data: Centred, k: int, block: int, limits: Limits, rng: np.random.RandomState
 ) -> Found:
     m, n = data.shape
-    tolerance = max(tol, TOLERANCE[data.dtype.char])
+    tolerance = max(limits.tolerance, TOLERANCE[data.dtype.char])
 
     def by_columns(block: Array) -> Array:
         return data.transposed_times(data.times(block))
@@ -65,7 +64,7 @@ def _eigenpairs(
         return data.times(data.transposed_times(block))
 
     apply = by_rows if m < n else by_columns
-    return largest(apply, min(m, n), k, block, Limits(tolerance, most), rng)
+    return largest(apply, min(m, n), k, block, limits._replace(tolerance=tolerance), rng)
 
 
 def spectrum(data: Centred, found: Found) -> Spectrum:
@@ -78,4 +77,4 @@ def spectrum(data: Centred, found: Found) -> Spectrum:
     if m >= n:
         return refined(data, found.vectors, errors)
     errors = through_rows(found.values[:k].clip(0), errors)
-    return refined(data, qr(data.transposed_times(found.vectors)).Q, errors)
+    return refined(data, qr(data.transposed_times(found.vectors), overwrite_a=True).Q, errors)

@@ -56,6 +56,7 @@ class Limits(NamedTuple):
 
     tolerance: float  # of residuals, as a part of the largest eigenvalue
     products: int  # with single vectors, at most
+    is_patient: bool = False  # whether all of these are made, however little they bring
 
 
 def largest(
@@ -70,34 +71,65 @@ def largest(
 
     Where a basis would be as large as the space, all of the operator is factorised.
 
-    A block smaller than k may miss all but ``block`` of equal eigenvalues: then a second random
-    block has to find nothing new.
+    Of an eigenvalue that is there more often than a block has vectors only so many are found: where
+    as many are equal, another random block has to find nothing new.
     """
     most = max(_LARGEST * k, k + 8 * block)
     if size <= max(_WHOLE, most + block):
         return _whole(apply, size, k, block)
-    basis = _Basis(apply, size, block, most, rng)
-    checks = 1 if block < k else 0
-    wait = k + block
+    basis, progress = _Basis(apply, size, block, most, rng), _Progress(limits)
+    before, wait = np.empty(0), k + block
     while True:
         basis.extend()
-        is_spent = basis.products >= limits.products
-        if not (is_spent or basis.is_full or basis.count >= wait):
+        if basis.products < limits.products and not basis.is_full and basis.count < wait:
             continue
         values, vectors = basis.ritz()
-        residuals = basis.residuals(vectors[:, :k])
-        is_converged = bool((residuals <= limits.tolerance * values[0]).all())
-        if is_spent or (is_converged and checks == 0):
+        residuals, tolerance = basis.residuals(vectors[:, :k]), limits.tolerance * values[0]
+        is_converged = bool((residuals <= tolerance).all())
+        is_sure = not _is_repeated(values[: k + 1], block, tolerance) or (
+            len(before) > 0 and bool(np.allclose(before, values[:k], 0, 2 * tolerance))
+        )
+        is_found = is_converged and is_sure
+        if is_found or progress.is_hopeless(basis.products, residuals.max() / (values[0] or 1)):
             found = matmul(basis.rows.T, vectors[:, :k])
-            return Found(values[: k + 1], found, residuals, is_converged and checks == 0)
+            return Found(values[: k + 1], found, residuals, is_found)
         if is_converged:
-            checks -= 1
+            before = values[:k]
             basis.restart(vectors[:, : k + block], values, is_fresh=True)
             wait = most + block
         elif basis.is_full:
             basis.restart(vectors[:, : max(int(_KEPT * k), k + 2 * block)], values)
         else:
             wait = basis.count + max(_LOOK, block)
+
+
+class _Progress:
+    """Whether the products that are left can do, at the rate so far."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._first: tuple[int, float] | None = None
+
+    def is_hopeless(self, products: int, residual: float) -> bool:
+        """After so many products, at this largest residual, in units of the tolerance's.
+
+        Convergence grows faster: twice the number that is left may be predicted.
+        """
+        left = self._limits.products - products
+        if left <= 0:
+            return True
+        if self._first is None or self._limits.is_patient:
+            self._first = products, residual
+            return False
+        done, fallen = products - self._first[0], np.log(self._first[1] / max(residual, 1e-300))
+        missing = np.log(max(residual, 1e-300) / max(self._limits.tolerance, 1e-300))
+        return bool(missing * done > 2 * left * max(fallen, 0.0))
+
+
+def _is_repeated(values: Array, block: int, tolerance: float) -> bool:
+    """Whether as many values as a block has vectors are equal."""
+    steps = values[:-block] - values[block - 1 : -1]  # none where a block has as many vectors
+    return bool((steps <= 2 * tolerance).any())
 
 
 def _whole(apply: Callable[[Array], Array], size: int, k: int, block: int) -> Found:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
-from fastmml._centred import SAMPLE, TINY
+from fastmml._centred import TINY
 from fastmml.linalg import gram, matmul
 from fastmml.moments import Moments
 
@@ -22,6 +22,8 @@ PIECE = 1 << 20
 #: Columns that are centred at a time for the products of rows, at least: products of many rows are
 #: added up in float64 so many times.
 _SLAB_COLUMNS = 512
+#: Rows whose mean is the provisional one: enough that it is within a part of the spread.
+_SAMPLE = 128
 #: A mean within so many spreads of 0 is taken off the products instead of the rows: rounding errors
 #: grow by no more than this factor.
 _NEAR = 3.0
@@ -189,7 +191,7 @@ class DenseRows:
     @cached_property
     def _sample(self) -> tuple[Array, Array]:
         """Mean and spread of some rows all over the data."""
-        rows = self._rows[:: max(len(self._rows) // SAMPLE, 1)].astype(np.float64)
+        rows = self._rows[:: -(-len(self._rows) // _SAMPLE)].astype(np.float64)
         with np.errstate(all="ignore"):
             return rows.mean(axis=0), rows.std(axis=0)
 

@@ -11,6 +11,7 @@ import numpy as np
 from fastmml import _check
 from fastmml.decomposition import iterative
 from fastmml.decomposition.choice import choose
+from fastmml.decomposition.krylov import Limits
 from fastmml.decomposition.number import Number
 from fastmml.decomposition.operators import Centred, DenseRows
 from fastmml.decomposition.solvers import Spectrum, covariance_eigh, full, gram_eigh
@@ -18,7 +19,7 @@ from fastmml.decomposition.solvers import Spectrum, covariance_eigh, full, gram_
 #: As scikit-learn names them, and one of ours.
 SOLVERS = ("auto", "full", "covariance_eigh", "gram_eigh", "arpack", "randomized")
 _NORMALIZERS = ("auto", "QR", "LU", "none")
-#: Products with vectors after which Lanczos gives up, for each component: far beyond what it takes.
+#: Products with vectors after which iterations give up, for each component: far beyond what it takes.
 _MOST_STEPS, _LEAST_STEPS = 200, 4000
 
 
@@ -68,35 +69,32 @@ def random_numbers(state: Any) -> np.random.RandomState:
 
 def solve(data: Centred, number: Number, options: Options) -> Spectrum:
     """By the solver that was asked for, or the one that takes least time."""
-    solver, products = options.solver, 0
+    solver, most = options.solver, 0
     if solver == "auto":
-        solver, products = choose(data, number, options.extra)
-    exact = gram_eigh if data.shape[1] > data.shape[0] else covariance_eigh
+        solver, most = choose(data, number, options.extra)
     if solver == "full":
-        if not isinstance(data, DenseRows):
-            raise TypeError(
-                "X: expected a dense array for svd_solver='full', got a sparse matrix"
-            )
-        return full(data, number)
-    if solver in ("covariance_eigh", "gram_eigh"):
-        return {"covariance_eigh": covariance_eigh, "gram_eigh": gram_eigh}[solver](data, number)
-    k = number.known
-    if not k:
-        return exact(data, number)
-    tol, rng = options.tol, options.rng
+        return full(_dense(data), number)
+    exact = gram_eigh if data.shape[1] > data.shape[0] else covariance_eigh
+    if solver == "gram_eigh" or solver == "covariance_eigh" or not number.known:
+        chosen = {"gram_eigh": gram_eigh, "covariance_eigh": covariance_eigh}.get(solver, exact)
+        return chosen(data, number)
+    k, extra, power = number.known, options.extra, options.power
+    limits = Limits(options.tol, most or max(_MOST_STEPS * k, _LEAST_STEPS))
     if solver == "arpack":
-        most = max(_MOST_STEPS * k, _LEAST_STEPS)
-        found = iterative.lanczos(data, k, tol, most, rng)
-    elif options.solver == "randomized":
-        power = options.power
-        block = k + options.extra
-        if power is not None:
-            found = iterative.randomized(data, k, options.extra, tol, (power + 1) * block, rng)
-            return iterative.spectrum(data, found)
-        found = iterative.randomized(data, k, options.extra, tol, 4 * min(data.shape), rng)
-    else:
-        found = iterative.randomized(data, k, options.extra, tol, products, rng)
+        found = iterative.lanczos(data, k, limits, options.rng)
+    elif power is None:
+        found = iterative.randomized(data, k, extra, limits, options.rng)
+    else:  # as many products as were asked for, however accurate that is
+        limits = Limits(options.tol, (power + 1) * (k + extra), is_patient=True)
+        found = iterative.randomized(data, k, extra, limits, options.rng)
+        return iterative.spectrum(data, found)
     return iterative.spectrum(data, found) if found.is_converged else exact(data, number)
+
+
+def _dense(data: Centred) -> DenseRows:
+    if not isinstance(data, DenseRows):
+        raise TypeError("X: expected a dense array for svd_solver='full', got a sparse matrix")
+    return data
 
 
 def _among(name: str, value: Any, known: tuple[Any, ...]) -> None:

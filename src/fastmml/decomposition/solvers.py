@@ -124,7 +124,7 @@ def _largest(products: Array, number: Number, total: float) -> tuple[Array, Arra
     if k is not None and k * _FEW <= n:
         found = largest(
             lambda block: np.asarray(matmul(products, block)), n, k, _FEW_BLOCK,
-            Limits(_EXACT, n // 2), np.random.RandomState(0),
+            Limits(_EXACT, n), np.random.RandomState(0),
         )  # fmt: skip
         if found.is_converged:
             return found.values.clip(0), found.vectors
