@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fastmml.decomposition.iterative import lanczos_block
+import numpy as np
+
+from fastmml.decomposition.krylov import LARGEST, WHOLE
 from fastmml.decomposition.number import Number
 from fastmml.decomposition.operators import Centred
+from fastmml.decomposition.solvers import FEW
 
 #: Time of a multiply-add, in units of one of a large product of float32 with itself, of which a
 #: triangle is computed: measured on AVX-512.
 _FLOAT64 = 2.0  # times that of float32
 _THIN = 2.5  # products of dense data with a block of vectors
-_SPARSE = 60.0  # an entry of sparse data, a vector: read from memory at random
-_SPARSE_PRODUCT = 600.0  # a term of the products of sparse columns, by SciPy
+_SPARSE = 20.0  # an entry of sparse data and a vector
 _EIGH = 24.0  # LAPACK's eigenvectors of some of n rows: n³ of these
 _EIGH_ALL = 60.0  # of all
-_VECTOR = 8.0  # orthogonalisation in float64
+_VECTOR = 20.0  # orthogonalisation in float64
 #: Products for each component that iterations take where singular values fall fast.
 _PASSES = 4
 #: Products with vectors that Lanczos takes for each component of a spectrum without gaps.
@@ -43,26 +45,30 @@ def choose(data: Centred, number: Number, extra: int) -> Choice:
     k = number.known
     if not k:
         return Choice(exact)
-    cost = exact_cost(data, number)
-    small = min(m, n)
+    cost, small = exact_cost(data, k), min(m, n)
+    vector = _vector_cost(data, k)
     if data.is_sparse:
-        vector = 2 * _SPARSE * data.work / lanczos_block(data, k) + _VECTOR * small * 4 * k
-        return Choice("arpack") if _STEPS * k * vector < cost else Choice(exact)
-    factor = _FLOAT64 if data.unit < 1e-10 else 1.0
-    vector = 2 * factor * _THIN * data.work + _VECTOR * small * _PASSES * (k + extra)
-    block = k + extra
+        return Choice("arpack" if _STEPS * k * vector < cost else exact)
     products = int(_TRY * cost / vector)
-    return Choice("arpack", products) if products >= _PASSES * block else Choice(exact)
+    is_worth_it = small > WHOLE and products >= _PASSES * (k + extra)
+    return Choice("arpack", products) if is_worth_it else Choice(exact)
 
 
-def exact_cost(data: Centred, number: Number) -> float:
+def exact_cost(data: Centred, k: int) -> float:
     """The predicted time of the exact solver."""
-    m, n = data.shape
-    small, k = min(m, n), number.known
-    if data.is_sparse:
-        products = _SPARSE_PRODUCT * data.work**2 / max(m, n) + small**2
-    else:
-        products = (_FLOAT64 if data.unit < 1e-10 else 1.0) * data.work * small
-    if k is not None and 24 * k <= small:
-        return products + _FLOAT64 * _THIN * small**2 * 8 * k + _VECTOR * small * (8 * k) ** 2
-    return products + (_EIGH if k is not None and k < small else _EIGH_ALL) * float(small) ** 3
+    small = min(data.shape)
+    vectors = (_EIGH if k < small else _EIGH_ALL) * float(small) ** 3
+    if k * FEW <= small:
+        vectors = min(vectors, _STEPS * k * small * (_FLOAT64 * _THIN * small + _VECTOR * k))
+    each = 2 * _SPARSE if data.is_sparse else _factor(data)
+    return each * data.work * small + vectors
+
+
+def _vector_cost(data: Centred, k: int) -> float:
+    """The predicted time that an iteration takes for each vector of its block."""
+    each = _SPARSE if data.is_sparse else _factor(data) * _THIN
+    return 2 * each * data.work + _VECTOR * min(data.shape) * LARGEST * k
+
+
+def _factor(data: Centred) -> float:
+    return _FLOAT64 if data.dtype == np.float64 else 1.0

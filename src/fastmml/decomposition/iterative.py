@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastmml.decomposition.krylov import Found, Limits, largest
 from fastmml.decomposition.operators import Centred
-from fastmml.decomposition.solvers import Spectrum, angles, refined, through_rows
+from fastmml.decomposition.solvers import Spectrum, angles, refined, rounding, through_rows
 from fastmml.orthogonal import qr
 
 Array = NDArray[Any]
@@ -71,8 +71,7 @@ def spectrum(data: Centred, found: Found) -> Spectrum:
     """Components of the eigenvectors of the smaller product, and squares that lost no digits."""
     m, n = data.shape
     k = found.vectors.shape[1]
-    rounding = TOLERANCE["d"] if data.unit < TOLERANCE["d"] else 4 * data.unit
-    residuals = found.residuals + rounding * float(found.values.max(initial=0))
+    residuals = found.residuals + rounding(data, found.values)
     errors = angles(found.values.clip(0), residuals, n)
     if m >= n:
         return refined(data, found.vectors, errors)

@@ -35,9 +35,9 @@ _TWICE = 0.5
 #: its place.
 _EMPTY = 1e-15
 #: Vectors of a basis, and those that a restart keeps, for each eigenvalue that is wanted.
-_LARGEST, _KEPT = 4, 2.0
+LARGEST, _KEPT = 4, 2.0
 #: Operators of so many rows are factorised: as many products are needed in any case.
-_WHOLE = 512
+WHOLE = 512
 #: Vectors that are added to a basis between looks at its eigenvalues, at least.
 _LOOK = 32
 
@@ -74,8 +74,8 @@ def largest(
     Of an eigenvalue that is there more often than a block has vectors only so many are found: where
     as many are equal, another random block has to find nothing new.
     """
-    most = max(_LARGEST * k, k + 8 * block)
-    if size <= max(_WHOLE, most + block):
+    most = max(LARGEST * k, k + 8 * block)
+    if size <= max(WHOLE, most + block):
         return _whole(apply, size, k, block)
     basis, progress = _Basis(apply, size, block, most, rng), _Progress(limits)
     before, wait = np.empty(0), k + block

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -29,6 +29,8 @@ _SAMPLE = 128
 _NEAR = 3.0
 #: Rows whose products are added up in float32, at most.
 _SUM_ROWS = 4096
+#: Columns of the identity matrix that sparse data are multiplied by at a time.
+_IDENTITY = 64
 
 
 class Centred(Protocol):
@@ -253,19 +255,19 @@ class SparseRows:
         self._rows, self._columns = rows, rows.T.tocsr()
         self.shape = rows.shape
         self.dtype = rows.dtype
+        self.mean = self._mean()
+        self.total = self._total()
 
     @property
     def work(self) -> float:
         return float(self._rows.nnz)
 
-    @cached_property
-    def mean(self) -> Array:
+    def _mean(self) -> Array:
         m = self.shape[0]
         one, none = np.full((m, 1), 1 / m), np.zeros(1)
         return np.asarray(sparse_times(self._columns, one, none)[:, 0])
 
-    @cached_property
-    def total(self) -> float:
+    def _total(self) -> float:
         with np.errstate(all="ignore"):
             stored = np.diff(self._columns.indptr)
             deviations = self._columns.data - np.repeat(self.mean, stored)
@@ -281,17 +283,18 @@ class SparseRows:
         return found
 
     def column_products(self) -> Array:
-        wide = self._rows.astype(np.float64)
-        products = np.asarray((wide.T @ wide).todense())
-        products -= self.shape[0] * np.outer(self.mean, self.mean)
-        return products
+        """By products with the identity: those of entries lose the digits of a large mean."""
+        return self._products(self.shape[1], lambda unit: self.transposed_times(self.times(unit)))
 
     def row_products(self) -> Array:
-        wide = self._rows.astype(np.float64)
-        products = np.asarray((wide @ wide.T).todense())
-        sides = sparse_times(self._rows, self.mean[:, np.newaxis], np.zeros(1))
-        products -= sides + sides.T - float(self.mean @ self.mean)
-        return products
+        return self._products(self.shape[0], lambda unit: self.times(self.transposed_times(unit)))
+
+    def _products(self, size: int, apply: Callable[[Array], Array]) -> Array:
+        found = np.empty((size, size))
+        for start in range(0, size, _IDENTITY):
+            width = min(_IDENTITY, size - start)
+            found[:, start : start + width] = apply(np.eye(size, width, -start))
+        return (found + found.T) / 2
 
 
 def sparse_times(rows: Any, b: Array, shift: Array) -> Array:

@@ -16,14 +16,15 @@ from fastmml.orthogonal import qr
 
 Array = NDArray[Any]
 
-#: Rounding errors of products, in units of the largest eigenvalue: twice what random data of all
-#: shapes and spectra have shown.
-_ROUNDING = 4.0
+#: Rounding errors of products, and those of eigenvectors of a matrix of float64, in units of the
+#: largest eigenvalue: twice what random data of all shapes and spectra have shown.
+_PRODUCTS, _VECTORS = 4.0, 64.0
+_EPS = float(np.finfo(np.float64).eps)
 #: Squares that differ by more than this factor have lost digits in float32, and in float64, that
 #: singular values of the data along the components still have.
 _LOST = {"f": 16.0, "d": 256.0}
 #: Eigenvalues of a matrix of so many rows for each that is wanted come from products with it.
-_FEW, _FEW_BLOCK = 24, 16
+FEW, _FEW_BLOCK = 24, 16
 #: Residuals in units of the largest eigenvalue, at which eigenvectors are as good as LAPACK's.
 _EXACT = 1e-14
 
@@ -40,8 +41,7 @@ def covariance_eigh(data: Centred, number: Number) -> Spectrum:
     """By the products of columns, in one pass."""
     values, vectors = _largest(data.column_products(), number, data.total)
     k, n = vectors.shape[1], len(vectors)
-    unit = np.full(k, _ROUNDING * data.unit * values.max(initial=0))
-    errors = angles(values, unit, n)
+    errors = angles(values, np.full(k, rounding(data, values)), n)
     if not _has_lost(data, values[:k]):
         return Spectrum(values[:k], vectors.T, errors)
     return refined(data, vectors, errors)
@@ -51,8 +51,8 @@ def gram_eigh(data: Centred, number: Number) -> Spectrum:
     """By the products of rows, and another pass for the components."""
     values, vectors = _largest(data.row_products(), number, data.total)
     k = vectors.shape[1]
-    unit = np.full(k, _ROUNDING * data.unit * values.max(initial=0))
-    errors = through_rows(values[:k], angles(values, unit, data.shape[1]))
+    residuals = np.full(k, rounding(data, values))
+    errors = through_rows(values[:k], angles(values, residuals, data.shape[1]))
     components = qr(_from_rows(data, values[:k], vectors)).Q
     if not _has_lost(data, values[:k]):
         return Spectrum(values[:k], components.T, errors)
@@ -70,8 +70,13 @@ def full(data: DenseRows, number: Number) -> Spectrum:
         rows = matmul(basis, left).T
     squares = lengths**2
     k = number.among(squares, data.total)
-    unit = 2 * _ROUNDING * float(np.finfo(np.float64).eps) * lengths[:1] * lengths[:k]
-    return Spectrum(squares[:k], rows[:k], angles(squares[: k + 1], unit, data.shape[1]))
+    residuals = _VECTORS * _EPS * lengths[:1] * lengths[:k]
+    return Spectrum(squares[:k], rows[:k], angles(squares[: k + 1], residuals, data.shape[1]))
+
+
+def rounding(data: Centred, values: Array) -> float:
+    """What rounding leaves of residuals of these eigenvalues."""
+    return (_PRODUCTS * data.unit + _VECTORS * _EPS) * float(values.max(initial=0))
 
 
 def angles(values: Array, residuals: Array, n: int) -> Array:
@@ -121,7 +126,7 @@ def _largest(products: Array, number: Number, total: float) -> tuple[Array, Arra
     n, k = len(products), number.known
     if k == 0:
         return np.empty(0), np.empty((n, 0))
-    if k is not None and k * _FEW <= n:
+    if k is not None and k * FEW <= n:
         found = largest(
             lambda block: np.asarray(matmul(products, block)), n, k, _FEW_BLOCK,
             Limits(_EXACT, n), np.random.RandomState(0),
