@@ -31,9 +31,9 @@ Array = NDArray[Any]
 
 #: A block that keeps less than this part of its length is orthogonalised again.
 _TWICE = 0.5
-#: What is left of a vector below this part of the largest eigenvalue is rounding: another takes
-#: its place.
-_EMPTY = 1e-15
+#: A block with a vector of which so little is left, as a part of the largest eigenvalue, is
+#: orthogonalised once more, and one that is rounding is replaced.
+_DEPENDENT, _EMPTY = 1e-3, 1e-14
 #: Vectors of a basis, and those that a restart keeps, for each eigenvalue that is wanted.
 LARGEST, _KEPT = 4, 2.0
 #: Operators of so many rows are factorised: as many products are needed in any case.
@@ -226,10 +226,10 @@ class _Basis:
     def _orthonormal(self, rest: Array) -> tuple[Array, Array]:
         """The rows of the next block, and the factor that gives the rest of them."""
         q, r = qr(rest)
-        is_empty = np.abs(np.diagonal(r)) <= _EMPTY * self._scale
-        if is_empty.any():
-            q = np.where(is_empty, self._fresh(), q)
+        pivots = np.abs(np.diagonal(r))
+        if not pivots.min() > _DEPENDENT * self._scale:
+            q = np.where(pivots <= _EMPTY * self._scale, self._fresh(), q)
             for _ in range(2):
                 q = qr(q - matmul(self.rows.T, matmul(self.rows, q))).Q
-            r = q.T @ rest
+            r = matmul(q.T, rest)
         return q.T, r
