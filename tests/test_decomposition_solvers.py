@@ -50,7 +50,9 @@ def spectrum(m: int, n: int, lengths: Array, dtype: Any = np.float64, offset: fl
 def svd(x: Array) -> tuple[Array, Array]:
     """Variances and components of the data in float64."""
     wide = x.astype(np.longdouble)
-    _, values, vectors = np.linalg.svd((wide - wide.mean(axis=0)).astype(float), full_matrices=False)
+    _, values, vectors = np.linalg.svd(
+        (wide - wide.mean(axis=0)).astype(float), full_matrices=False
+    )
     return values**2 / (len(x) - 1), vectors
 
 
@@ -184,7 +186,9 @@ def test_sparse_data(dtype: Any, solver: str, shape: tuple[int, int]) -> None:
     x = sparse(*shape, 0.1, dtype)
     variances, components = svd(x.toarray())
     model = fm.PCA(4, svd_solver=solver).fit(x)
-    np.testing.assert_allclose(model.explained_variance_, variances[:4], rtol=LIMIT[dtype().dtype.char])
+    np.testing.assert_allclose(
+        model.explained_variance_, variances[:4], rtol=LIMIT[dtype().dtype.char]
+    )
     assert model.components_.dtype == dtype
     assert (sines(model.components_, components[:4]) <= model.components_error_).all()
     np.testing.assert_allclose(model.noise_variance_, variances[4:].mean(), rtol=1e-6)
@@ -285,7 +289,9 @@ def test_products_are_those_of_a_centred_copy(
             np.testing.assert_allclose(data.times(b), centred @ b, atol=atol)
             np.testing.assert_allclose(data.transposed_times(y), centred.T @ y, atol=atol)
             np.testing.assert_allclose(data.total, (centred**2).sum(), rtol=1e-5, atol=1e-7)
-            np.testing.assert_allclose(data.mean, x.mean(axis=0, dtype=np.longdouble), rtol=1e-7, atol=1e-7)
+            np.testing.assert_allclose(
+                data.mean, x.mean(axis=0, dtype=np.longdouble), rtol=1e-7, atol=1e-7
+            )
     finally:
         operators.PIECE = before
 

@@ -72,8 +72,8 @@ fml_status TYPED(run_sparse_times)(int threads, uint64_t *digest)
         values[i] = (real)link_weights[i];
     for (ptrdiff_t i = 0; i < NODES * TIMES; i++)
         b[i] = vectors[i / TIMES];
-    fml_status status = fml_variants()[0]->TYPED(sparse_times)(
-        NODES, TIMES, indptr, sources, values, b, vectors, out, threads);
+    fml_status status = fml_variants()[0]->TYPED(sparse_times)(NODES, TIMES, indptr, sources,
+                                                               values, b, vectors, out, threads);
     FOLD_ARRAY(digest, out);
     return status;
 }

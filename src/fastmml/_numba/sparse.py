@@ -31,9 +31,10 @@ def sparse_times(
     indptr: I64, indices: U32, values: Real, b: F64, shift: F64, out: F64, threads: int
 ) -> None:
     """See `fastmml._kernels.Kernels.sparse_times`."""
-    rows = [readonly(part) for part in (indptr, indices, values, b, shift)]
+    rows, columns, numbers = readonly(indptr), readonly(indices), readonly(values)
+    others, less = readonly(b), readonly(shift)
     run_blocks(
-        lambda first, last: _times_blocks(first, last, *rows, out),
+        lambda first, last: _times_blocks(first, last, rows, columns, numbers, others, less, out),
         int(indptr[-1] + len(out)) // WORK_PER_BLOCK + 1,
         threads,
         BLOCKS_AT_ONCE,

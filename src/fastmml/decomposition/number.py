@@ -28,9 +28,9 @@ class Number:
     Raises
     ------
     ValueError
-        Anything but an int from 0 to min(m, n), a number between 0 and 1, None, or "mle" for m >= n;
-        of randomised solvers and ARPACK, but an int of at least 1 and None, or one that asks
-        ARPACK for all.
+        Anything but an int from 0 to min(m, n), a number between 0 and 1, None, or "mle" for m >=
+        n; but an int of at least 1 and None for "randomized" and "arpack", less than min(m, n) for
+        the latter.
     """
 
     def __init__(self, n_components: Any, m: int, n: int, solver: str = "auto") -> None:

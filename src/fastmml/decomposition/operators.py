@@ -38,8 +38,14 @@ class Centred(Protocol):
 
     shape: tuple[int, int]
     dtype: np.dtype[Any]  #: of the data
-    unit: float  #: rounding error of what is multiplied
-    is_sparse: bool
+
+    @property
+    def is_sparse(self) -> bool: ...
+
+    @property
+    def unit(self) -> float:
+        """Rounding error of what is multiplied."""
+        ...
 
     @property
     def work(self) -> float:
@@ -92,7 +98,7 @@ class DenseRows:
 
     def __init__(self, rows: Array) -> None:
         self._rows = rows
-        self.shape = rows.shape
+        self.shape: tuple[int, int] = (rows.shape[0], rows.shape[1])
         self.dtype = rows.dtype
 
     @property

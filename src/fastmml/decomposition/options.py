@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +17,9 @@ from fastmml.decomposition.solvers import Spectrum, covariance_eigh, full, gram_
 
 #: As scikit-learn names them, and one of ours.
 SOLVERS = ("auto", "full", "covariance_eigh", "gram_eigh", "arpack", "randomized")
+_EXACT = {"covariance_eigh": covariance_eigh, "gram_eigh": gram_eigh}
 _NORMALIZERS = ("auto", "QR", "LU", "none")
-#: Products with vectors after which iterations give up, for each component: far beyond what it takes.
+#: Products with vectors after which iterations give up, for each component, and at least.
 _MOST_STEPS, _LEAST_STEPS = 200, 4000
 
 
@@ -35,7 +35,7 @@ class Options:
 
     @classmethod
     def checked(cls, model: Any) -> Options:
-        """Those of this model; ValueError names one that is none, TypeError where it has no type."""
+        """Those of this model; a ValueError names one that is not accepted."""
         _among("svd_solver", model.svd_solver, SOLVERS)
         _among("power_iteration_normalizer", model.power_iteration_normalizer, _NORMALIZERS)
         for name in ("copy", "whiten"):
@@ -60,7 +60,7 @@ def random_numbers(state: Any) -> np.random.RandomState:
         return np.random.mtrand._rand
     if state is None:
         return np.random.RandomState(0)
-    if isinstance(state, numbers.Integral) and 0 <= state < 2**32:
+    if isinstance(state, (int, np.integer)) and 0 <= state < 2**32:
         return np.random.RandomState(int(state))
     raise ValueError(
         f"random_state: expected None, an int from 0 to below 2**32 or a RandomState, got {state!r}"
@@ -75,9 +75,8 @@ def solve(data: Centred, number: Number, options: Options) -> Spectrum:
     if solver == "full":
         return full(_dense(data), number)
     exact = gram_eigh if data.shape[1] > data.shape[0] else covariance_eigh
-    if solver == "gram_eigh" or solver == "covariance_eigh" or not number.known:
-        chosen = {"gram_eigh": gram_eigh, "covariance_eigh": covariance_eigh}.get(solver, exact)
-        return chosen(data, number)
+    if solver in _EXACT or not number.known:
+        return _EXACT.get(solver, exact)(data, number)
     k, extra, power = number.known, options.extra, options.power
     limits = Limits(options.tol, most or max(_MOST_STEPS * k, _LEAST_STEPS))
     if solver == "arpack":
@@ -103,6 +102,6 @@ def _among(name: str, value: Any, known: tuple[Any, ...]) -> None:
 
 
 def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least:
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least:
         return int(value)
     raise ValueError(f"{name}: expected an int of at least {least}, got {value!r}")

@@ -1,4 +1,4 @@
-"""What a fitted `PCA` does with sparse matrices: in float64, and the mean taken off the products."""
+"""What a fitted `PCA` does with sparse matrices, in float64: means are taken off products."""
 
 from __future__ import annotations
 
