@@ -56,7 +56,7 @@ class Limits(NamedTuple):
 
     tolerance: float  # of residuals, as a part of the largest eigenvalue
     products: int  # with single vectors, at most
-    is_patient: bool = False  # whether all of these are made, however little they bring
+    is_patient: bool = False  # whether all of these are made, if need be, however little they bring
 
 
 def largest(
@@ -111,7 +111,7 @@ class _Progress:
         self._first: tuple[int, float] | None = None
 
     def is_hopeless(self, products: int, residual: float) -> bool:
-        """After so many products, at this largest residual, in units of the tolerance's.
+        """After so many products, at this largest residual, in units of the largest eigenvalue.
 
         Convergence grows faster: twice the number that is left may be predicted.
         """

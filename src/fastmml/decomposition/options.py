@@ -78,7 +78,9 @@ def solve(data: Centred, number: Number, options: Options) -> Spectrum:
     if solver in _EXACT or not number.known:
         return _EXACT.get(solver, exact)(data, number)
     k, extra, power = number.known, options.extra, options.power
-    limits = Limits(options.tol, most or max(_MOST_STEPS * k, _LEAST_STEPS))
+    limits = Limits(options.tol, most)  # a try, given up where it does not lead to anything
+    if not most:
+        limits = Limits(options.tol, max(_MOST_STEPS * k, _LEAST_STEPS), is_patient=True)
     if solver == "arpack":
         found = iterative.lanczos(data, k, limits, options.rng)
     elif power is None:

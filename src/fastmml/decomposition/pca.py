@@ -397,6 +397,11 @@ class PCA(Transformer):  # type: ignore[misc]
         if not known.min() > self.n_features_in_ * np.finfo(float).eps * known.max():
             raise np.linalg.LinAlgError("Singular matrix: a direction without variance")
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.svd_solver != "full"
+        return tags
+
     @property
     def _n_features_out(self) -> int:
         return len(self.components_)
