@@ -80,7 +80,7 @@ def rounding(data: Centred, values: Array) -> float:
 
 
 def angles(values: Array, residuals: Array, n: int) -> Array:
-    """Bounds on the sines of the angles to eigenvectors, by residuals and gaps [1]_.
+    """Bounds on the sines of the angles to eigenvectors, by residuals and gaps (Davis, Kahan 1970).
 
     ``values`` has one more than ``residuals``, if there is one; the others of n are 0.
     """
