@@ -1,4 +1,4 @@
-"""Covariance and PCA in fastmml, NumPy and scikit-learn, and the errors of the results.
+"""Covariance, PCA and projections in fastmml, NumPy and scikit-learn, and errors of the results.
 
 ``python -m benchmarks.covariances`` prints the tables: medians of interleaved runs.
 """
@@ -20,6 +20,7 @@ from benchmarks.panels import OURS, Panel, Row
 from benchmarks.timing import Run, interleave, seconds_of
 
 Matrix = NDArray[np.float32]
+Array = NDArray[Any]
 
 #: Rows, columns, and components of the PCA.
 SHAPES = ((60_000, 784, 50), (1_000_000, 100, 10))
@@ -34,6 +35,8 @@ COMPONENTS = 50
 SAME = 1e-5
 #: What a covariance cannot be faster than.
 LIMIT = "fastmml.gram (limit)"
+#: The product alone, which centres nothing.
+PRODUCT = "fastmml.matmul (product alone)"
 ROUNDS = 3
 #: scikit-learn's solvers of these; its covariance of so many features would take minutes.
 WIDE_SOLVERS, SPARSE_SOLVERS = ("randomized", "arpack", "full"), ("arpack",)
@@ -121,6 +124,38 @@ def compare_solvers(title: str, x: Any, solvers: tuple[str, ...]) -> Panel:
     return Panel(title, ("error of variances", "of components"), tuple(rows))
 
 
+def projections(x: Array, k: int) -> dict[str, tuple[dict[str, Callable[[], Any]], Any]]:
+    """By method the contestants, which have the same components, and the exact result."""
+    ours = fm.PCA(k).fit(x[:100_000])
+    y, basis = ours.transform(x), ours.components_.astype(np.float64)
+    exact = (x - ours.mean_) @ basis.T
+    rest = ((x - ours.mean_ - exact @ basis) ** 2).sum(axis=1)
+    points = y.astype(np.float64) @ basis + ours.mean_
+    narrow = ours.components_.astype(x.dtype)
+    found: dict[str, tuple[dict[str, Callable[[], Any]], Any]] = {
+        "transform": (
+            {OURS: lambda: ours.transform(x), PRODUCT: lambda: fm.matmul(x, narrow.T)},
+            exact,
+        ),
+        "inverse_transform": (
+            {OURS: lambda: ours.inverse_transform(y), PRODUCT: lambda: fm.matmul(y, narrow)},
+            points,
+        ),
+        "reconstruction_errors": ({OURS: lambda: ours.reconstruction_errors(x)}, rest),
+    }
+    try:
+        theirs = importlib.import_module("sklearn.decomposition").PCA(k).fit(x[:5000])
+    except ImportError:
+        return found
+    theirs.components_, theirs.mean_ = narrow, ours.mean_.astype(x.dtype)
+    found["transform"][0]["scikit-learn"] = lambda: theirs.transform(x)
+    found["inverse_transform"][0]["scikit-learn"] = lambda: theirs.inverse_transform(y)
+    found["reconstruction_errors"][0]["scikit-learn, by hand"] = lambda: np.square(
+        x - theirs.inverse_transform(theirs.transform(x))
+    ).sum(axis=1)
+    return found
+
+
 def error(found: Any, expected: Any) -> float:
     """The largest error beside the largest number."""
     return float(np.abs(found - expected).max() / np.abs(expected).max())
@@ -132,7 +167,11 @@ def compare(title: str, calls: dict[str, Callable[[], Any]], expected: Any) -> P
     def run(call: Callable[[], object]) -> Run:
         return lambda: seconds_of(call)
 
-    errors = {name: error(call(), expected) for name, call in calls.items() if name != LIMIT}
+    errors = {
+        name: error(call(), expected)
+        for name, call in calls.items()
+        if name not in (LIMIT, PRODUCT)
+    }
     runs = {name: run(call) for name, call in calls.items()}
     ours, seconds = interleave(runs.pop(OURS), runs, ROUNDS)
     rows = []
@@ -170,6 +209,18 @@ def main() -> None:
             about = f"{rows:,} x {columns}, float32, {threads} thread{'s' * (threads > 1)}"
             print(compare(f"covariance of {about}", covariances(x), expected).text(), flush=True)
             print(compare(f"PCA of {about}, k = {k}", analyses(x, k), variances).text(), flush=True)
+        for dtype in ("float32", "float64"):
+            _project(x.astype(dtype, copy=False), k)
+
+
+def _project(x: Array, k: int) -> None:
+    """Print a table for each method and number of threads."""
+    about = f"{x.shape[0]:,} x {x.shape[1]}, {x.dtype}, k = {k}"
+    for name, (calls, exact) in projections(x, k).items():
+        for threads in thread_counts():
+            set_threads(threads)
+            title = f"{name} of {about}, {threads} thread{'s' * (threads > 1)}"
+            print(compare(title, calls, exact).text(), flush=True)
 
 
 if __name__ == "__main__":

@@ -200,10 +200,28 @@ def degree_order(kernels: Kernels) -> Call:
 def permute_nodes(kernels: Kernels) -> Call:
     """Bring what is known of nodes into another order."""
     g = in_graph()
-    order = np.random.default_rng(5).permutation(NODES).astype(np.uint32)
+    order = _order()
     out = np.empty(NODES, np.uint32), np.empty(NODES + 1, np.int64), np.empty(NODES)
     strength = g.out_strength()
     return lambda: kernels.permute_nodes(order, g.indptr, strength, *out, THREADS)
+
+
+def gather_values(kernels: Kernels) -> Call:
+    """Bring some columns into another order."""
+    order, values = _order(), np.ones((NODES, 2 * COLUMNS))
+    out = np.empty((NODES, COLUMNS))
+    return lambda: kernels.gather_values(order, values, COLUMNS, COLUMNS, out, THREADS)
+
+
+def scatter_values(kernels: Kernels) -> Call:
+    """Bring some columns back."""
+    order, values = _order(), np.ones((NODES, COLUMNS))
+    out = np.empty((NODES, 2 * COLUMNS))
+    return lambda: kernels.scatter_values(order, values, out, COLUMNS, COLUMNS, THREADS)
+
+
+def _order() -> NDArray[np.uint32]:
+    return np.random.default_rng(5).permutation(NODES).astype(np.uint32)
 
 
 def permute_rows(kernels: Kernels) -> Call:
@@ -322,7 +340,21 @@ def solved_gram(kernels: Kernels) -> Call:
     """The Gram matrix of many rows against small triangles."""
     a, u = reals((2000, 12), 16), np.triu(reals((2, 12, 12), 17)) + 9 * np.eye(12)
     out = np.empty((12, 12))
-    return lambda: kernels.solved_gram(a, u, out, THREADS)
+    return lambda: kernels.solved_gram(a, None, u, out, THREADS)
+
+
+def project_rows(kernels: Kernels, dtype: str) -> Call:
+    """Coordinates and squared errors of several blocks of rows."""
+    x, basis = reals((500, 70), 33).astype(dtype), reals((9, 70), 34).astype(dtype)
+    shift, out, errors = np.ones((2, 70), dtype), np.empty((500, 9), dtype), np.empty(500)
+    return lambda: kernels.project_rows(x, shift, basis, out, errors, THREADS)
+
+
+def reconstruct_rows(kernels: Kernels, dtype: str) -> Call:
+    """Several blocks of rows from their coordinates."""
+    y, basis = reals((500, 9), 33).astype(dtype), reals((9, 70), 34).astype(dtype)
+    shift, out = np.ones((2, 70), dtype), np.empty((500, 70), dtype)
+    return lambda: kernels.reconstruct_rows(y, basis, shift, out, THREADS)
 
 
 def pairwise_distances(kernels: Kernels, is_own: bool, dtype: str) -> Call:
@@ -489,6 +521,8 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "component_order": component_order,
     "degree_order": degree_order,
     "permute_nodes": permute_nodes,
+    "gather_values": gather_values,
+    "scatter_values": scatter_values,
     "permute_rows": permute_rows,
     "rank_pull weighted": lambda kernels: rank_pull(kernels, weighted=True),
     "difference_gram": difference_gram,
@@ -528,6 +562,10 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "centred_gram weighted": lambda kernels: centred_gram(kernels, weighted=True),
     "centred_gram wide": lambda kernels: centred_gram(kernels, is_wide=True),
     "solved_gram": solved_gram,
+    "project_rows": lambda kernels: project_rows(kernels, "f"),
+    "project_rows double": lambda kernels: project_rows(kernels, "d"),
+    "reconstruct_rows": lambda kernels: reconstruct_rows(kernels, "f"),
+    "reconstruct_rows double": lambda kernels: reconstruct_rows(kernels, "d"),
     "pairwise_distances": lambda kernels: pairwise_distances(kernels, False, "f"),
     "pairwise_distances own": lambda kernels: pairwise_distances(kernels, True, "d"),
     "kneighbors": kneighbors,

@@ -128,10 +128,10 @@ typedef struct fml_rank_plan {
  * of which the upper or the lower triangle is read; n is at least 2. failed: whether any matrix
  * holds an infinity or NaN there; its results are NaN.
  *
- * small_qr: A = Q R for m x n matrices A, of m and n <= FML_SMALL_ROWS; Q (m x k) has orthonormal
- * columns and R (k x n) is upper triangular. k is m, or the smaller of m and n. Without Q if q is
- * NULL. */
-enum { FML_SMALL_ROWS = 16 };
+ * small_qr: A = Q R for m x n matrices A, of m and n <= FML_SMALL_QR_ROWS; Q (m x k) has
+ * orthonormal columns and R (k x n) is upper triangular. k is m, or the smaller of m and n. Without
+ * Q if q is NULL. */
+enum { FML_SMALL_ROWS = 16, FML_SMALL_QR_ROWS = 32 };
 #define FML_SMALL_TYPES(real, type)                                                        \
     typedef fml_status fml_small_solve_##type##_fn(                                        \
         ptrdiff_t batch, ptrdiff_t n, ptrdiff_t columns, const real *a /* in */,           \
@@ -232,7 +232,8 @@ typedef enum fml_distance {
  * the upper triangles of u (count, n, n), whose diagonals are not 0. x may be a, if that is
  * contiguous.
  *
- * solved_gram: x'x of that x (c, n x n), exactly symmetric.
+ * solved_gram: the Gram matrix of that x and y, side by side, for the x of `sides` in place of a;
+ * exactly symmetric.
  *
  * centred_gram: the Gram matrix of the k rows scale (x - shift, y - shift, 1), of n + p + 1
  * columns, exactly symmetric. scale may be NULL for ones. Sums are double for every type.
@@ -244,7 +245,13 @@ typedef enum fml_distance {
  *
  * kneighbors: the `neighbors` nearest rows of y to each row of x, ascending by squared distances
  * that are computed by differences in double, then by index. y may be NULL: the other rows of x.
- * There are as many rows. */
+ * There are as many rows.
+ *
+ * project_rows: with z = (x - shift[0]) - shift[1], for rows of n > 0 numbers and no scale,
+ * coordinates y = z basis', and errors[i] = |z[i] - y[i] basis|^2, for which rows of the basis are
+ * orthonormal, summed up in double. Either may be NULL. k may be 0.
+ *
+ * reconstruct_rows: out = (y basis + shift[1]) + shift[0], for rows y of k numbers and no scale. */
 #define FML_DENSE_TYPES(real, type)                                                                \
     typedef fml_status fml_matmul_##type##_fn(const fml_stack *stack, const real *a /* in */,      \
                                               const real *b /* in */, real *c /* out */,           \
@@ -261,7 +268,9 @@ typedef enum fml_distance {
     typedef fml_status fml_solve_right_##type##_fn(                                                \
         ptrdiff_t m, ptrdiff_t n, const real *a /* in */, ptrdiff_t row, ptrdiff_t col,            \
         ptrdiff_t count, const real *u /* in */, real *x /* out */, int threads);                  \
-    typedef fml_solve_right_##type##_fn fml_solved_gram_##type##_fn;                               \
+    typedef fml_status fml_solved_gram_##type##_fn(                                                \
+        ptrdiff_t m, const fml_side_by_side *sides, ptrdiff_t count,                               \
+        const real *u /* in, count n n */, real *gram /* out, (n + p)^2 */, int threads);          \
     typedef fml_status fml_centred_gram_##type##_fn(                                               \
         ptrdiff_t k, const fml_side_by_side *sides, const real *shift /* in, n + p */,             \
         const real *scale /* in, k, or NULL */, double *out /* out, (n + p + 1)^2 */,              \
@@ -272,7 +281,14 @@ typedef enum fml_distance {
     typedef fml_status fml_kneighbors_##type##_fn(                                                 \
         const fml_rows *x /* in */, const fml_rows *y /* in or NULL */, ptrdiff_t k,               \
         fml_distance kind, ptrdiff_t neighbors, real *distances /* out, rows of x by neighbors */, \
-        int64_t *indices /* out, alike */, int threads);
+        int64_t *indices /* out, alike */, int threads);                                           \
+    typedef fml_status fml_project_rows_##type##_fn(                                               \
+        const fml_rows *x /* in */, ptrdiff_t n, const real *shift /* in, 2 n */, ptrdiff_t k,     \
+        const real *basis /* in, k n */, real *coordinates /* out, k a row */,                     \
+        double *errors /* out, 1 a row */, int threads);                                           \
+    typedef fml_status fml_reconstruct_rows_##type##_fn(                                           \
+        const fml_rows *y /* in */, ptrdiff_t k, const real *basis /* in, k n */, ptrdiff_t n,     \
+        const real *shift /* in, 2 n */, real *out /* out, n a row */, int threads);
 
 FML_DENSE_TYPES(double, f64)
 FML_DENSE_TYPES(float, f32)
@@ -328,7 +344,9 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
     X(matmul_complex_strassen, type) \
     X(gram_complex, type)            \
     X(solve_right, type)             \
-    X(solved_gram, type) X(centred_gram, type) X(pairwise_distances, type) X(kneighbors, type)
+    X(solved_gram, type)             \
+    X(centred_gram, type)            \
+    X(pairwise_distances, type) X(kneighbors, type) X(project_rows, type) X(reconstruct_rows, type)
 #define FML_KERNELS_DENSE(X) \
     FML_MATMUL(X)            \
     FML_STRASSEN(X)          \
@@ -428,6 +446,17 @@ fml_status fml_permute_nodes(ptrdiff_t n, const uint32_t *order /* in, n */,
                              const double *strength /* in, n */, uint32_t *position /* out, n */,
                              int64_t *out_indptr /* out, n + 1 */,
                              double *inverse_strength /* out, n */, int threads);
+/* Columns of rows of `row` numbers, from the order of the graph into that of a plan, where node
+ * order[i] of the graph is node i, and back. The first `count` numbers at `values` (`out`) and at
+ * each row after it are the `columns` (count or more) that the plan's rows have; the last one
+ * stands for those that are missing. */
+fml_status fml_gather_values(ptrdiff_t n, const uint32_t *order /* in, n */,
+                             const double *values /* in, n row */, ptrdiff_t row, ptrdiff_t count,
+                             double *out /* out, n columns */, ptrdiff_t columns, int threads);
+fml_status fml_scatter_values(ptrdiff_t n, const uint32_t *order /* in, n */,
+                              const double *values /* in, n columns */, ptrdiff_t columns,
+                              double *out /* out, n row */, ptrdiff_t row, ptrdiff_t count,
+                              int threads);
 /* Fills the plan's indices, weights and earlier from rows in the given order; node i becomes node
  * position[i]. The plan's other members are set. */
 fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, const double *weights,

@@ -13,7 +13,9 @@
 #include <math.h>
 
 enum {
-    WINDOW = 9, /* sweeps that are combined: 5 to 24 tried, docs/performance.md */
+    /* Sweeps that are combined: 5 to 24 tried, docs/performance.md. Those of several columns come
+     * from memory, where fewer take less time though they are swept once more. */
+    WINDOW = FML_COLUMNS == 1 ? 9 : 6,
     PERIOD = 3, /* sweeps between two combinations; divides WINDOW */
     JUMPS = WINDOW / PERIOD,
     GROUP = 8, /* values that are multiplied at once: of one column, or of all in a node */
@@ -80,7 +82,7 @@ FML_INLINE group read_group(const narrow *at)
 
 /* Inner products of TILE steps from i on with TILE from j on, over some of the nodes. */
 static void gram_tile(const history *h, ptrdiff_t i, ptrdiff_t j, ptrdiff_t start, ptrdiff_t nodes,
-                      number part[WINDOW][WINDOW])
+                      number part[TILE][WINDOW])
 {
     const narrow *a = h->steps + i * h->n + start, *b = h->steps + j * h->n + start;
     group sums[TILE][TILE] = {0};
@@ -94,7 +96,7 @@ static void gram_tile(const history *h, ptrdiff_t i, ptrdiff_t j, ptrdiff_t star
             number sum = sum_group(sums[p][q]);
             for (ptrdiff_t l = k; l < nodes; l++)
                 sum += FML_CONVERT(a[p * h->n + l], number) * FML_CONVERT(b[q * h->n + l], number);
-            part[i + p][j + q] = sum;
+            part[p][j + q] = sum;
         }
 }
 
@@ -112,7 +114,7 @@ static ptrdiff_t part_nodes(ptrdiff_t n, ptrdiff_t part)
 static void update_gram(history *h, ptrdiff_t i, int threads)
 {
     ptrdiff_t parts = count_parts(h->n), count = kept_sweeps(h);
-    number(*part)[WINDOW][WINDOW] = (number(*)[WINDOW][WINDOW])h->parts;
+    number(*part)[TILE][WINDOW] = (number(*)[TILE][WINDOW])h->parts;
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, parts / 8))
     for (ptrdiff_t p = 0; p < parts; p++)
         for (ptrdiff_t j = 0; j < count; j += TILE)
@@ -121,7 +123,7 @@ static void update_gram(history *h, ptrdiff_t i, int threads)
         for (ptrdiff_t j = 0; j < count; j++) {
             number sum = {0};
             for (ptrdiff_t p = 0; p < parts; p++)
-                sum += part[p][row][j];
+                sum += part[p][row - i][j];
             h->gram[row][j] = h->gram[j][row] = sum;
         }
 }

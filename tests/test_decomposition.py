@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import fastmml as fm
 from fastmml import _backend
 from fastmml._kernels import Kernels
-from fastmml.decomposition import operators, pca
+from fastmml.decomposition import operators, projection
 
 sklearn = pytest.importorskip("sklearn", "1.6")
 base = pytest.importorskip("sklearn.base")
@@ -158,6 +158,11 @@ def test_the_error_that_is_minimised(dtype: Any, solver: str, shape: tuple[int, 
         limit = LIMIT[x.dtype.char] * (centred**2).sum(axis=1).max()
         np.testing.assert_allclose(errors, expected, atol=limit)
         np.testing.assert_allclose(model.reconstruction_error_, expected.mean(), atol=limit)
+        for whiten in (False, True)[: 2 if kept < 9 else 1]:  # the last of 9 rows has no variance
+            found = fm.PCA(kept, svd_solver=solver, whiten=whiten).fit(x)
+            coordinates, squared = found.project(x)
+            np.testing.assert_allclose(coordinates, found.transform(x), rtol=1e-5, atol=1e-5)
+            np.testing.assert_array_equal(squared, errors)
         best = svd(x)[0][kept:].sum() * (len(x) - 1) / len(x)
         np.testing.assert_allclose(model.reconstruction_error_, best, atol=limit)
 
@@ -166,14 +171,15 @@ def test_the_error_that_is_minimised(dtype: Any, solver: str, shape: tuple[int, 
 def test_slabs_and_pieces_are_the_whole(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x = data(11, 1200, dtype, 1e3)
     whole = fm.PCA(6).fit(x)
-    expected = whole.transform(x), whole.reconstruction_errors(x)
+    expected = whole.transform(x), whole.reconstruction_errors(x), whole.score_samples(x)
     monkeypatch.setattr(operators, "PIECE", 1)
-    monkeypatch.setattr(pca, "_PIECE", 3600)
+    monkeypatch.setattr(projection, "_PIECE", 3600)
     parts = fm.PCA(6).fit(x)
     atol = 20 * LIMIT[x.dtype.char]
     np.testing.assert_allclose(parts.components_, whole.components_, atol=atol)
     np.testing.assert_allclose(parts.transform(x), expected[0], atol=atol)
     np.testing.assert_allclose(parts.reconstruction_errors(x), expected[1], atol=atol)
+    np.testing.assert_allclose(parts.score_samples(x), expected[2], rtol=1e3 * LIMIT[x.dtype.char])
 
 
 @settings(max_examples=40, deadline=None)
@@ -230,13 +236,22 @@ def test_any_layout_and_type(solver: str) -> None:
     np.testing.assert_array_equal(x, kept)
 
 
-def test_frames_in_and_frames_out() -> None:
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(data(30, 3), columns=["a", "b", "c"])
-    model = fm.PCA(2).set_output(transform="pandas").fit(frame)
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_in_and_frames_out(library: str) -> None:
+    frames = pytest.importorskip(library)
+    x = data(30, 3)
+    frame = frames.DataFrame(dict(zip("abc", x.T, strict=True)))
+    model = fm.PCA(2).set_output(transform=library).fit(frame)
     assert model.feature_names_in_.tolist() == ["a", "b", "c"]
-    assert model.transform(frame).columns.tolist() == ["pca0", "pca1"]
+    found = model.transform(frame)
+    assert isinstance(found, frames.DataFrame)
+    assert list(found.columns) == ["pca0", "pca1"]
+    np.testing.assert_allclose(found.to_numpy(), fm.PCA(2).fit_transform(x), atol=1e-12)
+    assert isinstance(model.fit_transform(frame), frames.DataFrame)
     assert model.get_feature_names_out().tolist() == ["pca0", "pca1"]
+    coordinates, errors = model.project(frame)
+    np.testing.assert_allclose(coordinates, found.to_numpy())
+    np.testing.assert_allclose(errors, model.reconstruction_errors(frame))
 
 
 def test_it_is_cloned_pickled_searched_and_piped() -> None:
@@ -287,6 +302,8 @@ def test_it_is_cloned_pickled_searched_and_piped() -> None:
         (lambda x: fm.PCA().fit(x * [1, np.nan, 1, 1, 1, 1]), "X: expected finite numbers"),
         (lambda x: fm.PCA().fit(x.T * np.inf), "X: expected finite numbers"),
         (lambda x: fm.PCA().fit(x).transform(x * np.inf), "X: expected finite numbers"),
+        (lambda x: fm.PCA().fit(x).project(x * np.nan), "X: expected finite numbers"),
+        (lambda x: fm.PCA(2).fit(x).score(x * np.nan), "X: expected finite numbers"),
         (lambda x: fm.PCA().fit(x * 1e300), "X: expected numbers whose squares are finite"),
         (lambda x: fm.PCA(2).fit(x).inverse_transform(x), "X: expected shape (m, 2), a column"),
         (lambda x: fm.PCA().fit(x).transform(x[:, :3]), "3 features"),

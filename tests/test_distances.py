@@ -44,10 +44,11 @@ def relative_bound(k: int, dtype: Any) -> float:
 
 
 def assert_distances(result: Array, expected: Array, k: int, kind: int) -> None:
-    """Within the relative bound everywhere; zeros are exact."""
+    """Within the relative bound everywhere, and what rounds a subnormal; zeros are exact."""
     wanted = np.sqrt(expected) if kind == EUCLIDEAN else expected
     bound = relative_bound(k, result.dtype) / (2 if kind == EUCLIDEAN else 1)
-    assert np.all(np.abs(result - wanted) <= bound * wanted)
+    limit = bound * wanted + float(np.finfo(result.dtype).smallest_subnormal) / 2
+    assert np.all(np.abs(result - wanted) <= np.where(wanted == 0, 0, limit))
 
 
 def measure(
@@ -279,6 +280,50 @@ def test_mahalanobis(dtype: str) -> None:
     np.testing.assert_array_equal(np.diagonal(own), 0)
 
 
+@pytest.mark.parametrize("condition", [1.0, 1e4, 1e8])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+@pytest.mark.parametrize("dtype", ["f", "d"])
+def test_mahalanobis_bound(dtype: str, offset: float, condition: float) -> None:
+    k, u = 7, unit_roundoff("d")
+    turn = np.linalg.qr(normal((k, k), "d", 5)).Q
+    inner = (turn * np.geomspace(1, 1 / condition, k)) @ turn.T
+    inner = (inner + inner.T) / 2
+    x, y = normal((40, k), dtype) + offset, normal((30, k), dtype, 2) + offset
+    y[:10] = x[:10] + 1e-4 * y[10:20]
+    found = fm.pairwise_distances(x, y, "mahalanobis", VI=inner)
+    difference = x[:, None].astype(np.longdouble) - y
+    known = np.sqrt(
+        np.einsum("ijp,pq,ijq->ij", difference, inner.astype(np.longdouble), difference)
+    )
+    scale = 1 / np.sqrt(np.diagonal(inner))
+    least = np.linalg.eigvalsh(inner * scale[:, None] * scale)[0]
+    lengths = [np.linalg.norm(rows - x.mean(axis=0), axis=1) for rows in (x, y)]
+    sizes = np.sqrt(np.trace(inner)) * (lengths[0][:, None] + lengths[1])
+    bound = 2 * (k + 4) * u * sizes + (relative_bound(k, "d") / 2 + k * (k + 4) * u / least) * known
+    assert np.all(np.abs(found - known) <= bound)
+
+
+@pytest.mark.parametrize("dtype", ["f", "d", "i8"])
+def test_mahalanobis_neighbours(dtype: str) -> None:
+    a = normal((5, 5), "d", 5)
+    inner = a @ a.T + np.eye(5)
+    x, queries = (
+        (8 * normal((90, 5), "d")).astype(dtype),
+        (8 * normal((9, 5), "d", 2)).astype(dtype),
+    )
+    for asked in (queries, None):
+        distances, indices = fm.kneighbors(x, asked, 4, "mahalanobis", VI=inner)
+        every = fm.pairwise_distances(x if asked is None else asked, x, "mahalanobis", VI=inner)
+        if asked is None:
+            np.fill_diagonal(every, np.inf)
+        assert distances.dtype == np.float64
+        np.testing.assert_allclose(distances, np.sort(every, axis=1)[:, :4], rtol=1e-12)
+        np.testing.assert_allclose(np.take_along_axis(every, indices, 1), distances, rtol=1e-12)
+    plain = fm.kneighbors(x, queries, 4)
+    found = fm.kneighbors(x, queries, 4, "mahalanobis", VI=np.eye(5))
+    np.testing.assert_array_equal(found.indices, plain.indices)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["f", "d"])
 def test_public_layouts(layout: str, dtype: str) -> None:
@@ -346,7 +391,8 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "too many": (lambda: fm.kneighbors(ROWS, ROWS), ValueError, "n_neighbors: expected at most 4"),
     "too many others": (lambda: fm.kneighbors(ROWS, None, 4), ValueError, "at most 3, the other"),
     "none": (lambda: fm.kneighbors(ROWS, None, 0), ValueError, "n_neighbors: expected at least 1"),
-    "mahalanobis": (lambda: fm.kneighbors(ROWS, metric="mahalanobis"), ValueError, "metric: exp"),
+    "mahalanobis": (lambda: fm.kneighbors(ROWS, metric="mahalanobis"), ValueError, "VI: expected"),
+    "neighbours": (lambda: fm.kneighbors(ROWS, VI=np.eye(3)), ValueError, "VI: expected"),
 }
 
 
@@ -378,7 +424,8 @@ def test_laws_of_a_metric(x: Array) -> None:
     np.testing.assert_array_equal(np.diagonal(distances), 0)
     assert_distances(distances, squares(x, x), x.shape[1], EUCLIDEAN)
     through = (distances[:, :, None].astype(float) + distances).min(axis=1)
-    assert np.all(distances <= through * (1 + 2 * relative_bound(x.shape[1], "f")))
+    rounding = 2 * float(np.finfo(np.float32).smallest_subnormal)
+    assert np.all(distances <= through * (1 + 2 * relative_bound(x.shape[1], "f")) + rounding)
 
 
 def test_digits(data_folder: Path) -> None:

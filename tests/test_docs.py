@@ -1,8 +1,9 @@
-"""The documents are true: their links resolve and the Python in their fenced blocks runs."""
+"""The documents are true: links resolve, the Python in fenced blocks and docstrings runs."""
 
 from __future__ import annotations
 
 import doctest
+import importlib
 import re
 from pathlib import Path
 
@@ -13,6 +14,13 @@ DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md", "benchmarks/**/*.md")
     for path in ROOT.glob(pattern)
+)
+
+#: Modules whose docstrings have examples.
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+    for path in ROOT.glob("src/fastmml/**/*.py")
+    if ">>>" in path.read_text(encoding="utf-8")
 )
 
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
@@ -68,3 +76,9 @@ def test_python_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         runner.run(test, clear_globs=False)
         names |= test.globs
     assert runner.summarize().failed == 0
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings_run(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(name))
+    assert found.failed == 0

@@ -104,6 +104,7 @@ LONG_CALLS = {
     "rmat": "fm.rmat(24)",
     "distances": "fm.pairwise_distances(points[:16384])",
     "neighbors": "fm.kneighbors(points)",
+    "projection": "model.project(np.lib.stride_tricks.as_strided(points, (10**8, 300), (0, 8)))",
 }
 
 SCRIPT = """
@@ -119,6 +120,8 @@ with fm.use_backend(sys.argv[1]):
     fm.local_pagerank(graph, 0)
     fm.pairwise_distances(points[:9])
     fm.kneighbors(points[:9])
+    model = fm.PCA(2).fit(points[:9])
+    model.project(points[:9])
     try:
         print("ready", flush=True)
         {call}

@@ -120,6 +120,37 @@ def test_stacks(variant: Kernels, size: tuple[int, int, int], dtype: str) -> Non
         assert_product(multiply(variant, x, y), x, y)
 
 
+@pytest.mark.parametrize("dtype", ["d", "f", "Q", "I", "H"])
+@pytest.mark.parametrize(
+    "size", [(2, 2, 2), (1, 3, 2), (3, 2, 1), (3, 3, 3), (2, 4, 3), (4, 2, 4), (4, 4, 4), (5, 4, 3)]
+)
+def test_stacks_of_matrices_that_fit_vectors(
+    variant: Kernels, size: tuple[int, int, int], dtype: str
+) -> None:
+    m, k, n = size
+    for count in (1, 2, 7, 35):
+        a, b = operand((count, m, k), dtype, 48), operand((count, k, n), dtype, 49)
+        spread = (np.broadcast_to(a[0], a.shape), np.broadcast_to(b[0], b.shape))
+        lefts = [*(LAYOUTS[name](a) for name in LAYOUTS_READ), a[::-1], spread[0]]
+        rights = [*(LAYOUTS[name](b) for name in LAYOUTS_READ), b[::-1], spread[1]]
+        for x in lefts:
+            for y in rights:
+                assert_product(multiply(variant, x, y), x, y)
+        wide = np.full((count, m * n + 1), 77, dtype)
+        variant.matmul(a, b, wide[:, 1:].reshape(count, m, n), 2)
+        assert_product(wide[:, 1:].reshape(count, m, n), a, b)
+        assert (wide[:, 0] == 77).all()
+
+
+@pytest.mark.parametrize("dtype", ["d", "f"])
+def test_nan_stays_in_its_matrix(variant: Kernels, dtype: str) -> None:
+    a, b = operand((9, 2, 2), dtype, 50), operand((9, 2, 2), dtype, 51)
+    a[4, 1, 0], b[6, 0, 1] = np.nan, np.inf
+    expected = np.zeros((9, 2, 2), bool)
+    expected[4, 1] = expected[6, :, 1] = True
+    np.testing.assert_array_equal(~np.isfinite(multiply(variant, a, b)), expected)
+
+
 def test_stack_of_large_matrices(variant: Kernels) -> None:
     a, b = operand((2, 170, 165), "d", 9), operand((2, 165, 160), "d", 10)
     assert_product(multiply(variant, a, b), a, b)
@@ -224,6 +255,23 @@ def test_bools(variant: Kernels, share: float) -> None:
                 variant.matmul_bool(x, y, out[:, 1 : n + 1], 2)
                 np.testing.assert_array_equal(out[:, 1 : n + 1].view(np.uint8), expected)
                 assert (out[:, [0, -1]].view(np.uint8) == 7).all()
+
+
+@pytest.mark.parametrize("size", [(130, 129, 700), (130, 64, 1200), (400, 600, 6000)])
+def test_bools_of_rows_that_take_more_terms_than_others(
+    variant: Kernels, size: tuple[int, int, int]
+) -> None:
+    m, k, n = size
+    rng = np.random.default_rng(52)
+    shares = rng.choice([0, 0.01, 0.2, 1], m)
+    a, b = rng.random((m, k)) < shares[:, None], rng.random((k, n)) < 0.3
+    b[:, n // 2] = 0
+    b[-1, n // 2] = True
+    expected = a.astype("f") @ b.astype("f") > 0
+    for threads in THREADS:
+        out = np.empty((m, n), bool)
+        variant.matmul_bool(a, b, out, threads)
+        np.testing.assert_array_equal(out, expected)
 
 
 def test_bools_of_any_bytes(variant: Kernels) -> None:

@@ -18,6 +18,7 @@ import fastmml as fm
 from fastmml import _backend
 from fastmml._kernels import (
     ACYCLIC,
+    COLUMNS,
     CYCLIC,
     F64,
     I64,
@@ -178,6 +179,37 @@ def test_permute_nodes(variant: Kernels, n: int) -> None:
     np.testing.assert_array_equal(starts, np.append(0, np.cumsum(degree[order])))
     np.testing.assert_array_equal(inverse[strength[order] == 0], 0)
     np.testing.assert_array_equal((inverse * strength[order])[strength[order] > 0], 1)
+    assert_same_for_all_threads(run)
+
+
+# ---- gather_values and scatter_values ----
+
+
+@pytest.mark.parametrize("n", [1, 100, (1 << 16) + 3])
+@pytest.mark.parametrize(
+    ("width", "first", "count", "columns"),
+    [(1, 0, 1, 1), (5, 3, 1, 1), (COLUMNS + 3, 2, COLUMNS, COLUMNS), (9, 4, 5, COLUMNS)],
+)
+def test_values_go_and_come_back(
+    variant: Kernels, n: int, width: int, first: int, count: int, columns: int
+) -> None:
+    random = np.random.default_rng(8)
+    order = frozen(random.permutation(n).astype(np.uint32))
+    values = frozen(random.random((n, width)))
+
+    def run(threads: int) -> tuple[F64, F64]:
+        gathered, back = np.full((n, columns), np.nan), np.zeros((n, width))
+        variant.gather_values(order, values, first, count, gathered, threads)
+        variant.scatter_values(order, frozen(gathered), back, first, count, threads)
+        return gathered, back
+
+    gathered, back = run(1)
+    kept = values[:, first : first + count]
+    np.testing.assert_array_equal(gathered[:, :count], kept[order])
+    np.testing.assert_array_equal(gathered[:, count:], kept[order][:, [-1] * (columns - count)])
+    np.testing.assert_array_equal(back[:, first : first + count], kept)
+    assert not back[:, :first].any()
+    assert not back[:, first + count :].any()
     assert_same_for_all_threads(run)
 
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from laws import assert_same_for_all_threads, frozen
 from numpy.typing import NDArray
 
-from fastmml._kernels import SMALL_ROWS, Kernels
+from fastmml._kernels import SMALL_QR_ROWS, Kernels
 
 Array = NDArray[Any]
 
 DTYPES = (np.float64, np.float32)
 SHAPES = (
     *((1, 1), (2, 2), (3, 3), (4, 4), (8, 8), (16, 16)),
-    *((16, 4), (5, 1), (7, 3), (1, 6), (4, 16), (3, 5)),
+    *((16, 4), (5, 1), (7, 3), (1, 6), (4, 16), (3, 5), (32, 32), (29, 17), (2, 32)),
 )
 
 
@@ -206,8 +206,8 @@ def test_q_may_take_the_place_of_a(variant: Kernels, shape: tuple[int, int]) -> 
 
 
 @given(
-    m=st.integers(1, SMALL_ROWS),
-    n=st.integers(1, SMALL_ROWS),
+    m=st.integers(1, SMALL_QR_ROWS),
+    n=st.integers(1, SMALL_QR_ROWS),
     batch=st.integers(1, 20),
     seed=st.integers(0, 999),
     single=st.booleans(),

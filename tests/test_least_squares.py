@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import tracemalloc
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,25 +12,30 @@ from typing import Any
 
 import numpy as np
 import pytest
+from laws import THREADS
 from test_orthogonal import conditioned
 
 import fastmml as fm
-from fastmml import _backend
+from fastmml import _backend, orthogonal
 from fastmml._kernels import Kernels
 
 Array = Any
 
 
 @pytest.fixture(autouse=True)
-def on_every_variant(variant: Kernels) -> Iterator[None]:
+def on_every_variant(variant: Kernels, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(orthogonal, "_LEAST_WORK", 0)  # small matrices take every way
     with _backend.use_kernels(variant):
         yield
 
 
 @pytest.mark.parametrize("condition", [1, 1e3, 1e6, 1e9])
-@pytest.mark.parametrize("columns", [(), (3,)])
-def test_solutions_are_backward_stable(condition: float, columns: tuple[int, ...]) -> None:
-    a = conditioned(500, 7, condition, np.float64)
+@pytest.mark.parametrize("columns", [(), (3,), (9,)])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_solutions_are_backward_stable(
+    condition: float, columns: tuple[int, ...], dtype: Any
+) -> None:
+    a = conditioned(500, 7, condition, dtype)
     x = np.random.default_rng(1).normal(size=(7, *columns))
     b = a @ x
     found = fm.lstsq(a, b)
@@ -43,7 +49,7 @@ def test_solutions_are_backward_stable(condition: float, columns: tuple[int, ...
 
 
 @pytest.mark.parametrize("shape", [(200, 5), (200, 1), (9, 5), (4, 6)])
-@pytest.mark.parametrize("dtypes", ["dd", "ff", "df", "fd", "di", "id"])
+@pytest.mark.parametrize("dtypes", ["dd", "ff", "df", "fd", "di", "id", "DD", "dD", "Df", "FF"])
 @pytest.mark.parametrize("columns", [(), (1,), (4,)])
 def test_everything_that_numpy_returns(
     shape: tuple[int, int], dtypes: str, columns: tuple[int, ...]
@@ -52,7 +58,7 @@ def test_everything_that_numpy_returns(
     a = (9 * rng.normal(size=shape)).astype(dtypes[0])
     b = (9 * rng.normal(size=(shape[0], *columns))).astype(dtypes[1])
     found, expected = fm.lstsq(a, b), np.linalg.lstsq(a, b)
-    tolerance = 1e-3 if dtypes == "ff" else 1e-10
+    tolerance = 1e-3 if dtypes in ("ff", "FF") else 1e-10
     assert found.rank == expected[2]
     both = (found.x, found.residuals, found.singular_values), (*expected[:2], expected[3])
     for ours, theirs in zip(*both, strict=True):
@@ -73,6 +79,48 @@ def test_whole_numbers_count_as_float64(
     for ours, theirs in zip(found, expected, strict=True):
         assert np.asarray(ours).dtype == np.asarray(theirs).dtype
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128])
+@pytest.mark.parametrize("condition", [100, 1e6, 1e9, 1e13])
+@pytest.mark.parametrize("columns", [1, 5])
+def test_residuals_are_orthogonal_to_the_columns(
+    condition: float, columns: int, dtype: Any
+) -> None:
+    """The error of a backward stable solution, as LAPACK's own tests measure it."""
+    rng, eps = np.random.default_rng(9), float(np.finfo(dtype).eps)
+    a = conditioned(4000, 20, condition, dtype)
+    b = a @ rng.normal(size=(20, columns)).astype(dtype) + rng.normal(size=(4000, columns))
+    b = b.astype(dtype)
+    found = fm.lstsq(a, b, 0)
+    rest = b.astype(np.complex128) - a.astype(np.complex128) @ found.x
+    ratio = np.linalg.norm(a.conj().T @ rest, 2) / np.linalg.norm(a, 2) / eps
+    size = np.linalg.norm(b, 2) + np.linalg.norm(a, 2) * np.linalg.norm(found.x, 2)
+    assert ratio <= 100 * size
+
+
+def test_no_array_of_the_size_of_the_matrix_is_made() -> None:
+    a = conditioned(20_000, 40, 1e7, np.float64)
+    b = np.ones(len(a))
+    fm.lstsq(a, b)  # imports, and compiles
+    tracemalloc.start()
+    fm.lstsq(a, b)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < a.nbytes / 4 or _backend.kernels().name == "numba"
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex64])
+def test_threads_give_the_same_bits(dtype: Any) -> None:
+    a = conditioned(20_000, 9, 1e4, dtype)
+    b = a[:, ::-4] * 3 + 1
+    results = []
+    for threads in THREADS:
+        with fm.threads(threads):
+            results.append(fm.lstsq(a, b))
+    for found in results[1:]:
+        np.testing.assert_array_equal(found.x, results[0].x)
+        np.testing.assert_array_equal(found.singular_values, results[0].singular_values)
 
 
 @pytest.mark.parametrize("rcond", [None, -1, -0.5, 1e-3])

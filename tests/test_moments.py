@@ -269,6 +269,47 @@ def test_no_degrees_of_freedom_left() -> None:
         moments.covariance()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("shape", [(1, 4), (3, 4), (7, 4)])
+def test_moments_of_what_is_mapped(dtype: Any, shape: tuple[int, int]) -> None:
+    x = (9 * data(500, 4, np.float64, 100.0)).astype(dtype)
+    a = (5 * np.random.default_rng(1).normal(size=shape)).astype(dtype)
+    b = np.arange(shape[0]).astype(dtype)
+    before, y = fm.mean_covariance(x.astype(float)), x.astype(float) @ a.T + b
+    found = before.mapped(a, b)
+    mean, covariance = fm.mean_covariance(y)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(found.covariance, covariance, atol=1e-12 * covariance.max())
+    np.testing.assert_array_equal(found.covariance, found.covariance.T)
+    np.testing.assert_allclose(before.mapped(a).mean, before.mean @ a.T, atol=1e-9)
+    both = fm.covariance(np.hstack([x.astype(float), y]))
+    np.testing.assert_allclose(
+        before.cross_covariance(a), both[:4, 4:], atol=1e-12 * np.abs(both).max()
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    a=st.lists(st.integers(-99, 99), min_size=6, max_size=6),
+    factor=st.lists(st.integers(-99, 99), min_size=9, max_size=9),
+    b=st.lists(st.integers(-99, 99), min_size=2, max_size=2),
+)
+def test_maps_of_whole_numbers_are_exact(a: list[int], factor: list[int], b: list[int]) -> None:
+    matrix, root = np.array(a).reshape(2, 3), np.array(factor).reshape(3, 3)
+    first = fm.MeanCovariance(np.array([1, -2, 3]), root @ root.T)
+    found = first.mapped(matrix, b)
+    np.testing.assert_array_equal(found.mean, matrix @ [1, -2, 3] + b)
+    np.testing.assert_array_equal(found.covariance, matrix @ root @ root.T @ matrix.T)
+    np.testing.assert_array_equal(first.cross_covariance(matrix), root @ root.T @ matrix.T)
+    twice = found.mapped([[1, 2], [3, 4], [5, 6]])
+    np.testing.assert_array_equal(
+        twice.covariance, first.mapped([[1, 2], [3, 4], [5, 6]] @ matrix).covariance
+    )
+
+
+PAIR = fm.MeanCovariance(np.zeros(2), np.eye(2))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -291,6 +332,16 @@ def test_no_degrees_of_freedom_left() -> None:
             lambda: fm.Moments().update([[1.0]], aweights=1e308).update([[1.0]], aweights=1e308),
             ValueError,
             "fweights, aweights: expected a finite sum",
+        ),
+        (lambda: PAIR.mapped([[1.0]]), ValueError, "a: expected shape (p, 2), got (1, 1)"),
+        (lambda: PAIR.mapped([1.0, 2.0]), ValueError, "a: expected shape (p, 2), got (2,)"),
+        (lambda: PAIR.mapped([[1j, 2]]), TypeError, "a: expected real numbers"),
+        (lambda: PAIR.mapped([[1, 2]], 3), ValueError, "b: expected shape (1,), got ()"),
+        (lambda: PAIR.mapped([[1, 2]], [None]), TypeError, "b: expected bool, integers"),
+        (
+            lambda: PAIR._replace(mean=np.zeros(3)).cross_covariance([[1, 2]]),
+            ValueError,
+            "mean, covariance: expected shapes (n,) and (n, n), got (3,) and (2, 2)",
         ),
         (lambda: fm.mean_covariance([[1.0]], ddof=float("nan")), ValueError, "ddof: expected"),
         (lambda: fm.Moments().merge(3), TypeError, "other: expected Moments, got int"),

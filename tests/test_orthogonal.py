@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from laws import THREADS, frozen
 
 import fastmml as fm
-from fastmml import _backend
+from fastmml import _backend, orthogonal
 from fastmml._kernels import Kernels
 
 Array = Any
@@ -22,7 +22,8 @@ theirs = pytest.importorskip("numpy.linalg.tests.test_linalg")
 
 
 @pytest.fixture(autouse=True)
-def on_every_variant(variant: Kernels) -> Iterator[None]:
+def on_every_variant(variant: Kernels, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(orthogonal, "_LEAST_WORK", 0)  # small matrices take every way
     with _backend.use_kernels(variant):
         yield
 
@@ -30,13 +31,15 @@ def on_every_variant(variant: Kernels) -> Iterator[None]:
 def conditioned(rows: int, columns: int, condition: float, dtype: Any, seed: int = 0) -> Array:
     """Random singular vectors, singular values from 1 down to 1 / condition."""
     rng = np.random.default_rng(seed)
-    left = np.linalg.qr(rng.normal(size=(rows, columns)))[0]
-    right = np.linalg.qr(rng.normal(size=(columns, columns)))[0]
+    parts = [rng.normal(size=(size, columns)) for size in (rows, columns)]
+    if np.dtype(dtype).kind == "c":
+        parts = [part + 1j * rng.normal(size=part.shape) for part in parts]
+    left, right = (np.linalg.qr(part)[0] for part in parts)
     return ((left * np.geomspace(1, 1 / condition, columns)) @ right).astype(dtype)
 
 
 def special(name: str, dtype: Any) -> Array:
-    rng = np.random.default_rng(7)
+    rng, is_double = np.random.default_rng(7), np.finfo(dtype).eps < 1e-10
     a = rng.normal(size=(600, 12))
     if name == "rank-deficient":
         a[:, 7] = a[:, 2] - 2 * a[:, 3]
@@ -55,12 +58,15 @@ def special(name: str, dtype: Any) -> Array:
     elif name == "half rank":
         a = rng.normal(size=(600, 6)) @ rng.normal(size=(6, 12))
     elif name == "huge":
-        a *= 1e150 if dtype == np.float64 else 1e30
+        a *= 1e150 if is_double else 1e30
     elif name == "tiny":
-        a *= 1e-150 if dtype == np.float64 else 1e-30
+        a *= 1e-150 if is_double else 1e-30
+    if np.dtype(dtype).kind == "c":
+        a = a * np.exp(1j * rng.normal(size=(600, 1)))
     return a.astype(dtype)
 
 
+DTYPES = [np.float64, np.float32, np.complex128, np.complex64]
 SPECIAL = [
     *("rank-deficient", "duplicate", "zero column", "zero", "graded", "läuchli", "hilbert"),
     *("half rank", "huge", "tiny"),
@@ -69,16 +75,18 @@ SPECIAL = [
 
 def assert_factorised(a: Array, q: Array, r: Array) -> None:
     n, eps = a.shape[1], float(np.finfo(q.dtype).eps)
-    wide_q, wide_r = q.astype(np.longdouble), r.astype(np.longdouble)
-    off = wide_q.T @ wide_q - np.eye(q.shape[1])
+    wide = np.clongdouble if q.dtype.kind == "c" else np.longdouble
+    wide_q, wide_r = q.astype(wide), r.astype(wide)
+    off = wide_q.conj().T @ wide_q - np.eye(q.shape[1])
     assert np.abs(off).sum(axis=1).max() <= 10 * n * eps
     scale = np.abs(a).max() or 1.0
-    rest = ((wide_q @ wide_r - a) / scale).astype(np.float64)
+    rest = (wide_q @ wide_r - a) / scale
+    rest = rest.astype(np.complex128 if q.dtype.kind == "c" else np.float64)
     assert np.linalg.norm(rest) <= 10 * n * eps * np.linalg.norm(a / scale)
     assert not np.tril(r, -1).any()
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("condition", [1, 1e4, 1e8, 1e12, 1e15])
 @pytest.mark.parametrize("shape", [(500, 8), (1000, 33), (300, 1)])
 def test_qr_at_any_condition(shape: tuple[int, int], condition: float, dtype: Any) -> None:
@@ -89,7 +97,7 @@ def test_qr_at_any_condition(shape: tuple[int, int], condition: float, dtype: An
     assert_factorised(a, q, r)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", SPECIAL)
 def test_qr_of_special_matrices(name: str, dtype: Any) -> None:
     a = special(name, dtype)
@@ -112,17 +120,20 @@ def test_qr_of_any_shape(rows: int, columns: int, condition: float, seed: int) -
     np.testing.assert_allclose(np.abs(fm.qr(a, "r")), np.abs(r), atol=1e-10)
 
 
-def test_qr_reads_any_layout() -> None:
-    a = conditioned(400, 5, 10, np.float64)
-    wide = np.zeros((800, 10))
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+@pytest.mark.parametrize("columns", [5, 1])
+def test_qr_reads_any_layout(columns: int, dtype: Any) -> None:
+    a = conditioned(400, columns, 10, dtype)
+    wide = np.zeros((800, 2 * columns), dtype)
     wide[::2, ::2] = a
     raw = np.empty(a.nbytes + 1, np.uint8)
-    misaligned = raw[1:].view(np.float64).reshape(a.shape)
+    misaligned = raw[1:].view(dtype).reshape(a.shape)
     misaligned[:] = a
     frozen = a.copy()
     frozen.flags.writeable = False
     q, r = fm.qr(a)
-    for other in (np.asfortranarray(a), wide[::2, ::2], misaligned, a.astype(">f8"), frozen):
+    swapped = a.astype(a.dtype.newbyteorder(">"))
+    for other in (np.asfortranarray(a), wide[::2, ::2], misaligned, swapped, frozen):
         found = fm.qr(other)
         np.testing.assert_allclose(found.Q, q, atol=1e-13)
         np.testing.assert_allclose(found.R, r, atol=1e-12)
@@ -139,6 +150,14 @@ def test_qr_takes_integers_and_what_numpy_takes() -> None:
             np.testing.assert_allclose(q @ r, a, atol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_qr_of_little_work_is_lapacks(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    a = conditioned(300, 20, 10, dtype)
+    for ours, lapacks in zip(fm.qr(a), np.linalg.qr(a), strict=True):
+        np.testing.assert_array_equal(ours, lapacks)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_qr_of_nan_and_infinity_is_numpys(bad: float) -> None:
     a = np.ones((100, 3))
@@ -150,8 +169,10 @@ def test_qr_of_nan_and_infinity_is_numpys(bad: float) -> None:
     np.testing.assert_array_equal(r, expected.R)
 
 
-def test_threads_give_the_same_bits() -> None:
-    a = conditioned(20_000, 9, 1e5, np.float64)
+@pytest.mark.parametrize("columns", [9, 40])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex64])
+def test_threads_give_the_same_bits(columns: int, dtype: Any) -> None:
+    a = conditioned(20_000, columns, 1e5, dtype)
     results = []
     for threads in THREADS:
         with fm.threads(threads):
@@ -196,17 +217,19 @@ def test_solved_gram(variant: Kernels, shape: tuple[int, int], dtype: Any) -> No
     n = shape[1]
     a = rng.normal(size=shape).astype(dtype)
     u = (np.triu(rng.normal(size=(2, n, n))) / n + 2 * np.eye(n)).astype(dtype)
+    b = rng.normal(size=(3, shape[0])).astype(dtype).T
     x = np.empty(shape, dtype)
-    for factors in (u[:1], u):
-        products = np.full((n, n), np.nan, dtype)
-        variant.solved_gram(a, factors, products, 2)
+    for factors, right in ((u[:1], None), (u, None), (u, b[:, :1]), (u[1:], b)):
+        size = n if right is None else n + right.shape[1]
+        products = np.full((size, size), np.nan, dtype)
+        variant.solved_gram(a, right, factors, products, 2)
         variant.solve_right(a, factors, x, 2)
-        wide = x.astype(np.longdouble)
+        wide = np.hstack([x, *([] if right is None else [right])]).astype(np.longdouble)
         error = shape[0] * float(np.finfo(dtype).eps) * (np.abs(wide).T @ np.abs(wide))
         assert (np.abs(wide.T @ wide - products) <= error).all()
         np.testing.assert_array_equal(products, products.T)
-        turned = np.full((n, n), np.nan, dtype)
-        variant.solved_gram(np.asfortranarray(a), factors, turned, 1)
+        turned = np.full((size, size), np.nan, dtype)
+        variant.solved_gram(np.asfortranarray(a), right, factors, turned, 1)
         np.testing.assert_array_equal(turned, products)
 
 
@@ -286,7 +309,7 @@ def test_numpy_refuses_what_it_does_not_take(shape: tuple[int, ...], dtype: str)
 OUT_SHAPES = [(3, 3), (50, 8, 8), (7, 16, 4), (400, 5), (30, 20), (90, 70)]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", OUT_SHAPES)
 def test_out(shape: tuple[int, ...], dtype: Any) -> None:
     a = frozen(np.random.default_rng(1).normal(size=shape).astype(dtype))
@@ -307,9 +330,10 @@ def strided(x: Array) -> Array:
     return np.empty((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)[..., ::2]
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
 @pytest.mark.parametrize("shape", OUT_SHAPES)
-def test_out_may_be_the_input(shape: tuple[int, ...]) -> None:
-    a = np.random.default_rng(2).normal(size=shape)
+def test_out_may_be_the_input(shape: tuple[int, ...], dtype: Any) -> None:
+    a = np.random.default_rng(2).normal(size=shape).astype(dtype)
     q, r = fm.qr(a)
     same, below = a.copy(), np.empty_like(r)
     found = fm.qr(same, out=(same, below)) if q.shape == a.shape else fm.qr(same)
@@ -318,7 +342,7 @@ def test_out_may_be_the_input(shape: tuple[int, ...]) -> None:
     if r.shape == a.shape:
         same = a.copy()
         np.testing.assert_array_equal(fm.qr(same, out=(np.empty_like(q), same)).R, r)
-    ahead = np.concatenate([a.ravel(), np.zeros(7)])
+    ahead = np.concatenate([a.ravel(), np.zeros(7, dtype)])
     shifted = ahead[7:].reshape(shape)
     fm.qr(ahead[:-7].reshape(shape), out=(shifted, below))
     np.testing.assert_array_equal(shifted, q)
@@ -508,6 +532,8 @@ def test_projections(points: tuple[int, ...], condition: float) -> None:
     assert np.abs(basis.T @ (x - projection)).max() <= 1e-14 * size
     np.testing.assert_allclose(basis @ coordinates, projection, atol=1e-9 * size)
     np.testing.assert_allclose(distance, np.linalg.norm(x - projection, axis=0))
+    average = (np.linalg.norm(x - projection, axis=0) ** 2).mean()
+    np.testing.assert_allclose(fm.project(x, basis).reconstruction_error, average)
     again = fm.project(projection, basis)
     np.testing.assert_allclose(again.projection, projection, atol=1e-13 * size)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -165,6 +166,37 @@ def test_what_was_given_and_what_is_shown_stay() -> None:
     assert_holds(other, a)
     with pytest.raises(ValueError, match="read-only"):
         factors.R[0, 0] = 1
+
+
+def test_copies_go_their_own_way() -> None:
+    rng = np.random.default_rng(6)
+    a, new = rng.normal(size=(40, 3)), rng.normal(size=(2, 40))
+    factors = fm.QR(a)
+    for other in (copy.copy(factors), copy.deepcopy(factors), pickle.loads(pickle.dumps(factors))):
+        factors.append(new[0])
+        other.append(new[1]).drop(0).append_rows(np.ones(3))
+        assert_holds(factors, np.column_stack([a, new[0]]), 2)
+        expected = np.column_stack([a, new[1]])[:, 1:]
+        assert_holds(other, np.vstack([expected, np.ones(3)]), 3)
+        factors.drop(3)
+        assert_holds(factors, a, 8)
+
+
+@pytest.mark.parametrize("dtype", ["f", "d", "F", "D"])
+@pytest.mark.parametrize("shape", [(300, 40), (5000, 6), (40, 40)])
+def test_few_changes_and_many(shape: tuple[int, int], dtype: str) -> None:
+    """By rotations, and by products."""
+    rng = np.random.default_rng(7)
+    a = rng.normal(size=shape).astype(dtype)
+    a = a + (1j * rng.normal(size=shape)).astype(dtype) if dtype in "FD" else a
+    for index in (0, -1, [2, 4], slice(0, 5), slice(1, None, 2), slice(0, 0)):
+        assert_holds(fm.QR(a).drop(index), np.delete(a, index, axis=1))
+        assert_holds(fm.QR(a).drop_rows(index), np.delete(a, index, axis=0))
+    for count in (0, 1, 3, 100):
+        new = a[:1] * rng.normal(size=(count, 1)).astype(dtype)
+        assert_holds(fm.QR(a).append_rows(new), np.vstack([a, new]))
+        new = a[:, :1] * rng.normal(size=(1, count)).astype(dtype)
+        assert_holds(fm.QR(a).append(new), np.hstack([a, new]))
 
 
 @pytest.mark.parametrize(

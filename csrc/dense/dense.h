@@ -1,6 +1,7 @@
 /* What the files of a matrix product share. From the outside in:
  *   matmul.c   a stack of products, split over threads
  *   run.c      small products one after the other
+ *   fitting.c  those of matrices that fit a vector each
  *   complex.c  complex products as real ones of twice the size
  *   gram.c     X'X, one triangle of it
  *   multiply.c which way one product is computed
@@ -33,6 +34,13 @@
 #endif
 #define VECTORS 2
 #define COLUMNS (VECTORS * LANES)
+/* The last columns that are read where they lie may be a tile of three vectors, where there are
+ * registers for them: a tile of one is slower to load its numbers than to add them up. */
+#if FML_MASKS
+#define MOST_VECTORS 3
+#else
+#define MOST_VECTORS VECTORS
+#endif
 
 /* Sums run over this many terms at a time: a panel of B, 16 columns of double, then takes 32 KB
  * of a first-level cache of 48. */
@@ -106,7 +114,7 @@ typedef void tile_function(ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_
                            const real *b, ptrdiff_t b_row, ptrdiff_t last, real *c, ptrdiff_t c_row,
                            bool add);
 
-/* The function for a tile of this size, at most ROWS x COLUMNS. */
+/* The function for a tile of this size, at most ROWS x MOST_VECTORS vectors. */
 tile_function *FML(tile)(ptrdiff_t rows, ptrdiff_t columns);
 
 FML_INLINE ptrdiff_t last_lanes(ptrdiff_t columns)
@@ -160,6 +168,9 @@ FML_INLINE void next_product(run *x)
     x->p.c += x->c;
 }
 
+/* Whether each matrix fits a vector, and they are enough; multiply_vectors takes no others. */
+bool FML(fits_vectors)(const run *x, ptrdiff_t count);
+void FML(multiply_vectors)(run x, ptrdiff_t count);
 /* So many products on one thread, each by the ways of multiply_small. */
 void FML(multiply_run)(run x, ptrdiff_t count);
 

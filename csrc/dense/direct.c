@@ -15,6 +15,22 @@ static bool needs_panel(const product *x, ptrdiff_t columns)
     return !FML_MASKS && columns % LANES != 0;
 }
 
+/* Columns of the tiles from `column` on. */
+static ptrdiff_t panel_columns(const product *x, ptrdiff_t column)
+{
+    ptrdiff_t left = x->n - column;
+    if (left <= MOST_VECTORS * LANES && !needs_panel(x, left))
+        return left;
+    return smaller(COLUMNS, left);
+}
+
+/* Rows of a tile where so many are left: the last two are alike, since one of few rows waits for
+ * its sums. */
+static ptrdiff_t tile_rows(ptrdiff_t left)
+{
+    return left > ROWS && left < 2 * ROWS ? blocks_of(left, 2) : smaller(ROWS, left);
+}
+
 /* Columns of C from `column` on, k terms from `start` on. */
 static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns, ptrdiff_t start,
                            ptrdiff_t k, ahead *soon)
@@ -29,8 +45,8 @@ static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns
     }
     const real *a = x->a + start * x->a_col;
     real *c = x->c + column;
-    for (ptrdiff_t i = 0; i < x->m; i += ROWS) {
-        ptrdiff_t rows = smaller(ROWS, x->m - i);
+    for (ptrdiff_t i = 0, rows; i < x->m; i += rows) {
+        rows = tile_rows(x->m - i);
         if (soon)
             fetch_piece(soon);
         if (is_wanted(x, i + rows - 1, column))
@@ -43,7 +59,8 @@ static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns
 void FML(multiply_direct)(const product *x, ahead *soon)
 {
     for (ptrdiff_t start = 0; start < x->k; start += BLOCK_K)
-        for (ptrdiff_t column = 0; column < x->n; column += COLUMNS)
-            multiply_panel(x, column, smaller(COLUMNS, x->n - column), start,
-                           smaller(BLOCK_K, x->k - start), soon);
+        for (ptrdiff_t column = 0, columns; column < x->n; column += columns) {
+            columns = panel_columns(x, column);
+            multiply_panel(x, column, columns, start, smaller(BLOCK_K, x->k - start), soon);
+        }
 }

@@ -93,41 +93,19 @@ static void search_row(const search *s, ptrdiff_t i, ptrdiff_t column, ptrdiff_t
     }
 }
 
-/* Rows from `row` on against the block of y that starts at `start`. */
-static void search_block(const search *s, ptrdiff_t row, ptrdiff_t start, fml_watch *watch)
+static void search_strip(const void *task, const strip *at)
 {
-    const pairs *p = &s->p;
-    own_block own = FML(own_block_of)(p);
-    ptrdiff_t rows = smaller(p->x_rows, p->x.count - row);
-    ptrdiff_t end = smaller(start + p->y_rows, p->y.count);
-    FML(pack_x)(p, row, rows, &own);
-    for (ptrdiff_t column = start; column < end; column += COLUMNS) {
-        ptrdiff_t columns = smaller(COLUMNS, end - column);
-        if (fml_stopped(watch))
-            return;
-        FML(multiply_pairs)(p, rows, column - start, columns, &own);
-        for (ptrdiff_t i = 0; i < rows; i++)
-            search_row(s, row + i, column, columns, own.norms[i], p->norms + column - start,
-                       own.sums + i * COLUMNS);
-    }
+    const search *s = task;
+    for (ptrdiff_t i = 0; i < at->rows; i++)
+        search_row(s, at->row + i, at->column, at->columns, at->x_norms[i], at->y_norms,
+                   at->sums + i * COLUMNS);
 }
 
 static void search_team(const search *s, fml_watch *watch)
 {
-    const pairs *p = &s->p;
-    for (ptrdiff_t start = 0; start < p->y.count; start += p->y_rows) {
-        ptrdiff_t end = smaller(start + p->y_rows, p->y.count);
+    FML(walk_pairs)(&s->p, search_strip, s, watch);
 #pragma omp for schedule(static)
-        for (ptrdiff_t j = start; j < end; j += COLUMNS)
-            if (!fml_stopped(watch))
-                FML(pack_y)(p, start, j, FML(own_block_of)(p).lines);
-#pragma omp for schedule(dynamic)
-        for (ptrdiff_t block = 0; block < blocks_of(p->x.count, p->x_rows); block++)
-            if (!fml_stopped(watch))
-                search_block(s, block * p->x_rows, start, watch);
-    }
-#pragma omp for schedule(static)
-    for (ptrdiff_t i = 0; i < p->x.count; i++) {
+    for (ptrdiff_t i = 0; i < s->p.x.count; i++) {
         heap h = heap_of(s, i);
         sort_heap(h, s->neighbors);
         for (ptrdiff_t n = 0; n < s->neighbors; n++)

@@ -145,6 +145,8 @@ static fml_status multiply_batch(const batch *x, multiply_function *multiply, pt
 {
     ptrdiff_t chunk = CHUNK_WORK / work + 1, chunks = blocks_of(x->count, chunk);
     int failure = FML_OK;
+    if (chunks == 1) /* without a team, even of one, which takes as long as 50 small products */
+        return multiply_chunk(x, multiply, 0, x->count);
     fml_watch watch;
     fml_watch_start(&watch);
 #pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, chunks))

@@ -4,6 +4,7 @@
  * length that all rows share out of the rounding errors.
  */
 #include "pairs.h"
+#include "wide.h"
 
 /* Rows of a block of x: with 784 columns of float they are 600 KB, of a second-level cache of 1 MB.
  * Rows of a block of y, and numbers that both may have. */
@@ -19,34 +20,6 @@ enum { SAMPLE = 1024 };
  * lengths 20, of what is added to them 7, of limits that it is compared with 8; the rest is to
  * spare. */
 enum { ROUNDINGS = 48 };
-
-/* Numbers that are computed with in double at a time, and such vectors in turn. */
-#define WIDE (FML_VECTOR_BYTES / sizeof(double))
-enum { WIDE_SUMS = 4 };
-typedef double wide __attribute__((vector_size(FML_VECTOR_BYTES)));
-typedef real narrow __attribute__((vector_size(WIDE * sizeof(real)), aligned(sizeof(real))));
-
-/* So many numbers, at most WIDE, and zeros. */
-FML_INLINE wide widen(const real *x, ptrdiff_t step, ptrdiff_t count)
-{
-    narrow v = {0};
-    if (step == 1 && count == WIDE)
-        v = *(const narrow *)x;
-    else
-        for (ptrdiff_t l = 0; l < count; l++)
-            v[l] = x[l * step];
-    return __builtin_convertvector(v, wide);
-}
-
-FML_INLINE double sum_wide(const wide *sums)
-{
-    double lanes[WIDE], total = 0;
-    wide sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    memcpy(lanes, &sum, sizeof lanes);
-    for (size_t l = 0; l < WIDE; l++)
-        total += lanes[l];
-    return total;
-}
 
 /* With the ratio of the scales equal rows differ by exact zeros, fused multiply-adds or not. */
 double FML(squared_difference)(const pairs *p, ptrdiff_t i, ptrdiff_t j)
@@ -159,7 +132,14 @@ bool FML(pairs_start)(pairs *p, const fml_rows *x, const fml_rows *y, ptrdiff_t 
     return true;
 }
 
-own_block FML(own_block_of)(const pairs *p)
+/* A block of x, packed by the thread that works on it, and inner products with a panel of y. */
+typedef struct own_block {
+    real *lines; /* COLUMNS rows on their way into a panel */
+    real *panels, *norms;
+    real *sums; /* rows of COLUMNS */
+} own_block;
+
+static own_block own_block_of(const pairs *p)
 {
     own_block own = {.lines = p->own + fml_thread_number() * p->own_size};
     own.panels = own.lines + COLUMNS * p->k;
@@ -180,20 +160,24 @@ static void pack_rows(const pairs *p, const side *from, ptrdiff_t width, ptrdiff
     FML(pack_panel)(width, count, p->k, lines, p->k, 1, panel);
 }
 
-void FML(pack_y)(const pairs *p, ptrdiff_t start, ptrdiff_t first, real *lines)
+/* Rows of y from `first` on that a panel holds, to their place in the block that starts at `start`.
+ */
+static void pack_y(const pairs *p, ptrdiff_t start, ptrdiff_t first, real *lines)
 {
     pack_rows(p, &p->y, COLUMNS, first, lines, p->panels + (first - start) * p->k,
               p->norms + (first - start));
 }
 
-void FML(pack_x)(const pairs *p, ptrdiff_t first, ptrdiff_t rows, own_block *own)
+static void pack_x(const pairs *p, ptrdiff_t first, ptrdiff_t rows, own_block *own)
 {
     for (ptrdiff_t i = 0; i < rows; i += ROWS)
         pack_rows(p, &p->x, ROWS, first + i, own->lines, own->panels + i * p->k, own->norms + i);
 }
 
-void FML(multiply_pairs)(const pairs *p, ptrdiff_t rows, ptrdiff_t column, ptrdiff_t columns,
-                         const own_block *own)
+/* Inner products of the packed rows of x with the panel of y that starts `column` rows into its
+ * block. */
+static void multiply_pairs(const pairs *p, ptrdiff_t rows, ptrdiff_t column, ptrdiff_t columns,
+                           const own_block *own)
 {
     const real *y = p->panels + column * p->k;
     if (columns < COLUMNS)
@@ -206,4 +190,38 @@ void FML(multiply_pairs)(const pairs *p, ptrdiff_t rows, ptrdiff_t column, ptrdi
                                        y + start * COLUMNS, COLUMNS, last_lanes(columns),
                                        own->sums + i * COLUMNS, COLUMNS, start > 0);
         }
+}
+
+/* Rows from `row` on against the block of y that starts at `start`. */
+static void walk_block(const pairs *p, ptrdiff_t row, ptrdiff_t start, strip_function *use,
+                       const void *task, fml_watch *watch)
+{
+    own_block own = own_block_of(p);
+    ptrdiff_t rows = smaller(p->x_rows, p->x.count - row);
+    ptrdiff_t end = smaller(start + p->y_rows, p->is_triangle ? row + rows : p->y.count);
+    pack_x(p, row, rows, &own);
+    for (ptrdiff_t column = start; column < end; column += COLUMNS) {
+        ptrdiff_t columns = smaller(COLUMNS, end - column);
+        if (fml_stopped(watch))
+            return;
+        multiply_pairs(p, rows, column - start, columns, &own);
+        use(task,
+            &(strip){row, rows, column, columns, own.norms, p->norms + column - start, own.sums});
+    }
+}
+
+void FML(walk_pairs)(const pairs *p, strip_function *use, const void *task, fml_watch *watch)
+{
+    for (ptrdiff_t start = 0; start < p->y.count; start += p->y_rows) {
+        ptrdiff_t end = smaller(start + p->y_rows, p->y.count);
+        ptrdiff_t first = p->is_triangle ? start / p->x_rows : 0;
+#pragma omp for schedule(static)
+        for (ptrdiff_t j = start; j < end; j += COLUMNS)
+            if (!fml_stopped(watch))
+                pack_y(p, start, j, own_block_of(p).lines);
+#pragma omp for schedule(dynamic)
+        for (ptrdiff_t block = first; block < blocks_of(p->x.count, p->x_rows); block++)
+            if (!fml_stopped(watch))
+                walk_block(p, block * p->x_rows, start, use, task, watch);
+    }
 }

@@ -28,7 +28,8 @@ typedef struct side {
 
 typedef struct pairs {
     side x, y;
-    bool is_own; /* y is x */
+    bool is_own;      /* y is x */
+    bool is_triangle; /* and what lies above the diagonal is not asked for */
     ptrdiff_t k;
     ptrdiff_t x_rows, y_rows; /* of a block */
     real *scratch, *centre;   /* centre: k numbers */
@@ -37,26 +38,21 @@ typedef struct pairs {
     ptrdiff_t own_size;
 } pairs;
 
-/* A block of x, packed by the thread that works on it, and inner products with a panel of y. */
-typedef struct own_block {
-    real *lines; /* COLUMNS rows on their way into a panel */
-    real *panels, *norms;
-    real *sums; /* rows of COLUMNS */
-} own_block;
+/* Inner products of some rows of x with at most COLUMNS rows of y. */
+typedef struct strip {
+    ptrdiff_t row, rows, column, columns;
+    const real *x_norms, *y_norms; /* squared lengths of the centred rows */
+    real *sums;                    /* rows of COLUMNS, which the user may overwrite */
+} strip;
+typedef void strip_function(const void *task, const strip *at);
 
 /* Chooses blocks, allocates for so many threads and finds the centre; false: no memory. */
 bool FML(pairs_start)(pairs *p, const fml_rows *x, const fml_rows *y, ptrdiff_t k, int team);
 /* How many threads such a job is worth. */
 int FML(pairs_team)(ptrdiff_t x_rows, int threads);
-own_block FML(own_block_of)(const pairs *p);
-/* Packs the rows of y from `first` on that a panel holds, to their place in a block that starts
- * with row `start`; `lines` is scratch. */
-void FML(pack_y)(const pairs *p, ptrdiff_t start, ptrdiff_t first, real *lines);
-void FML(pack_x)(const pairs *p, ptrdiff_t first, ptrdiff_t rows, own_block *own);
-/* Inner products of the packed rows of x with the panel of y that starts `column` rows into its
- * block. */
-void FML(multiply_pairs)(const pairs *p, ptrdiff_t rows, ptrdiff_t column, ptrdiff_t columns,
-                         const own_block *own);
+/* Within a team: computes every strip and has it used; of a triangle those that reach below or onto
+ * the diagonal. A row of x has its strips from one thread at a time, in the order of columns. */
+void FML(walk_pairs)(const pairs *p, strip_function *use, const void *task, fml_watch *watch);
 /* |x[i] - y[j]|^2 by differences in double. */
 double FML(squared_difference)(const pairs *p, ptrdiff_t i, ptrdiff_t j);
 /* Bound on the error of norm + norm - 2 sum, relative to norm + norm, against the exact distance

@@ -66,42 +66,14 @@ static void mirror_strip(const distances *d, ptrdiff_t row, ptrdiff_t rows, ptrd
     }
 }
 
-/* Rows from `row` on against the block of y that starts at `start`. */
-static void fill_block(const distances *d, ptrdiff_t row, ptrdiff_t start, fml_watch *watch)
+static void fill_strip(const void *task, const strip *at)
 {
-    const pairs *p = &d->p;
-    own_block own = FML(own_block_of)(p);
-    ptrdiff_t rows = smaller(p->x_rows, p->x.count - row);
-    ptrdiff_t end = smaller(start + p->y_rows, p->is_own ? row + rows : p->y.count);
-    FML(pack_x)(p, row, rows, &own);
-    for (ptrdiff_t column = start; column < end; column += COLUMNS) {
-        ptrdiff_t columns = smaller(COLUMNS, end - column);
-        if (fml_stopped(watch))
-            return;
-        FML(multiply_pairs)(p, rows, column - start, columns, &own);
-        for (ptrdiff_t i = 0; i < rows; i++)
-            fill_row(d, row + i, column, columns, own.norms[i], p->norms + column - start,
-                     own.sums + i * COLUMNS);
-        if (p->is_own)
-            mirror_strip(d, row, rows, column, columns, own.sums);
-    }
-}
-
-static void fill_team(const distances *d, fml_watch *watch)
-{
-    const pairs *p = &d->p;
-    for (ptrdiff_t start = 0; start < p->y.count; start += p->y_rows) {
-        ptrdiff_t end = smaller(start + p->y_rows, p->y.count);
-        ptrdiff_t first = p->is_own ? start / p->x_rows : 0;
-#pragma omp for schedule(static)
-        for (ptrdiff_t j = start; j < end; j += COLUMNS)
-            if (!fml_stopped(watch))
-                FML(pack_y)(p, start, j, FML(own_block_of)(p).lines);
-#pragma omp for schedule(dynamic)
-        for (ptrdiff_t block = first; block < blocks_of(p->x.count, p->x_rows); block++)
-            if (!fml_stopped(watch))
-                fill_block(d, block * p->x_rows, start, watch);
-    }
+    const distances *d = task;
+    for (ptrdiff_t i = 0; i < at->rows; i++)
+        fill_row(d, at->row + i, at->column, at->columns, at->x_norms[i], at->y_norms,
+                 at->sums + i * COLUMNS);
+    if (d->p.is_own)
+        mirror_strip(d, at->row, at->rows, at->column, at->columns, at->sums);
 }
 
 fml_status FML(pairwise_distances)(const fml_rows *x, const fml_rows *y, ptrdiff_t k,
@@ -111,10 +83,11 @@ fml_status FML(pairwise_distances)(const fml_rows *x, const fml_rows *y, ptrdiff
     distances d = {.kind = kind, .out = out};
     if (!FML(pairs_start)(&d.p, x, y, k, team))
         return FML_NO_MEMORY;
+    d.p.is_triangle = d.p.is_own;
     fml_watch watch;
     fml_watch_start(&watch);
 #pragma omp parallel num_threads(team)
-    fill_team(&d, &watch);
+    FML(walk_pairs)(&d.p, fill_strip, &d, &watch);
     fml_free(d.p.scratch);
     return fml_watch_status(&watch);
 }

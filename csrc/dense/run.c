@@ -71,7 +71,9 @@ static bool is_one_tile(const product *p)
 void FML(multiply_run)(run x, ptrdiff_t count)
 {
     ptrdiff_t distance = fetch_distance(&x);
-    if (is_one_tile(&x.p))
+    if (FML(fits_vectors)(&x, count))
+        FML(multiply_vectors)(x, count);
+    else if (is_one_tile(&x.p))
         multiply_tiles(x, count, distance);
     else if (distance > 0 && !FML(is_vector)(&x.p))
         multiply_larger(x, count, distance);

@@ -149,7 +149,8 @@ static void multiply_team(block x, fml_watch *watch)
             x.terms = smaller(2 * BLOCK_K, x.k - x.start);
 #pragma omp for schedule(static)
             for (ptrdiff_t panel = 0; panel < blocks_of(x.columns, COLUMNS); panel++)
-                pack_b(&x, panel);
+                if (!fml_stopped(watch))
+                    pack_b(&x, panel);
 #pragma omp for schedule(dynamic)
             for (ptrdiff_t row = 0; row < x.m; row += TASK_ROWS)
                 if (!fml_stopped(watch))
@@ -181,8 +182,12 @@ fml_status FML(matmul_short)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_sh
     x.own = x.panels + panels;
     fml_watch watch;
     fml_watch_start(&watch);
+    if (team == 1) { /* a team of one would wake nobody at each barrier, by system calls */
+        multiply_team(x, &watch);
+    } else {
 #pragma omp parallel num_threads(team)
-    multiply_team(x, &watch);
+        multiply_team(x, &watch);
+    }
     fml_keep(x.panels);
     return fml_watch_status(&watch);
 }

@@ -70,13 +70,16 @@ FML_INLINE ptrdiff_t parts_of(ptrdiff_t numbers)
     return numbers / THREAD_NUMBERS + 1;
 }
 
-/* What `line` does, for all rows of matrices that lie by rows, or all columns. */
+/* What `line` does, for all rows of matrices that lie by rows, or all columns; nothing after a
+ * product that has failed. */
 static void each_line(const level *l, ptrdiff_t rows, ptrdiff_t columns, line_function *line,
                       matrix x, matrix y, real *out, ptrdiff_t out_step)
 {
     bool by_rows = x.col == l->unit;
     ptrdiff_t count = by_rows ? rows : columns, length = (by_rows ? columns : rows) * l->unit;
     ptrdiff_t x_step = by_rows ? x.row : x.col, y_step = by_rows ? y.row : y.col;
+    if (l->status != FML_OK)
+        return;
 #pragma omp parallel for schedule(static) \
     num_threads(fml_clamp_threads(l->threads, parts_of(count *length)))
     for (ptrdiff_t i = 0; i < count; i++)
@@ -118,6 +121,8 @@ static void combine_line(ptrdiff_t length, const real *p1, const real *p3, real 
 static void combine(const level *l, const real *p1, real *c11, real *c12, real *c21, real *c22)
 {
     ptrdiff_t length = l->n * l->unit;
+    if (l->status != FML_OK)
+        return;
 #pragma omp parallel for schedule(static) \
     num_threads(fml_clamp_threads(l->threads, parts_of(l->m *length)))
     for (ptrdiff_t i = 0; i < l->m; i++)

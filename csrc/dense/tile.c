@@ -30,25 +30,25 @@ FML_INLINE void tile(int rows, int vectors, ptrdiff_t k, const real *a, ptrdiff_
                      ptrdiff_t a_col, const real *b, ptrdiff_t b_row, ptrdiff_t last, real *c,
                      ptrdiff_t c_row, bool add)
 {
-    vec sums[ROWS][VECTORS], row[VECTORS];
+    vec sums[ROWS][MOST_VECTORS], row[MOST_VECTORS];
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 3
         for (int j = 0; j < vectors; j++)
             sums[i][j] = (vec){0};
     for (ptrdiff_t p = 0; p < k; p++, a += a_col, b += b_row) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
         for (int j = 0; j < vectors; j++)
             row[j] = load_lanes(b + j * LANES, j == vectors - 1, last);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 3
             for (int j = 0; j < vectors; j++)
                 sums[i][j] += times(a[i * a_row], row[j]);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 3
         for (int j = 0; j < vectors; j++)
             store_sum(c + i * c_row + j * LANES, sums[i][j], j == vectors - 1, last, add);
 }
@@ -60,8 +60,13 @@ FML_INLINE void tile(int rows, int vectors, ptrdiff_t k, const real *a, ptrdiff_
     {                                                                                       \
         tile(rows, vectors, k, a, a_row, a_col, b, b_row, last, c, c_row, add);             \
     }
+#if MOST_VECTORS > 2
+#define TILES(rows) TILE(rows, 1) TILE(rows, 2) TILE(rows, 3)
+#define ENTRY(rows) {tile_##rows##_1, tile_##rows##_2, tile_##rows##_3},
+#else
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2)
 #define ENTRY(rows) {tile_##rows##_1, tile_##rows##_2},
+#endif
 
 TILES(1)
 TILES(2)
@@ -76,12 +81,12 @@ TILES(7)
 TILES(8)
 #endif
 
-static tile_function *const TABLE[ROWS][VECTORS] = {ENTRY(1) ENTRY(2) ENTRY(3) ENTRY(4)
+static tile_function *const TABLE[ROWS][MOST_VECTORS] = {ENTRY(1) ENTRY(2) ENTRY(3) ENTRY(4)
 #if ROWS > 4
-                                                        ENTRY(5) ENTRY(6)
+                                                             ENTRY(5) ENTRY(6)
 #endif
 #if ROWS > 6
-                                                            ENTRY(7) ENTRY(8)
+                                                                 ENTRY(7) ENTRY(8)
 #endif
 };
 

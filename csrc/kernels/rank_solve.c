@@ -148,6 +148,13 @@ static void sweep_block(const system *s, ptrdiff_t b, const history *h, ptrdiff_
         *change = sweep_rows(s, NULL, start, end, base, strength, step);
 }
 
+/* Values of a block from before the sweep, for the others of its wave. */
+static void keep_block(const system *s, ptrdiff_t b)
+{
+    ptrdiff_t start = s->plan->blocks[b], nodes = s->plan->blocks[b + 1] - start;
+    memcpy(s->c + s->plan->n + start, s->c + start, (size_t)nodes * sizeof *s->c);
+}
+
 /* One sweep over a segment, wave after wave; `change` receives the 1-norm of what it changed (of no
  * meaning when it was stopped). */
 static void sweep(worker *w, segment in, number *change)
@@ -155,7 +162,6 @@ static void sweep(worker *w, segment in, number *change)
     const system *s = w->s;
     history *h = &w->h;
     const int64_t *blocks = s->plan->blocks;
-    const ptrdiff_t n = s->plan->n;
     if (in.last - in.first == 1) {
         sweep_block(s, in.first, h, 0, change);
         return;
@@ -163,14 +169,16 @@ static void sweep(worker *w, segment in, number *change)
 #pragma omp parallel num_threads(fml_clamp_threads(w->threads, (in.last - in.first) / in.waves))
     {
 #pragma omp for schedule(static)
-        for (ptrdiff_t b = in.first; b < in.last; b++)
-            memcpy(s->c + n + blocks[b], s->c + blocks[b],
-                   (size_t)(blocks[b + 1] - blocks[b]) * sizeof *s->c);
+        for (ptrdiff_t b = in.first; b < in.last; b += in.waves)
+            keep_block(s, b);
         for (ptrdiff_t wave = 0; wave < in.waves; wave++) {
 #pragma omp for schedule(static) /* a block stays with its thread's cache */
             for (ptrdiff_t b = in.first + wave; b < in.last; b += in.waves)
-                if (!fml_stopped(s->watch))
+                if (!fml_stopped(s->watch)) {
                     sweep_block(s, b, h, blocks[b] - in.start, &h->parts[b - in.first]);
+                    if (wave + 1 < in.waves && b + 1 < in.last)
+                        keep_block(s, b + 1); /* next in turn, which comes into the cache */
+                }
         }
     }
     fml_sum_columns(h->parts, in.last - in.first, change);
@@ -408,7 +416,7 @@ static bool history_make(history *h, const fml_rank_plan *plan, bool shared)
         nodes = in.end - in.start > nodes ? in.end - in.start : nodes;
         blocks = in.last - in.first > blocks ? in.last - in.first : blocks;
     }
-    ptrdiff_t parts = count_parts(nodes) * WINDOW * WINDOW;
+    ptrdiff_t parts = count_parts(nodes) * TILE * WINDOW;
     h->steps = fml_alloc(nodes, WINDOW * sizeof *h->steps);
     h->jumps = fml_alloc(nodes, JUMPS * sizeof *h->jumps);
     h->base = fml_alloc(nodes, sizeof *h->base);

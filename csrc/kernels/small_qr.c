@@ -10,7 +10,10 @@
  */
 #include "../lanes.h"
 
-enum { AT_ONCE = 4 /* columns whose products with v are summed side by side */ };
+enum {
+    AT_ONCE = 4, /* columns whose products with v are summed side by side */
+    MOST = FML_SMALL_QR_ROWS,
+};
 /* Sums of squares in between are as exact as their terms. */
 static const double LEAST_SQUARES = 0x1p-900, MOST_SQUARES = 0x1p1000;
 
@@ -137,8 +140,7 @@ FML_INLINE bool factorise_groups(const factorisations *s, ptrdiff_t m, ptrdiff_t
 {
     const ptrdiff_t steps = m - 1 < n ? m - 1 : n;
     for (ptrdiff_t first = start; first < end; first += groups * LANES) {
-        lanes a[GROUPS][MOST_ROWS * MOST_ROWS], q[MOST_ROWS * MOST_ROWS];
-        lanes diagonal[GROUPS][MOST_ROWS];
+        lanes a[GROUPS][MOST * MOST], q[MOST * MOST], diagonal[GROUPS][MOST];
         for (ptrdiff_t g = 0; g < groups; g++)
             fml_load(&s->a, first + g * LANES, end, m, n, a[g]);
         for (ptrdiff_t j = 0; j < steps; j++)

@@ -13,6 +13,7 @@ _MODULES = {
     "Graph": "graph.graph",
     "GraphFormatError": "errors",
     "HitsResult": "graph.spectral",
+    "InnerProduct": "geometry",
     "KatzResult": "graph.katz",
     "LinearRegression": "regression",
     "LocalPageRankResult": "graph.local_pagerank",

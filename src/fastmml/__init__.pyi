@@ -13,6 +13,7 @@ from fastmml.distances import pairwise_distances as pairwise_distances
 from fastmml.errors import ConvergenceError as ConvergenceError
 from fastmml.errors import GraphFormatError as GraphFormatError
 from fastmml.errors import NotFittedError as NotFittedError
+from fastmml.geometry import InnerProduct as InnerProduct
 from fastmml.graph.formats import read_graph as read_graph
 from fastmml.graph.formats import write_graph as write_graph
 from fastmml.graph.graph import Graph as Graph

@@ -182,10 +182,21 @@ def per_row(
     return array
 
 
-def finite(name: str, values: NDArray[Any]) -> None:
-    """Check that no element is NaN or infinite, some rows at a time."""
+def as_many(name: str, weights: NDArray[Any] | None, rows: int) -> None:
+    """Check that there is a weight for each row, or one for all, or none."""
+    if weights is not None and weights.ndim > 0 and len(weights) != rows:
+        raise ValueError(f"{name}: expected a number or shape ({rows},), got {weights.shape}")
+
+
+def is_finite(values: NDArray[Any]) -> bool:
+    """Whether no element is NaN or infinite, some rows at a time."""
     step = 1 << 16
-    if not all(np.isfinite(values[i : i + step]).all() for i in range(0, len(values), step)):
+    return all(np.isfinite(values[i : i + step]).all() for i in range(0, len(values), step))
+
+
+def finite(name: str, values: NDArray[Any]) -> None:
+    """Check that no element is NaN or infinite."""
+    if not is_finite(values):
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity (inf)")
 
 

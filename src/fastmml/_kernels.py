@@ -66,6 +66,8 @@ COLUMNS = 8
 EUCLIDEAN, SQEUCLIDEAN, COSINE = 0, 1, 2
 #: Most rows of a matrix that kernels on many small ones take (FML_SMALL_ROWS in csrc/fastmml.h).
 SMALL_ROWS = 16
+#: The same for `Kernels.small_qr` (FML_SMALL_QR_ROWS).
+SMALL_QR_ROWS = 32
 
 
 class RankPlan(NamedTuple):
@@ -387,7 +389,7 @@ class Kernels(Protocol):
         ...
 
     def small_qr(self, a: Real, q: Real | None, r: Real, threads: int) -> None:
-        """Factors of ``a`` (batch, m, n) = q @ r, with m and n at most `SMALL_ROWS`.
+        """Factors of ``a`` (batch, m, n) = q @ r, with m and n at most `SMALL_QR_ROWS`.
 
         Out: ``q`` (batch, m, k; None: not wanted), of orthonormal columns at any rank, and upper
         triangular ``r`` (batch, k, n); k is m or min(m, n). Where a column of a matrix holds an
@@ -470,12 +472,16 @@ class Kernels(Protocol):
         ``scale`` (k,) are of their dtype, float64 or float32; no scale is one of ones. The result
         is (n + p + 1, n + p + 1): the last row and column hold the sums of ``scale**2`` times the
         others, and the sum of ``scale**2``. Sums are float64; products of float32 are added up in
-        float32 over 256 rows at most. Reads x and y once.
+        float32 over 1024 rows at most, 256 at a time. Reads x and y once.
         """
         ...
 
-    def solved_gram(self, a: Real, u: Real, out: Real, threads: int) -> None:
-        """Gram matrix (n, n; ``out``), exactly symmetric, of what `solve_right` computes."""
+    def solved_gram(self, a: Real, b: Real | None, u: Real, out: Real, threads: int) -> None:
+        """Gram matrix, exactly symmetric, of what `solve_right` computes and of b beside it.
+
+        u is (count, n, n). b (m, p) has any strides; None stands for no columns. ``out``
+        (n + p, n + p) is C-contiguous. Reads a and b once.
+        """
         ...
 
     # ---- distances ----
@@ -516,6 +522,33 @@ class Kernels(Protocol):
         In ascending order of squared distances that are computed by differences in float64, then
         of indices. Out: ``distances`` and ``indices``. Arguments as in `pairwise_distances`;
         without y: among the other rows of x. There are as many rows.
+        """
+        ...
+
+    # ---- projections ----
+
+    def project_rows(
+        self,
+        x: Real,
+        shift: Real,
+        basis: Real,
+        coordinates: Real | None,
+        errors: F64 | None,
+        threads: int,
+    ) -> None:
+        """Coordinates ``z @ basis.T`` of the rows ``z = (x - shift[0]) - shift[1]``, in one pass.
+
+        x (m, n), n > 0, has any strides, as in `matmul`; ``shift`` is (2, n) and ``basis`` (k, n)
+        of orthonormal rows, of its dtype. Out: ``coordinates`` (m, k), and ``errors`` (m,), the
+        squared lengths of ``z - coordinates @ basis``, from this difference and summed up in
+        float64; None: not wanted. k may be 0. A row's results do not depend on the other rows.
+        """
+        ...
+
+    def reconstruct_rows(self, y: Real, basis: Real, shift: Real, out: Real, threads: int) -> None:
+        """``out = (y @ basis + shift[1]) + shift[0]``, written once.
+
+        y (m, k) has any strides; ``basis`` is (k, n), n > 0, and ``shift`` (2, n), ``out`` (m, n).
         """
         ...
 
@@ -602,6 +635,22 @@ class Kernels(Protocol):
         Out: ``position``; the starts of the rows in the new order, ``out_indptr`` (n + 1); the
         inverse of each strength, 0 for 0, in the new order.
         """
+        ...
+
+    def gather_values(
+        self, order: U32, values: F64, first: int, count: int, out: F64, threads: int
+    ) -> None:
+        """``out = values[order, first : first + count]``, the last column repeated.
+
+        ``values`` is (n, k), with at least ``first + count`` columns; ``out`` has ``count`` columns
+        or more.
+        """
+        ...
+
+    def scatter_values(
+        self, order: U32, values: F64, out: F64, first: int, count: int, threads: int
+    ) -> None:
+        """``out[order, first : first + count] = values[:, :count]``."""
         ...
 
     def permute_rows(

@@ -141,6 +141,9 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t y_row
         Py_ssize_t y_col
 
+    ctypedef fml_status (*fml_solved_gram_fn)(
+        Py_ssize_t m, const fml_side_by_side *sides, Py_ssize_t count, const void *u, void *gram,
+        int threads) noexcept
     ctypedef fml_status (*fml_centred_gram_fn)(
         Py_ssize_t k, const fml_side_by_side *sides, const void *shift, const void *scale,
         double *out, int threads) noexcept
@@ -180,6 +183,12 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_kneighbors_fn)(
         const fml_rows *x, const fml_rows *y, Py_ssize_t k, fml_distance kind,
         Py_ssize_t neighbors, void *distances, int64_t *indices, int threads) noexcept
+    ctypedef fml_status (*fml_project_rows_fn)(
+        const fml_rows *x, Py_ssize_t n, const void *shift, Py_ssize_t k, const void *basis,
+        void *coordinates, double *errors, int threads) noexcept
+    ctypedef fml_status (*fml_reconstruct_rows_fn)(
+        const fml_rows *y, Py_ssize_t k, const void *basis, Py_ssize_t n, const void *shift,
+        void *out, int threads) noexcept
 
     ctypedef struct fml_table:
         const char *isa
@@ -231,12 +240,16 @@ cdef extern from "fastmml.h" nogil:
         fml_solve_right_fn solve_right_f32
         fml_centred_gram_fn centred_gram_f64
         fml_centred_gram_fn centred_gram_f32
-        fml_solve_right_fn solved_gram_f64
-        fml_solve_right_fn solved_gram_f32
+        fml_solved_gram_fn solved_gram_f64
+        fml_solved_gram_fn solved_gram_f32
         fml_pairwise_distances_fn pairwise_distances_f64
         fml_pairwise_distances_fn pairwise_distances_f32
         fml_kneighbors_fn kneighbors_f64
         fml_kneighbors_fn kneighbors_f32
+        fml_project_rows_fn project_rows_f64
+        fml_project_rows_fn project_rows_f32
+        fml_reconstruct_rows_fn reconstruct_rows_f64
+        fml_reconstruct_rows_fn reconstruct_rows_f32
 
     const fml_table *const *fml_variants()
     bint fml_variant_runs(const fml_table *variant)
@@ -277,6 +290,12 @@ cdef extern from "fastmml.h" nogil:
     fml_status fml_permute_nodes(
         Py_ssize_t n, const uint32_t *order, const int64_t *indptr, const double *strength,
         uint32_t *position, int64_t *out_indptr, double *inverse_strength, int threads)
+    fml_status fml_gather_values(
+        Py_ssize_t n, const uint32_t *order, const double *values, Py_ssize_t row,
+        Py_ssize_t count, double *out, Py_ssize_t columns, int threads)
+    fml_status fml_scatter_values(
+        Py_ssize_t n, const uint32_t *order, const double *values, Py_ssize_t columns,
+        double *out, Py_ssize_t row, Py_ssize_t count, int threads)
     fml_status fml_permute_rows(
         const int64_t *indptr, const uint32_t *indices, const double *weights,
         const uint32_t *position, const fml_rank_plan *plan, int threads)

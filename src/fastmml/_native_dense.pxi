@@ -188,28 +188,17 @@ cdef fml_status square_array(const fml_table *table, cnp.ndarray x, cnp.ndarray 
     return status
 
 
-cdef int solve_by(
-        const fml_table *table, bint to_gram, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out,
-        int threads) except -1:
-    """Solve for the rows of a matrix, or for their Gram matrix."""
-    cdef fml_status status
-    cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
-    cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(a, 1)
-    cdef Py_ssize_t row = cnp.PyArray_STRIDE(a, 0), col = cnp.PyArray_STRIDE(a, 1)
-    cdef Py_ssize_t count = cnp.PyArray_DIM(u, 0) if cnp.PyArray_NDIM(u) == 3 else 1
-    cdef const void *x = cnp.PyArray_DATA(a)
-    cdef const void *triangles = cnp.PyArray_DATA(u)
-    cdef void *result = cnp.PyArray_DATA(out)
-    with nogil:
-        if is_double and to_gram:
-            status = table.solved_gram_f64(m, n, x, row, col, count, triangles, result, threads)
-        elif is_double:
-            status = table.solve_right_f64(m, n, x, row, col, count, triangles, result, threads)
-        elif to_gram:
-            status = table.solved_gram_f32(m, n, x, row, col, count, triangles, result, threads)
-        else:
-            status = table.solve_right_f32(m, n, x, row, col, count, triangles, result, threads)
-    return check(status)
+cdef fml_side_by_side side_by_side(cnp.ndarray x, y) noexcept:
+    """Two arrays of as many rows; y may be None."""
+    cdef fml_side_by_side out
+    out.n, out.p = cnp.PyArray_DIM(x, 1), 0
+    out.x, out.y = cnp.PyArray_DATA(x), NULL
+    out.x_row, out.x_col = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
+    out.y_row = out.y_col = 0
+    if y is not None:
+        out.p, out.y = cnp.PyArray_DIM(y, 1), cnp.PyArray_DATA(y)
+        out.y_row, out.y_col = cnp.PyArray_STRIDE(y, 0), cnp.PyArray_STRIDE(y, 1)
+    return out
 
 
 cdef fml_rows as_rows(cnp.ndarray x, const double[::1] scale) noexcept:
@@ -293,21 +282,42 @@ cdef class DenseKernels(SmallKernels):
         return out
 
     def solve_right(self, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out, int threads):
-        solve_by(self.table, False, a, u, out, threads)
+        cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(a, 1)
+        cdef Py_ssize_t row = cnp.PyArray_STRIDE(a, 0), col = cnp.PyArray_STRIDE(a, 1)
+        cdef Py_ssize_t count = cnp.PyArray_DIM(u, 0) if cnp.PyArray_NDIM(u) == 3 else 1
+        cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
+        cdef fml_status status
+        with nogil:
+            if is_double:
+                status = self.table.solve_right_f64(
+                    m, n, cnp.PyArray_DATA(a), row, col, count, cnp.PyArray_DATA(u),
+                    cnp.PyArray_DATA(out), threads)
+            else:
+                status = self.table.solve_right_f32(
+                    m, n, cnp.PyArray_DATA(a), row, col, count, cnp.PyArray_DATA(u),
+                    cnp.PyArray_DATA(out), threads)
+        check(status)
 
-    def solved_gram(self, cnp.ndarray a, cnp.ndarray u, cnp.ndarray out, int threads):
-        solve_by(self.table, True, a, u, out, threads)
+    def solved_gram(self, cnp.ndarray a, b, cnp.ndarray u, cnp.ndarray out, int threads):
+        cdef fml_side_by_side sides = side_by_side(a, b)
+        cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), count = cnp.PyArray_DIM(u, 0)
+        cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
+        cdef fml_status status
+        with nogil:
+            if is_double:
+                status = self.table.solved_gram_f64(m, &sides, count, cnp.PyArray_DATA(u),
+                                                    cnp.PyArray_DATA(out), threads)
+            else:
+                status = self.table.solved_gram_f32(m, &sides, count, cnp.PyArray_DATA(u),
+                                                    cnp.PyArray_DATA(out), threads)
+        check(status)
 
     def centred_gram(self, cnp.ndarray x, cnp.ndarray y, cnp.ndarray shift, scale, int threads):
-        cdef fml_side_by_side sides
+        cdef fml_side_by_side sides = side_by_side(x, y)
         cdef fml_status status
         cdef Py_ssize_t k = cnp.PyArray_DIM(x, 0)
         cdef bint is_double = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
         cdef const void *factors = NULL if scale is None else cnp.PyArray_DATA(scale)
-        sides.n, sides.p = cnp.PyArray_DIM(x, 1), cnp.PyArray_DIM(y, 1)
-        sides.x, sides.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
-        sides.x_row, sides.x_col = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
-        sides.y_row, sides.y_col = cnp.PyArray_STRIDE(y, 0), cnp.PyArray_STRIDE(y, 1)
         out = np.empty((sides.n + sides.p + 1, sides.n + sides.p + 1))
         cdef double[:, ::1] sums = out
         with nogil:
@@ -358,4 +368,40 @@ cdef class DenseKernels(SmallKernels):
                 status = self.table.kneighbors_f32(
                     &rows, second, k, <fml_distance>kind, neighbors,
                     cnp.PyArray_DATA(distances), &indices[0, 0], threads)
+        check(status)
+
+    def project_rows(self, cnp.ndarray x, cnp.ndarray shift, cnp.ndarray basis, coordinates,
+                     double[::1] errors, int threads):
+        cdef fml_rows rows = as_rows(x, None)
+        cdef Py_ssize_t n = cnp.PyArray_DIM(x, 1), k = cnp.PyArray_DIM(basis, 0)
+        cdef bint is_double = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+        cdef void *found = NULL if coordinates is None else cnp.PyArray_DATA(coordinates)
+        cdef double *rest = NULL if errors is None or rows.count == 0 else &errors[0]
+        cdef fml_status status
+        with nogil:
+            if is_double:
+                status = self.table.project_rows_f64(
+                    &rows, n, cnp.PyArray_DATA(shift), k, cnp.PyArray_DATA(basis), found, rest,
+                    threads)
+            else:
+                status = self.table.project_rows_f32(
+                    &rows, n, cnp.PyArray_DATA(shift), k, cnp.PyArray_DATA(basis), found, rest,
+                    threads)
+        check(status)
+
+    def reconstruct_rows(self, cnp.ndarray y, cnp.ndarray basis, cnp.ndarray shift,
+                         cnp.ndarray out, int threads):
+        cdef fml_rows rows = as_rows(y, None)
+        cdef Py_ssize_t k = cnp.PyArray_DIM(basis, 0), n = cnp.PyArray_DIM(basis, 1)
+        cdef bint is_double = cnp.PyArray_TYPE(y) == cnp.NPY_DOUBLE
+        cdef fml_status status
+        with nogil:
+            if is_double:
+                status = self.table.reconstruct_rows_f64(
+                    &rows, k, cnp.PyArray_DATA(basis), n, cnp.PyArray_DATA(shift),
+                    cnp.PyArray_DATA(out), threads)
+            else:
+                status = self.table.reconstruct_rows_f32(
+                    &rows, k, cnp.PyArray_DATA(basis), n, cnp.PyArray_DATA(shift),
+                    cnp.PyArray_DATA(out), threads)
         check(status)

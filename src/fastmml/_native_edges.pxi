@@ -106,6 +106,23 @@ cdef class EdgeKernels:
                                        threads)
         check(status)
 
+    def gather_values(self, const uint32_t[::1] order, const double[:, ::1] values,
+                      Py_ssize_t first, Py_ssize_t count, double[:, ::1] out, int threads):
+        cdef fml_status status
+        with nogil:
+            status = fml_gather_values(out.shape[0], &order[0], &values[0, 0] + first,
+                                       values.shape[1], count, &out[0, 0], out.shape[1], threads)
+        check(status)
+
+    def scatter_values(self, const uint32_t[::1] order, const double[:, ::1] values,
+                       double[:, ::1] out, Py_ssize_t first, Py_ssize_t count, int threads):
+        cdef fml_status status
+        with nogil:
+            status = fml_scatter_values(values.shape[0], &order[0], &values[0, 0],
+                                        values.shape[1], &out[0, 0] + first, out.shape[1], count,
+                                        threads)
+        check(status)
+
     def permute_rows(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
                      const double[::1] weights, const uint32_t[::1] position, plan, int threads):
         cdef fml_rank_plan unpacked = unpack_plan(plan)

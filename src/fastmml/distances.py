@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
+from fastmml._definite import factorise
 from fastmml._kernels import COSINE, EUCLIDEAN, F64, I64, SQEUCLIDEAN, Real
 from fastmml.linalg import matmul
 
@@ -63,12 +64,15 @@ def pairwise_distances(
     -----
     Every result has a relative error of at most ``(2 k + 98) u`` ("euclidean") or twice that
     ("sqeuclidean", "cosine"), u being half the distance from 1 to the next number: also where rows
-    are near to each other or far from the origin. Typical errors are a few u. Rows are centred and
-    multiplied as matrices; pairs whose squared distance is less than a quarter of ``|x|^2 +
-    |y|^2`` (of centred rows) are summed up from differences in float64, so that equal rows have
-    distance 0. Besides: roots of cosine distances have an absolute error of k + 8 roundings of
-    float64, Mahalanobis' distances one of 2 (k + 4) of ``|L| (|x| + |y|)``, for centred rows and
-    Frobenius' norm of the Cholesky factor L of VI. Squares must not overflow or underflow float64.
+    are near to each other or far from the origin, unless it is a subnormal number. Typical errors
+    are a few u. Rows are centred and multiplied as matrices; pairs whose squared distance is less
+    than a quarter of ``|x|^2 + |y|^2`` (of centred rows) are summed up from differences in float64,
+    so that equal rows have distance 0. Besides: roots of cosine distances have an absolute error of
+    k + 8 roundings of float64. Mahalanobis' distances have an absolute one of 2 (k + 4) of
+    ``|L| (|x| + |y|)``, for centred rows and Frobenius' norm of the Cholesky factor L of VI, and
+    for the errors of L itself a relative one of k (k + 4) / s, s being the smallest eigenvalue of
+    VI with its rows and columns scaled to ones on the diagonal. Squares must not overflow or
+    underflow float64.
 
     2 m n k flops, half of them without y; 3 k for each near pair, which take some eight times as
     long: the worst case is data in far-off clusters. Errors of inner products are bounded as in N.
@@ -84,10 +88,7 @@ def pairwise_distances(
     >>> fm.pairwise_distances([[1, 0]], [[0, 1], [2, 0]], metric="cosine")
     array([[1., 0.]])
     """
-    if metric not in _METRICS:
-        raise ValueError(f"metric: expected one of {_METRICS}, got {metric!r}")
-    if (VI is None) == (metric == "mahalanobis"):
-        raise ValueError("VI: expected a positive definite matrix for metric 'mahalanobis' alone")
+    _check_metric(metric, VI)
     left, right = _operands("x", x, "y", y)
     if VI is not None:
         left, right = _transformed(left, right, np.asarray(VI))
@@ -103,6 +104,8 @@ def kneighbors(
     queries: ArrayLike | None = None,
     n_neighbors: int = 5,
     metric: str = "euclidean",
+    *,
+    VI: ArrayLike | None = None,
 ) -> Neighbors:
     """The nearest rows of x to each query, by comparison with all of them.
 
@@ -114,8 +117,10 @@ def kneighbors(
         By default the rows of x, none of which is then a neighbour of itself.
     n_neighbors : int
         At most n, or n - 1 without queries.
-    metric : {"euclidean", "sqeuclidean", "cosine"}
+    metric : {"euclidean", "sqeuclidean", "cosine", "mahalanobis"}
         As in `pairwise_distances`; for "cosine", rows of zeros are refused.
+    VI : (k, k) array_like, optional
+        For "mahalanobis", as in `pairwise_distances`.
 
     Returns
     -------
@@ -131,10 +136,12 @@ def kneighbors(
     Notes
     -----
     The result is that of a stable sort of all distances, each computed by differences in float64
-    (for "cosine" of rows scaled to length 1), so that ties go to the lowest index. Those
-    differences are summed up only for pairs that a matrix product in the precision of the data,
-    with a bound on its rounding errors, does not rule out. There is no (m, n) array: memory beyond
-    the results is 8 bytes for each and 10 to 30 MB of blocks.
+    (for "cosine" of rows scaled to length 1; for "mahalanobis" of centred rows times the Cholesky
+    factor of VI, with the errors of `pairwise_distances`), so that ties go to the lowest index.
+    Those differences are summed up only for pairs that a matrix product in the precision of the
+    data, with a bound on its rounding errors, does not rule out. There is no (m, n) array: memory
+    beyond the results is 8 bytes for each and 10 to 30 MB of blocks; for "mahalanobis", also copies
+    of x and queries in float64.
 
     2 m n k flops, and 3 k for each pair that is not ruled out: of rows in random order about
     ``n_neighbors (1 + log(n / n_neighbors))`` for each query. The worst case (each row of x nearer
@@ -146,8 +153,7 @@ def kneighbors(
     >>> fm.kneighbors([[0.0], [1.0], [3.0]], [[2.8]], n_neighbors=2).indices
     array([[2, 1]])
     """
-    if metric not in tuple(_KINDS):
-        raise ValueError(f"metric: expected one of {tuple(_KINDS)}, got {metric!r}")
+    _check_metric(metric, VI)
     data, asked = _operands("x", x, "queries", queries)
     count = _check.positive_int("n_neighbors", n_neighbors)
     available = len(data) - (asked is None)
@@ -157,11 +163,22 @@ def kneighbors(
             f"n_neighbors: expected at most {available}, the {others} of x, got {count}"
         )
     left, right = (data, None) if asked is None else (asked, data)
+    if VI is not None:
+        left, right = _transformed(left, right, np.asarray(VI))
+        metric = "euclidean"
     distances = np.empty((len(left), count), left.dtype)
     indices = np.empty((len(left), count), np.int64)
     if distances.size:
         _search(left, right, metric, distances, indices)
     return Neighbors(distances, indices)
+
+
+def _check_metric(metric: str, inner: ArrayLike | None) -> None:
+    """Check that a metric is known, and has a matrix if it takes one."""
+    if metric not in _METRICS:
+        raise ValueError(f"metric: expected one of {_METRICS}, got {metric!r}")
+    if (inner is None) == (metric == "mahalanobis"):
+        raise ValueError("VI: expected a positive definite matrix for metric 'mahalanobis' alone")
 
 
 def _operands(
@@ -235,8 +252,5 @@ def _factor(inner: NDArray[Any], columns: int) -> F64:
     matrix = _check.finite_matrix("VI", inner).astype(np.float64)
     if matrix.shape != (columns, columns):
         raise ValueError(f"VI: expected shape {(columns, columns)}, got {matrix.shape}")
-    try:
-        factor = np.linalg.cholesky(matrix / 2 + matrix.T / 2)
-    except np.linalg.LinAlgError:
-        raise ValueError("VI: expected a positive definite matrix") from None
-    return factor.astype(np.float64, copy=False)
+    factor: F64 = factorise("VI", matrix).whole()
+    return factor

@@ -1,4 +1,7 @@
-"""Least squares: `lstsq`, as `numpy.linalg.lstsq`, by QR factorisation of tall matrices."""
+"""Least squares: `lstsq`, as `numpy.linalg.lstsq`, by QR factorisation of tall matrices.
+
+Q is not needed: a pass over the data makes R and ``Q* b``.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
-from fastmml._centred import Data
+from fastmml._centred import Data, uncentred
+from fastmml._tall_qr import reduce_tall
 from fastmml.linalg import matmul
-from fastmml.normal_equations import solve
+from fastmml.normal_equations import most_targets, solve
 from fastmml.orthogonal import is_tall, qr
 
 Array = NDArray[Any]
@@ -83,14 +87,15 @@ def lstsq(
 
     Notes
     -----
-    Tall real matrices (m >= 8 n, n <= 512): by normal equations, refined by a step of corrected
-    seminormal equations, while the condition number of the columns, scaled to length 1, is at most
-    10 (m (n + k + 1)² flops, one or two passes over the data). Else with ``a = Q @ R`` (see `qr`):
-    the singular values of R are those of ``a``, and its pseudo-inverse times ``Q.T @ b`` is the
-    solution of least norm. It is that of a matrix and a right-hand side that differ by some n
-    rounding errors u, so that ``|x - exact| / |x|`` is at most about
+    Tall matrices (m >= 8 n, n <= 512, m n² >= 2**18): if they are real, by normal equations,
+    refined by a step of corrected seminormal equations, while the condition number of the columns,
+    scaled to length 1, is at most 10 (m (n + k + 1)² flops, one or two passes over the data). Else
+    with ``a = Q @ R`` (see `qr`): the singular values of R are those of ``a``, and its
+    pseudo-inverse times ``Q.T @ b`` is the solution of least norm. R and ``Q.T @ b`` come from one
+    more pass, or two, which writes no Q. The solution is that of a matrix and a right-hand side
+    that differ by some n rounding errors u, so that ``|x - exact| / |x|`` is at most about
     ``n u (K + K² |b - a @ x| / (|a| |x|))`` for a condition number K [1]_. The cost is that of
-    `qr`, 4 m n k flops for b, and O(n³). All others: LAPACK's ``gelsd``; with an option, a QR
+    R in `qr`, 4 m n k flops for b, and O(n³). All others: LAPACK's ``gelsd``; with an option, a QR
     factorisation.
 
     Ridge regression is least squares with ``sqrt(alpha)`` times the identity below ``a`` and zeros
@@ -123,36 +128,58 @@ def lstsq(
     matrix, right = np.asarray(a), np.asarray(b)
     ridge = _check.at_least_zero("alpha", alpha)
     has_options = ridge > 0 or refine
-    if not _fits(matrix, right) or not (has_options or _is_fast(matrix, right)):
+    if not _fits(matrix, right) or not (has_options or is_tall(matrix)):
         x, residuals, rank, singular_values = _by_svd(a, b, _check.rcond(rcond))
         return LstsqResult(x, residuals, int(rank), singular_values)
     matrix, right = _check.factorisable("a", matrix), _check.factorisable("b", right)
     dtype = np.result_type(matrix, right, np.float32)
     matrix, right = matrix.astype(dtype, copy=False), right.astype(dtype, copy=False)
     limit = singular_limit(rcond, matrix.shape, float(np.finfo(dtype).eps))
-    found = None if has_options else _by_products(matrix, right, limit)
+    if refine:
+        q, r = qr(matrix)
+        x, rank, values = solve_triangle(r, matmul(q.conj().T, right), limit, ridge)
+        x = _refined(matrix, right, x, rank, ridge, (q, r))
+        return LstsqResult(x, _residuals(matrix, right, x, rank), rank, values)
+    found = square = None
+    if ridge == 0 and matrix.dtype.kind != "c":
+        found, square = _by_products(matrix, right, limit)
     if found is not None:
         return found
+    r, inside = _reduced(matrix, right, square)
+    x, rank, values = solve_triangle(r, inside, limit, ridge)
+    return LstsqResult(x, _residuals(matrix, right, x, rank), rank, values)
+
+
+def _reduced(matrix: Array, right: Array, square: Array | None) -> tuple[Array, Array]:
+    """R of the matrix, and ``Q* right``; ``square`` is its Gram matrix, if that is known."""
+    if is_tall(matrix) and right.size <= matrix.size:
+        found = reduce_tall(_check.readable(matrix), _check.readable(_in_columns(right)), square)
+        if found is not None:
+            return found[0], found[1].reshape(len(found[1]), *right.shape[1:])
     q, r = qr(matrix)
-    x, rank, singular_values = solve_triangle(r, matmul(q.conj().T, right), limit, ridge)
-    if refine:
-        x = _refined(matrix, right, x, rank, ridge, (q, r))
-    return LstsqResult(x, _residuals(matrix, right, x, rank), rank, singular_values)
+    return r, np.asarray(matmul(q.conj().T, right))
 
 
-def _by_products(matrix: Array, right: Array, limit: float) -> LstsqResult | None:
-    """The result by normal equations, where that is as accurate."""
-    n = matrix.shape[1]
-    columns = right if right.ndim == 2 else right[:, np.newaxis]
-    found = solve(Data(matrix, columns), False, _WELL_CONDITIONED)
+def _in_columns(right: Array) -> Array:
+    return right if right.ndim == 2 else right[:, np.newaxis]
+
+
+def _by_products(
+    matrix: Array, right: Array, limit: float
+) -> tuple[LstsqResult | None, Array | None]:
+    """The result by normal equations, where that is as accurate, and the matrix's Gram matrix."""
+    n, data = matrix.shape[1], Data(matrix, _in_columns(right))
+    known = uncentred(data, matrix.dtype) if data.y.shape[1] <= most_targets(n) else None
+    square = None if known is None else known.products[:n, :n].astype(matrix.dtype)
+    found = solve(data, False, _WELL_CONDITIONED, known)
     if found is None or not found.has_changed.all():
-        return None
+        return None, square
     values = np.linalg.svd(found.r * found.lengths, compute_uv=False)
     if not values[-1] > limit * values[0]:
-        return None
+        return None, square
     with np.errstate(over="ignore"):  # sums of squares of float32
         x, rest, values = (v.astype(matrix.dtype) for v in (found.coef, found.chi2, values))
-    return LstsqResult(x if right.ndim == 2 else x[:, 0], rest, n, values)
+    return LstsqResult(x if right.ndim == 2 else x[:, 0], rest, n, values), square
 
 
 def solve_triangle(r: Array, parts: Array, limit: float, alpha: float) -> tuple[Array, int, Array]:
@@ -185,10 +212,6 @@ def _fits(matrix: Array, right: Array) -> bool:
         return False
     has_shape = matrix.ndim == 2 and right.ndim in (1, 2) and matrix.size > 0 and right.size > 0
     return has_shape and len(right) == len(matrix)
-
-
-def _is_fast(matrix: Array, right: Array) -> bool:
-    return is_tall(matrix) and right.dtype.kind != "c"
 
 
 def _residuals(matrix: Array, right: Array, x: Array, rank: int) -> Array:

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
 from fastmml._centred import CONSTANT, TINY, Centred, Data, Mean, are_constant, centre
+from fastmml._chunks import Chunks
+from fastmml.linalg import matmul
 
 Array = NDArray[Any]
 
@@ -21,6 +23,97 @@ class MeanCovariance(NamedTuple):
 
     mean: Array  #: (n,)
     covariance: Array  #: (n, n): exactly symmetric
+
+    def mapped(self, a: ArrayLike, b: ArrayLike | None = None) -> MeanCovariance:
+        """Mean and covariance of ``y = a x + b``, where these are those of x.
+
+        Those of `Moments` m are ``MeanCovariance(m.mean, m.covariance())``.
+
+        Parameters
+        ----------
+        a : (p, n) array_like
+            The matrix of a linear map; real numbers.
+        b : (p,) array_like, optional
+            What is added; by default 0.
+
+        Returns
+        -------
+        MeanCovariance
+            ``a @ mean + b`` and ``a @ covariance @ a.T``, the latter exactly symmetric, of float64.
+
+        Raises
+        ------
+        ValueError
+            Shapes that do not fit together.
+        TypeError
+            Complex numbers, longdouble, objects.
+
+        Notes
+        -----
+        Errors are at most n + 1 roundings of ``|a| |mean| + |b|`` and 2 n + 1 of ``|a| |covariance|
+        |a.T|``. 2 p n (n + p) flops.
+
+        Examples
+        --------
+        >>> import fastmml as fm
+        >>> x = fm.MeanCovariance([1.0, 2.0], [[2.0, 1.0], [1.0, 2.0]])
+        >>> y = x.mapped([[1, 1], [1, -1]], [0, 3])
+        >>> y.mean, y.covariance
+        (array([3., 2.]), array([[6., 0.],
+               [0., 2.]]))
+        """
+        matrix, mean, products = self._operands(a)
+        shift = np.zeros(len(matrix)) if b is None else _real("b", b)
+        if shift.shape != (len(matrix),):
+            raise ValueError(f"b: expected shape ({len(matrix)},), got {shift.shape}")
+        with np.errstate(all="ignore"):
+            covariance = matmul(matmul(matrix, products), matrix.T)
+            covariance = covariance / 2 + covariance.T / 2
+            return MeanCovariance(matmul(matrix, mean) + shift, covariance)
+
+    def cross_covariance(self, a: ArrayLike) -> Array:
+        """Covariance of x with ``y = a x + b``, whatever b is, where ``covariance`` is that of x.
+
+        Parameters
+        ----------
+        a : (p, n) array_like
+            The matrix of a linear map; real numbers.
+
+        Returns
+        -------
+        (n, p) ndarray
+            ``covariance @ a.T``, of float64.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `mapped`.
+
+        Examples
+        --------
+        >>> import fastmml as fm
+        >>> x = fm.MeanCovariance([1.0, 2.0], [[2.0, 1.0], [1.0, 2.0]])
+        >>> x.cross_covariance([[1, 1]])
+        array([[3.],
+               [3.]])
+        """
+        matrix, _, products = self._operands(a)
+        return np.asarray(matmul(products, matrix.T))
+
+    def _operands(self, a: ArrayLike) -> tuple[Array, Array, Array]:
+        """A map, the mean and the covariance in float64, whose sizes fit together."""
+        matrix, mean, products = (
+            _real(name, values)
+            for name, values in (("a", a), ("mean", self.mean), ("covariance", self.covariance))
+        )
+        if mean.ndim != 1 or products.shape != 2 * mean.shape:
+            raise ValueError(
+                "mean, covariance: expected shapes (n,) and (n, n), "
+                f"got {mean.shape} and {products.shape}"
+            )
+        if matrix.ndim != 2 or matrix.shape[1] != len(mean):
+            raise ValueError(f"a: expected shape (p, {len(mean)}), got {matrix.shape}")
+        return matrix, mean, products
 
 
 class Moments:
@@ -65,7 +158,7 @@ class Moments:
 
     def update(
         self,
-        x: ArrayLike,
+        x: Any,
         *,
         fweights: ArrayLike | None = None,
         aweights: ArrayLike | None = None,
@@ -74,8 +167,14 @@ class Moments:
 
         Parameters
         ----------
-        x, fweights, aweights
-            As in `mean_covariance`, but x may have no rows; its columns are as many in all calls.
+        x : (m, n) array_like, frame, Arrow data, or iterable of these
+            Observations, as in `mean_covariance`, but x may have no rows; columns are as many in
+            all calls. Of a `numpy.memmap`, a frame of pandas or polars, a Table, RecordBatch,
+            RecordBatchReader, Dataset or ParquetFile of pyarrow, some rows are in memory at a time;
+            of a generator, or any other iterable that is no sequence, one chunk, which may be any
+            of these.
+        fweights, aweights : (m,) array_like, optional
+            As in `mean_covariance`, of all chunks end to end.
 
         Returns
         -------
@@ -85,20 +184,31 @@ class Moments:
         Raises
         ------
         ValueError, TypeError
-            As `mean_covariance`; another number of columns than before.
+            As `mean_covariance`; another number of columns than before; columns of frames that do
+            not hold numbers, or have nulls.
         """
-        array = _check.real_rows("x", x)
-        weights, weight, aweight = _weights(fweights, aweights, len(array))
-        if self._columns not in (None, array.shape[1]):
-            raise ValueError(f"x: expected {self._columns} columns as before, got {array.shape[1]}")
-        if self.weight + weight == np.inf:
-            raise ValueError("fweights, aweights: expected a finite sum of all weights, got inf")
-        if weight > 0:
-            before = None if self._centred is None else self._centred.mean.total()
-            self._join(_centred(array, weights, before), weight, aweight)
-        self._columns = array.shape[1]
-        self.rows += len(array)
-        self._unit = max(self._unit, float(np.finfo(_working(array)).eps))
+        return self.take(Chunks("x", x), fweights, aweights)
+
+    def take(
+        self,
+        chunks: Chunks,
+        fweights: ArrayLike | None = None,
+        aweights: ArrayLike | None = None,
+    ) -> Moments:
+        """`update` with rows that another function was given."""
+        before, first = vars(self).copy(), self.rows
+        counts = None if fweights is None else np.asarray(fweights)
+        factors = None if aweights is None else np.asarray(aweights)
+        try:
+            for x in chunks:
+                array = _check.real_rows(chunks.name, x)
+                rows = slice(self.rows - first, self.rows - first + len(array))
+                self._take(chunks.name, array, _part(counts, rows), _part(factors, rows))
+            _check.as_many("fweights", counts, self.rows - first)
+            _check.as_many("aweights", factors, self.rows - first)
+        except BaseException:
+            vars(self).update(before)
+            raise
         return self
 
     def merge(self, other: Moments) -> Moments:
@@ -139,10 +249,19 @@ class Moments:
         """(n, n) float64: the sum of weighted products of deviations from the mean."""
         return self._all().products.copy()
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What was multiplied: float32 if any chunk was, else float64."""
+        return np.dtype(np.float32 if self._unit > np.finfo(np.float64).eps else np.float64)
+
+    def divisor(self, ddof: float = 1) -> float:
+        """Return what the covariance is the scatter divided by; NaN if that is not above 0."""
+        divisor = self.weight - _check.real("ddof", ddof) * self._aweight
+        return divisor if divisor > 0 else float("nan")
+
     def covariance(self, ddof: float = 1) -> Array:
         """(n, n) float64: covariance, as `fastmml.covariance`."""
-        divisor = self.weight - _check.real("ddof", ddof) * self._aweight
-        return self._all().products / (divisor if divisor > 0 else np.nan)
+        return self._all().products / self.divisor(ddof)
 
     def correlation(self) -> Array:
         """(n, n) float64: correlation, as `fastmml.correlation`."""
@@ -161,6 +280,24 @@ class Moments:
             raise ValueError("Moments: expected an observation of positive weight before, got none")
         return self._centred
 
+    def _take(
+        self, name: str, array: Array, fweights: Array | None, aweights: Array | None
+    ) -> None:
+        """Take rows of one array."""
+        weights, weight, aweight = _weights(fweights, aweights, len(array))
+        if self._columns not in (None, array.shape[1]):
+            raise ValueError(
+                f"{name}: expected {self._columns} columns as before, got {array.shape[1]}"
+            )
+        if self.weight + weight == np.inf:
+            raise ValueError("fweights, aweights: expected a finite sum of all weights, got inf")
+        if weight > 0:
+            before = None if self._centred is None else self._centred.mean.total()
+            self._join(_centred(array, weights, before), weight, aweight)
+        self._columns = array.shape[1]
+        self.rows += len(array)
+        self._unit = max(self._unit, float(np.finfo(_working(array)).eps))
+
     def _join(self, new: Centred, weight: float, aweight: float) -> None:
         """Take products of deviations of more observations, of this weight and mean aweight."""
         old, total = self._centred, self.weight + weight
@@ -178,7 +315,7 @@ class Moments:
 
 
 def mean_covariance(
-    x: ArrayLike,
+    x: Any,
     *,
     fweights: ArrayLike | None = None,
     aweights: ArrayLike | None = None,
@@ -188,9 +325,10 @@ def mean_covariance(
 
     Parameters
     ----------
-    x : (m, n) array_like
+    x : (m, n) array_like, frame, Arrow data, or iterable of these
         Real numbers: an observation in each row, a variable in each column. This is what
-        ``numpy.cov`` calls ``rowvar=False``, which is not its default.
+        ``numpy.cov`` calls ``rowvar=False``, which is not its default. Mapped files, frames, data
+        of pyarrow and iterables of chunks as in `Moments.update`: they may be larger than memory.
     fweights : (m,) array_like, optional
         How often each observation counts: whole numbers of at least 0.
     aweights : (m,) array_like, optional
@@ -209,9 +347,10 @@ def mean_covariance(
     ------
     ValueError
         x has not two dimensions, no row or no column; weights of another length, below 0 or not
-        finite, or none above 0, or whose sum overflows; fweights that are not whole.
+        finite, or none above 0, or whose sum overflows; fweights that are not whole; nulls; chunks
+        of other columns than the first.
     TypeError
-        Complex numbers, longdouble, objects, sparse matrices.
+        Complex numbers, longdouble, objects, sparse matrices, columns of text.
 
     Notes
     -----
@@ -220,7 +359,7 @@ def mean_covariance(
 
     One pass over the data [1]_ multiplies deviations from a provisional mean, that of some 1000
     rows, which is corrected exactly; a second one only where that was more than three standard
-    deviations off. No centred copy is made. float32 is multiplied in float32 over at most 256 rows,
+    deviations off. No centred copy is made. float32 is multiplied as such over at most 1024 rows,
     whose sums are added in float64: errors are some 1e-6 of the product of two standard deviations
     whatever the mean; those of float64, and of all other types, are some 1e-15. m n² flops.
 
@@ -244,7 +383,7 @@ def mean_covariance(
 
 
 def covariance(
-    x: ArrayLike,
+    x: Any,
     ddof: float = 1,
     *,
     fweights: ArrayLike | None = None,
@@ -278,7 +417,7 @@ def covariance(
 
 
 def correlation(
-    x: ArrayLike,
+    x: Any,
     *,
     fweights: ArrayLike | None = None,
     aweights: ArrayLike | None = None,
@@ -311,11 +450,24 @@ def correlation(
     return _moments(x, fweights, aweights).correlation()
 
 
-def _moments(x: ArrayLike, fweights: ArrayLike | None, aweights: ArrayLike | None) -> Moments:
+def _real(name: str, values: ArrayLike) -> Array:
+    """Real numbers as float64."""
+    array = np.asarray(values)
+    if _check.number_type(name, array.dtype).kind == "c":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    return array.astype(np.float64, copy=False)
+
+
+def _moments(x: Any, fweights: ArrayLike | None, aweights: ArrayLike | None) -> Moments:
     found = Moments().update(x, fweights=fweights, aweights=aweights)
     if found.weight == 0:
         raise ValueError("x: expected an observation of positive weight, got none")
     return found
+
+
+def _part(weights: Array | None, rows: slice) -> Array | None:
+    """Weights of some rows; one number stands for all."""
+    return weights if weights is None or weights.ndim == 0 else weights[rows]
 
 
 def _weights(

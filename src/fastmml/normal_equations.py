@@ -41,16 +41,23 @@ class Solution(NamedTuple):
     lengths: Array  # (n,)
 
 
-def solve(data: Data, has_intercept: bool, most: float | None = None) -> Solution | None:
+def most_targets(n: int) -> int:
+    """How many targets are solved for at a time."""
+    return max(n, _TARGETS)
+
+
+def solve(
+    data: Data, has_intercept: bool, most: float | None = None, known: Centred | None = None
+) -> Solution | None:
     """Solve by normal equations and refinement; None where they are not accurate.
 
     ``most`` is the largest condition number that is wanted; by default all for which refinement
-    works.
+    works. ``known`` are the products of the data in their own type, of at most `most_targets`.
     """
     n, k = data.x.shape[1], data.y.shape[1]
-    size, parts = max(n, _TARGETS), []
+    size, parts = most_targets(n), []
     for start in range(0, k, size):
-        part = _solve(replace(data, y=data.y[:, start : start + size]), has_intercept, most)
+        part = _solve(replace(data, y=data.y[:, start : start + size]), has_intercept, most, known)
         if part is None:
             return None
         parts.append(part)
@@ -65,11 +72,13 @@ def solve(data: Data, has_intercept: bool, most: float | None = None) -> Solutio
     )
 
 
-def _solve(data: Data, has_intercept: bool, most: float | None) -> Solution | None:
+def _solve(
+    data: Data, has_intercept: bool, most: float | None, known: Centred | None
+) -> Solution | None:
     """`solve` for targets that are not many more than features."""
     n = data.x.shape[1]
     for dtype in dict.fromkeys((data.x.dtype, np.dtype(np.float64))):
-        centred = _centre(data, has_intercept, dtype)
+        centred = _centre(data, has_intercept, dtype, known if dtype == data.x.dtype else None)
         if centred is None:
             continue
         changed = centred.has_changed(dtype)[:n]
@@ -90,9 +99,11 @@ def _solve(data: Data, has_intercept: bool, most: float | None) -> Solution | No
     return None
 
 
-def _centre(data: Data, has_intercept: bool, dtype: np.dtype[Any]) -> Centred | None:
+def _centre(
+    data: Data, has_intercept: bool, dtype: np.dtype[Any], known: Centred | None
+) -> Centred | None:
     """Products of deviations from the mean, or from 0; None where out of range."""
-    found = centre(data, dtype) if has_intercept else uncentred(data, dtype)
+    found = known or (centre(data, dtype) if has_intercept else uncentred(data, dtype))
     if not np.isfinite(np.diagonal(found.products)).all():
         return None
     is_tiny, sides = found.spread() < TINY[dtype.char], (data.x, data.y)

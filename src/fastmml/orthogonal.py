@@ -1,6 +1,6 @@
 """Orthonormal bases: QR factorisation, Gram-Schmidt, projection onto a subspace.
 
-Real matrices of at most 16 rows and columns are factorised side by side, one in each lane of the
+Real matrices of at most 32 rows and columns are factorised side by side, one in each lane of the
 CPU's vectors. Tall ones are factorised through their Gram matrix, at the speed of a matrix product.
 All others, and what Gram matrices cannot do to full accuracy, go to Householder's reflections in
 LAPACK, SciPy's or NumPy's.
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
-from fastmml._kernels import SMALL_ROWS
+from fastmml._kernels import SMALL_QR_ROWS
 from fastmml._lapack_qr import is_for_lapack, lapack_qr
 from fastmml._tall_qr import tall_qr
 from fastmml.linalg import gram, matmul
@@ -27,8 +27,9 @@ Array = NDArray[Any]
 #: Its stubs ask for less than it takes.
 _householder: Callable[..., Any] = np.linalg.qr
 
-#: Rows for each column, and most columns, from which on Gram matrices are faster than LAPACK.
-_TALL, _MOST_COLUMNS = 8, 512
+#: Rows for each column, most columns, and least multiplications of a Gram matrix, from which on
+#: these are faster than LAPACK (1000 x 16: 82 µs for 103; 1000 x 8: 62 for 41).
+_TALL, _MOST_COLUMNS, _LEAST_WORK = 8, 512, 1 << 18
 #: Codes of the element types that are not NumPy's to refuse.
 _TAKEN = frozenset("?bBhHiIlLqQfdFD")
 #: A column is taken for dependent if what is new in it is below this times max(m, n) eps of it.
@@ -48,6 +49,12 @@ class Projection(NamedTuple):
     coordinates: Array  #: (k,) or (k, p): of the projections, in the basis that was given
     projection: Array  #: (m,) or (m, p): the nearest points of the subspace
     distance: Any  #: a number, or (p,): from the points to the subspace
+
+    @property
+    def reconstruction_error(self) -> float:
+        """The average squared distance, which principal components minimise; NaN of no points."""
+        squares = np.square(self.distance, dtype=np.float64)
+        return float(squares.mean()) if squares.size else float("nan")
 
 
 def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: bool = False) -> Any:
@@ -86,15 +93,16 @@ def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: boo
     ``|Q.T @ Q - I|`` and ``|a - Q @ R| / |a|`` are of the size of n rounding errors at any
     condition number, rank-deficient matrices included.
 
-    Real matrices of at most 16 rows and columns, and stacks of them: Householder reflections, a
+    Real matrices of at most 32 rows and columns, and stacks of them: Householder reflections, a
     matrix in each lane of the CPU's vectors, in float64; 2 n² (m - n / 3) multiply-adds with Q,
     half of it without. A matrix's result depends neither on the rest of the stack nor on threads.
 
-    Single real matrices that are tall (m >= 8 n, n <= 512): twice the Cholesky factor of the Gram
-    matrix (CholeskyQR2 [1]_), a third time with a shift first where columns are nearly dependent
-    [2]_, by m n² flops for each Gram matrix and each triangular solve: 5 m n², or 9 m n², and 2 m
-    n² less for R alone. Where a pivot says that
-    this would not be accurate, and for all other matrices: Householder reflections, by LAPACK.
+    Single matrices that are tall (m >= 8 n, n <= 512) and not too small (m n² >= 2**18): twice the
+    Cholesky factor of the Gram matrix (CholeskyQR2 [1]_), a third time with a shift first where
+    columns are nearly dependent [2]_, by m n² flops for each Gram matrix and each triangular solve:
+    5 m n², or 9 m n², and 2 m n² less for R alone; four times as many for complex ones. Where a
+    pivot says that this would not be accurate, and for all other matrices: Householder reflections,
+    by LAPACK.
     Q of a matrix that LAPACK factorises may be in Fortran's order.
 
     References
@@ -234,8 +242,10 @@ def gram_schmidt(a: ArrayLike, dependent: str | None = None, method: str = "auto
     return basis if dependent == "zero" or x.ndim > 2 else basis[:, basis.any(axis=0)]
 
 
-def project(x: ArrayLike, basis: ArrayLike) -> Projection:
-    """Project points onto the subspace that vectors span.
+def project(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None = None) -> Projection:
+    """Project points onto the subspace that vectors span, or onto a shifted one.
+
+    Under other inner products than the standard one: `fastmml.InnerProduct.project`.
 
     Parameters
     ----------
@@ -243,11 +253,14 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
         A point, or points in columns.
     basis : (m, k) array_like
         Linearly independent vectors in columns; they need not be orthogonal.
+    origin : (m,) array_like, optional
+        A point of the affine subspace ``origin + basis @ coordinates``; by default 0.
 
     Returns
     -------
     Projection
-        A named tuple: ``coordinates``, ``projection = basis @ coordinates`` and ``distance``.
+        A named tuple: ``coordinates``, ``projection = origin + basis @ coordinates`` and
+        ``distance``; its ``reconstruction_error`` is the average squared distance.
 
     Raises
     ------
@@ -255,6 +268,8 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
         Shapes that do not fit together.
     numpy.linalg.LinAlgError
         The vectors are linearly dependent.
+    TypeError
+        float16, long double, objects.
 
     Notes
     -----
@@ -268,36 +283,56 @@ def project(x: ArrayLike, basis: ArrayLike) -> Projection:
     >>> coordinates.round(12), projection.round(12), round(float(distance), 12)
     (array([ 5., -3.]), array([ 5.,  2., -1.]), 2.449489742783)
     """
-    points, vectors = np.asarray(x), np.asarray(basis)
-    if vectors.ndim != 2:
-        raise ValueError(f"basis: expected 2 dimensions, got {vectors.ndim}")
-    if points.ndim not in (1, 2) or len(points) != len(vectors):
-        raise ValueError(
-            f"x: expected shape ({len(vectors)},) or ({len(vectors)}, p), got {points.shape}"
-        )
-    q, r = qr(vectors)
-    scaled = r * _scales(r)
-    new = np.abs(np.diagonal(scaled))
-    lengths = np.linalg.norm(scaled, axis=0)
-    limit = _DEPENDENT * max(vectors.shape) * np.finfo(r.dtype).eps
-    if r.shape[0] < r.shape[1] or not (new > limit * lengths).all():
-        raise np.linalg.LinAlgError("basis: expected linearly independent columns")
+    points, vectors, start = affine(x, basis, origin)
+    shift = start.reshape(len(start), *[1] * (points.ndim - 1))
+    points = points - shift
+    q, r = independent_qr(vectors)
     inside = matmul(q.conj().T, points)
     projection = matmul(q, inside)
     rest = (points - projection).reshape(len(points), -1)
     scales = _scales(rest)
     distance = (np.linalg.norm(rest * scales, axis=0) / scales[0]).reshape(points.shape[1:])
-    return Projection(np.linalg.solve(r, inside), projection, distance[()])
+    return Projection(np.linalg.solve(r, inside), projection + shift, distance[()])
+
+
+def affine(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None) -> tuple[Array, Array, Array]:
+    """The operands of `project`, checked; without an origin it is 0."""
+    points, vectors = _check.factorisable("x", x), np.asarray(basis)
+    if vectors.ndim != 2:
+        raise ValueError(f"basis: expected 2 dimensions, got {vectors.ndim}")
+    m = len(vectors)
+    if points.ndim not in (1, 2) or len(points) != m:
+        raise ValueError(f"x: expected shape ({m},) or ({m}, p), got {points.shape}")
+    zero = np.zeros(m, points.dtype)
+    start = zero if origin is None else _check.factorisable("origin", origin)
+    if start.shape != (m,):
+        raise ValueError(f"origin: expected shape ({m},), got {start.shape}")
+    return points, vectors, start
+
+
+def independent_qr(basis: Array) -> QRResult:
+    """The factors of a basis, which is refused where its columns are linearly dependent."""
+    q, r = qr(basis)
+    scaled = r * _scales(r)
+    new = np.abs(np.diagonal(scaled))
+    lengths = np.linalg.norm(scaled, axis=0)
+    limit = _DEPENDENT * max(basis.shape) * np.finfo(r.dtype).eps
+    if r.shape[0] < r.shape[1] or not (new > limit * lengths).all():
+        raise np.linalg.LinAlgError("basis: expected linearly independent columns")
+    return QRResult(q, r)
 
 
 def is_tall(x: Array) -> bool:
     """Whether Gram matrices are faster than LAPACK, and accurate enough to try."""
-    return _is_real(x) and x.ndim == 2 and 0 < x.shape[1] <= min(_MOST_COLUMNS, len(x) // _TALL)
+    if x.ndim != 2 or not (_is_real(x) or x.dtype.char in "FD"):
+        return False
+    m, n = x.shape
+    return bool(0 < n <= min(_MOST_COLUMNS, m // _TALL) and m * n * n >= _LEAST_WORK)
 
 
 def is_small(x: Array) -> bool:
     """Whether these are matrices that the kernel on small ones takes."""
-    return _is_real(x) and x.ndim > 1 and x.size > 0 and max(x.shape[-2:]) <= SMALL_ROWS
+    return _is_real(x) and x.ndim > 1 and x.size > 0 and max(x.shape[-2:]) <= SMALL_QR_ROWS
 
 
 def _is_real(x: Array) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
+from fastmml._chunks import Chunks
 from fastmml.least_squares import LstsqResult, singular_limit, solve_triangle
 from fastmml.orthogonal import qr
 
@@ -67,15 +68,16 @@ class StreamingQR:
         self._unit = 0.0  # the largest rounding error of what was taken
         self._waiting: tuple[Array, ...] = ()
 
-    def update(self, a: ArrayLike, b: ArrayLike | None = None) -> StreamingQR:
+    def update(self, a: Any, b: ArrayLike | None = None) -> StreamingQR:
         """Take more rows of the matrix, and of its right-hand sides.
 
         Parameters
         ----------
-        a : (m, n) array_like
+        a : (m, n) array_like, frame, Arrow data, or iterable of these
             float32, float64, complex64, complex128 or whole numbers; n is the same in all calls.
+            Some rows are in memory at a time, as in `Moments.update`.
         b : (m,) or (m, k) array_like, optional
-            In all calls or in none.
+            In all calls or in none, for all chunks end to end.
 
         Returns
         -------
@@ -89,21 +91,21 @@ class StreamingQR:
         TypeError
             Another dtype.
         """
-        matrix = _check.factorisable("a", a)
         right = None if b is None else _check.factorisable("b", b)
-        self._check_shapes(matrix, right)
-        factor, waiting, unit = self._factor, self._waiting, self._unit
-        for piece in _pieces(matrix, right):
-            unit = max(unit, float(np.finfo(piece.dtype).eps))
-            waiting = (*waiting, piece)
-            if sum(map(len, waiting)) >= _ROWS_PER_COLUMN * piece.shape[1]:
-                factor, waiting = _reduced(factor, waiting), ()
-            elif not np.isfinite(piece).all():
-                raise ValueError(_NOT_FINITE)
-        self._factor, self._waiting, self._unit = factor, waiting, unit
-        self._columns = matrix.shape[1]
-        self._right = None if right is None else right.shape[1:]
-        self.rows += len(matrix)
+        before, first = vars(self).copy(), self.rows
+        try:
+            for rows in Chunks("a", a):
+                matrix, start = _check.factorisable("a", rows), self.rows - first
+                part = right
+                if right is not None and right.ndim > 0 and matrix.ndim > 0:
+                    part = right[start : start + len(matrix)]
+                self._take(matrix, part)
+            if right is not None and len(right) != self.rows - first:
+                m = self.rows - first
+                raise ValueError(f"b: expected shape ({m},) or ({m}, k), got {right.shape}")
+        except BaseException:
+            vars(self).update(before)
+            raise
         return self
 
     def merge(self, other: StreamingQR) -> StreamingQR:
@@ -176,6 +178,20 @@ class StreamingQR:
         if self._waiting:
             self._factor, self._waiting = _reduced(self._factor, self._waiting), ()
         return self._factor
+
+    def _take(self, matrix: Array, right: Array | None) -> None:
+        """Take rows of one array."""
+        self._check_shapes(matrix, right)
+        for piece in _pieces(matrix, right):
+            self._unit = max(self._unit, float(np.finfo(piece.dtype).eps))
+            self._waiting = (*self._waiting, piece)
+            if sum(map(len, self._waiting)) >= _ROWS_PER_COLUMN * piece.shape[1]:
+                self._factor, self._waiting = _reduced(self._factor, self._waiting), ()
+            elif not np.isfinite(piece).all():
+                raise ValueError(_NOT_FINITE)
+        self._columns = matrix.shape[1]
+        self._right = None if right is None else right.shape[1:]
+        self.rows += len(matrix)
 
     def _check_shapes(self, matrix: Array, right: Array | None) -> None:
         m = len(matrix) if matrix.ndim else 0

@@ -177,9 +177,9 @@ def inv(a: ArrayLike) -> NDArray[Any]:
     Examples
     --------
     >>> import fastmml as fm
-    >>> fm.inv([[2.0, 0.0], [0.0, 4.0]])
-    array([[0.5 , 0.  ],
-           [0.  , 0.25]])
+    >>> fm.inv([[2.0, 1.0], [1.0, 1.0]])
+    array([[ 1., -1.],
+           [-1.,  2.]])
     """
     found = kernels().small_inverse_plain(a)
     if found is not None:

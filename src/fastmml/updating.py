@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,12 @@ from fastmml.orthogonal import qr
 
 Array = NDArray[Any]
 
+#: What is taken off a column, at most, beside what is left, for one turn to do: what Q lacks of
+#: orthogonality then grows by a fifth at most, and four times until it is measured.
+_LITTLE = 0.5
+#: The norm of the inverse of the factor of new columns, scaled, beside that of orthogonal ones, up
+#: to which they are far from dependent.
+_FAR = 2.0
 #: Orthogonalised again as long as this much of a new vector was lost: then what is left is mostly
 #: new. "Twice is enough" unless vectors are dependent to rounding, which take another turn.
 _KEPT = 0.5
@@ -23,6 +31,14 @@ _NOTHING = 8.0
 #: Changes after which orthogonality is measured, and its loss in rounding errors a column from
 #: which on it is restored.
 _CHANGES, _LOST = 8, 2.0
+#: A product that turns so many columns of Q takes as long as one rotation of each, and the way to
+#: it as long as to rotate so many numbers.
+_TURNED, _CALL = 10, 40_000
+#: Rows of Q of this norm carry some column all but alone: without them, what is left of Q may lose
+#: orthogonality by rotations.
+_ALONE = 0.9
+#: Rows that are turned at a time: 1 MB of 32 columns of double.
+_ROWS = 4096
 #: The types of less precision.
 _SINGLE = {"d": "f", "D": "F"}
 
@@ -53,10 +69,12 @@ class QR:
     Notes
     -----
     Columns are appended by Gram-Schmidt in blocks with reorthogonalisation [1]_ [2]_: 4 m n p flops
-    a turn for p of them, two turns, and a third where they depend on the others. The columns of
-    R behind a dropped one become triangular again by the orthogonal factor of this small block
-    [3]_, which also turns the columns of Q: 2 m k² flops for k columns behind. Rows are appended
-    the same way; where rows are dropped, what is left of Q is factorised.
+    a turn for p of them; one turn where nearly all of a single one is left, else two, and a third
+    where they depend on the others. Q lies by columns, with room for more. Where few columns are
+    dropped, or few rows come or go, rotations that make R triangular again turn the columns of Q,
+    too [3]_ (SciPy's ``qr_delete`` and ``qr_insert``): 6 m k flops each for k columns behind.
+    Where there are many, the orthogonal factor of a block of R does, 2 m k² flops, and what many
+    dropped rows leave of Q is factorised.
 
     Each change adds some rounding errors. After every eighth one ``|Q.T @ Q - I|`` is measured, and
     Q restored by a Cholesky factor of ``Q.T @ Q`` before it has lost 10 n rounding errors, so that
@@ -91,17 +109,27 @@ class QR:
         if matrix.ndim != 2 or len(matrix) == 0:
             raise ValueError(f"a: expected shape (m, n) with m > 0, got {matrix.shape}")
         _check_finite("a", matrix)
-        self._q, self._r = qr(matrix)
+        q, self._r = qr(matrix)
+        self._room = _by_columns(q, _room_for(q.shape[1]))
+        self._q = self._room[:, : q.shape[1]]
+        self._is_shown = False  # to somebody for whom the factors have to stay
         self._changes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The state of a copy, which may share the factors, but not the room for more columns."""
+        self._is_shown = True
+        return self.__dict__ | {"_room": self._q}
 
     @property
     def Q(self) -> Array:
         """The orthonormal factor; a view that is not writeable."""
+        self._is_shown = True
         return _frozen(self._q)
 
     @property
     def R(self) -> Array:
         """The triangular factor; a view that is not writeable."""
+        self._is_shown = True
         return _frozen(self._r)
 
     @property
@@ -133,11 +161,19 @@ class QR:
         _check_block("columns", new, (m, None))
         size = min(m - self._q.shape[1], new.shape[1])  # how many extend the basis
         basis, above, below = _orthogonalised(self._q, new[:, :size])
-        over = matmul(self._q.conj().T, new[:, size:])
-        over_below = matmul(basis.conj().T, new[:, size:])
-        right = np.vstack([np.hstack([above, over]), np.hstack([below, over_below])])
-        left = np.vstack([self._r, np.zeros((size, n), self._r.dtype)])
-        return self._set(np.hstack([self._q, basis]), np.hstack([left, right]))
+        right = np.vstack([above, below])
+        if size < new.shape[1]:
+            over = [_inside(part, new[:, size:]) for part in (self._q, basis)]
+            right = np.hstack([right, np.vstack(over)])
+        k = self._q.shape[1]
+        r = np.zeros((k + size, n + new.shape[1]), right.dtype, order="F")
+        r[:k, :n] = self._r
+        r[:, n:] = right
+        if self._room.shape[1] < k + size or self._room.dtype != basis.dtype:
+            room = _room_for(k + size)
+            self._room = _by_columns(self._q.astype(basis.dtype, copy=False), room)
+        self._room[:, k : k + size] = basis
+        return self._set(self._room[:, : k + size], r)
 
     def drop(self, index: Any) -> QR:
         """Take columns away.
@@ -157,17 +193,28 @@ class QR:
         IndexError
             No such column.
         """
-        kept = np.delete(np.arange(self.shape[1]), index)
-        first = int(np.argmax(np.append(kept, -1) != np.arange(len(kept) + 1)))  # that moved
-        k = self._q.shape[1]
-        top = min(first, k)
-        block = self._r[top:, kept[top:]]
-        turn, triangle = np.linalg.qr(block)
-        r = np.zeros((top + len(triangle), len(kept)), self._r.dtype)
-        r[:top] = self._r[:top, kept]
-        r[top:, top:] = triangle
-        q = np.hstack([self._q[:, :top], matmul(self._q[:, top:], turn)])
-        return self._set(q, r)
+        m, n = self.shape
+        dropped = _dropped(n, index)
+        if len(dropped) == 0:
+            return self
+        k, size = self._q.shape[1], min(m, n - len(dropped))
+        top = min(int(dropped[0]), k)
+        if self._is_shown:
+            self._room = _by_columns(self._q, _room_for(k))
+            self._q = self._room[:, :k]
+            self._r, self._is_shown = self._r.copy(order="F"), False
+        if size and _are_few(len(dropped), m, k - top):
+            q, r = self._q, np.asfortranarray(self._r)
+            for first, count in reversed(_runs(dropped)):
+                q, r = _updates().qr_delete(q, r, first, count, "col", True, False)
+            return self._set(self._room[:, :size], r[:size])
+        kept = np.delete(np.arange(n), dropped)
+        turn, triangle = np.linalg.qr(self._r[top:, kept[top:]])
+        r = np.zeros((size, len(kept)), self._r.dtype, order="F")
+        r[:top], r[top:, top:] = self._r[:top, kept], triangle
+        for rows in _blocks(m):
+            self._room[rows, top:size] = matmul(self._q[rows, top:], turn)
+        return self._set(self._room[:, :size], r)
 
     def append_rows(self, rows: ArrayLike) -> QR:
         """Add rows below the last one.
@@ -190,8 +237,20 @@ class QR:
         k = self._q.shape[1]
         new = np.atleast_2d(self._cast("rows", rows))
         _check_block("rows", new, (None, self.shape[1]))
+        m, n = self.shape
+        if len(new) == 0:
+            return self
+        if k and _are_few(len(new), m, k):
+            q, r = (part.astype(new.dtype, copy=False) for part in (self._q, self._r))
+            q, r = _updates().qr_insert(q, r, new, m, "row", None, False, False)
+            size = min(m + len(new), n)
+            return self._set(q[:, :size], r[:size])
         turn, triangle = np.linalg.qr(np.vstack([self._r, new]))
-        return self._set(np.vstack([matmul(self._q, turn[:k]), turn[k:]]), triangle)
+        q = np.empty((m + len(new), turn.shape[1]), turn.dtype, order="F")
+        q[m:] = turn[k:]
+        for some in _blocks(m):
+            q[some] = matmul(self._q[some], turn[:k])
+        return self._set(q, triangle)
 
     def drop_rows(self, index: Any) -> QR:
         """Take rows away; at least one has to stay.
@@ -213,11 +272,20 @@ class QR:
         ValueError
             No row would stay.
         """
-        left = np.delete(self._q, index, axis=0)
-        if len(left) == 0:
+        m, k = self._q.shape
+        dropped = _dropped(m, index)
+        if len(dropped) == m:
             raise ValueError("index: expected at least one row to stay, got all of them")
-        q, inner = qr(left)
-        return self._set(q, np.triu(matmul(inner, self._r)))
+        if len(dropped) == 0:
+            return self
+        is_possible = m - len(dropped) >= k > 0 and _are_few(len(dropped), m, k)
+        if is_possible and _norm(self._q[dropped]) < _ALONE:
+            q, r = self._q, self._r
+            for first, count in reversed(_runs(dropped)):
+                q, r = _updates().qr_delete(q, r, first, count, "row", False, False)
+            return self._set(q, r)
+        q, inner = qr(np.delete(self._q, dropped, axis=0))
+        return self._set(_by_columns(q, q.shape[1]), np.triu(matmul(inner, self._r)))
 
     def lstsq(self, b: ArrayLike, rcond: float | None = None, *, alpha: float = 0.0) -> LstsqResult:
         """Solve the least squares problem of this matrix, as `fastmml.lstsq`.
@@ -244,7 +312,7 @@ class QR:
         if n == 0:
             raise ValueError("lstsq: expected a matrix with columns, got one without")
         limit = singular_limit(rcond, (m, n), float(np.finfo(self._r.dtype).eps))
-        inside = np.asarray(matmul(self._q.conj().T, right))
+        inside = _inside(self._q, right)
         ridge = _check.at_least_zero("alpha", alpha)
         x, rank, singular_values = solve_triangle(self._r, inside, limit, ridge)
         residuals = np.empty(0, singular_values.dtype)
@@ -267,8 +335,68 @@ class QR:
         self._changes += 1
         if self._changes % _CHANGES == 0:
             q, r = _restored(q, r)
+        if not np.may_share_memory(q, self._room):
+            self._room, self._is_shown = q, False
         self._q, self._r = q, r
         return self
+
+
+def _updates() -> Any:
+    """SciPy's, imported when they are used."""
+    return importlib.import_module("scipy.linalg")
+
+
+def _are_few(changes: int, m: int, behind: int) -> bool:
+    """Whether rotations of so many columns are faster than to make their product and turn Q by it.
+
+    (2000 x 500: 1 ms for 15.)
+    """
+    product = m * behind * behind / _TURNED + behind**3 + _CALL
+    return (changes - 1) * m * behind <= product
+
+
+def _dropped(size: int, index: Any) -> NDArray[np.intp]:
+    """What `numpy.delete` takes away of so many, ascending."""
+    is_dropped = np.ones(size, bool)
+    is_dropped[np.delete(np.arange(size), index)] = False
+    return np.flatnonzero(is_dropped)
+
+
+def _room_for(columns: int) -> int:
+    """Columns that memory is asked for; it is not taken before they are written."""
+    return columns + columns // 2 + 8
+
+
+def _by_columns(q: Array, columns: int) -> Array:
+    """A copy that lies by columns, of which the first are those of q."""
+    room = np.empty((len(q), columns), q.dtype, order="F")
+    for rows in _blocks(len(q)):
+        room[rows, : q.shape[1]] = q[rows]
+    return room
+
+
+def _blocks(m: int) -> Iterator[slice]:
+    """Rows, some at a time."""
+    for start in range(0, m, _ROWS):
+        yield slice(start, min(start + _ROWS, m))
+
+
+def _runs(numbers: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """The first of each run of neighbours among ascending numbers, and its length."""
+    if numbers[-1] - numbers[0] < len(numbers):
+        return [(int(numbers[0]), len(numbers))]
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    return [(int(run[0]), len(run)) for run in runs]
+
+
+def _inside(q: Array, x: Array) -> Array:
+    """``Q* x``, without a conjugated copy of Q."""
+    return np.asarray(matmul(q.T, x.conj()).conj())
+
+
+def _along(q: Array, x: Array) -> Array:
+    """``q @ x``, by columns, as q lies."""
+    return np.asarray(matmul(x.T, q.T).T)
 
 
 def _frozen(x: Array) -> Array:
@@ -298,17 +426,51 @@ def _orthogonalised(q: Array, new: Array) -> tuple[Array, Array, Array]:
     ``new = q @ above + basis @ below``. The basis is orthonormal, and orthogonal to q; where
     nothing is new in a column, its vector is any other.
     """
-    above = matmul(q.conj().T, new)
-    basis, below = qr(new - matmul(q, above))
+    above = _inside(q, new)
+    basis, below = _factors(new - _along(q, above))
+    if _is_new(above, below):
+        return basis, above, below
     for _ in range(_MOST_TURNS):
-        inside = matmul(q.conj().T, basis)
-        basis, turn = qr(basis - matmul(q, inside))
+        inside = _inside(q, basis)
+        basis, turn = qr(basis - _along(q, inside))
         above, below = above + matmul(inside, below), np.triu(matmul(turn, below))
         kept = np.abs(np.diagonal(turn))
         if kept.min(initial=1) > _KEPT:
             break
         _replace(basis, q, np.flatnonzero(kept <= _NOTHING * np.finfo(q.dtype).eps))
     return basis, above, below
+
+
+def _norm(rows: Array) -> float:
+    """The 2-norm, which is faster for a single row."""
+    return float(np.linalg.norm(rows, 2) if len(rows) > 1 else np.linalg.norm(rows))
+
+
+def _factors(x: Array) -> tuple[Array, Array]:
+    """Q and R; of a single column, it scaled to length 1 and its length."""
+    if x.shape[1] == 1:
+        square, limits = float(gram(x)[0, 0].real), np.finfo(x.dtype)
+        if limits.tiny / limits.eps < square < limits.max:
+            length = np.sqrt(square)
+            return x / x.dtype.type(length), np.full((1, 1), length, x.dtype)
+    q, r = qr(x)
+    return q, r
+
+
+def _is_new(above: Array, below: Array) -> bool:
+    """Whether little was taken off new columns for what is left, which is far from dependent."""
+    lengths = np.abs(below).max(axis=0, initial=0)
+    if not (np.abs(above).max(axis=0, initial=0) < lengths).all():
+        return False
+    above = above / lengths  # squares are in range now
+    if len(below) == 1:
+        return _norm(above.T) < _LITTLE
+    try:
+        inverse = np.linalg.inv(below / lengths)
+    except np.linalg.LinAlgError:
+        return False
+    is_far = np.linalg.norm(inverse) < _FAR * np.sqrt(len(below))
+    return bool(is_far and np.linalg.norm(above @ inverse) < _LITTLE)
 
 
 def _replace(basis: Array, q: Array, places: NDArray[np.intp]) -> None:

@@ -177,9 +177,16 @@ fml_status TYPED(run_centred_gram)(int threads, uint64_t *digest)
 fml_status TYPED(run_solved_gram)(int threads, uint64_t *digest)
 {
     enum { SIZE = sizeof(real) };
-    static real gram[NARROW * NARROW];
-    fml_status status = fml_variants()[0]->TYPED(solved_gram)(
-        TALL, NARROW, numbers(), NARROW * SIZE, SIZE, TRIANGLES, triangles(), gram, threads);
+    static real gram[(NARROW + 1) * (NARROW + 1)];
+    const fml_side_by_side sides = {.n = NARROW,
+                                    .p = 1,
+                                    .x = numbers(),
+                                    .y = numbers(),
+                                    .x_row = NARROW * SIZE,
+                                    .x_col = SIZE,
+                                    .y_row = SIZE};
+    fml_status status =
+        fml_variants()[0]->TYPED(solved_gram)(TALL, &sides, TRIANGLES, triangles(), gram, threads);
     FOLD_ARRAY(digest, gram);
     return status;
 }
@@ -218,6 +225,33 @@ fml_status TYPED(run_kneighbors)(int threads, uint64_t *digest)
         &y, NULL, TERMS, FML_EUCLIDEAN, NEIGHBORS, distances, indices, threads);
     FOLD_ARRAY(digest, distances);
     FOLD_ARRAY(digest, indices);
+    return status;
+}
+
+/* Several blocks of rows, and the way back. */
+fml_status TYPED(run_project_rows)(int threads, uint64_t *digest)
+{
+    enum { SIZE = sizeof(real), ROWS = 1100, WIDTH = 131, KEPT = 35 };
+    static const real shift[2 * WIDTH] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
+    static real found[ROWS * KEPT];
+    static double errors[ROWS];
+    const fml_rows x = {ROWS, numbers(), WIDTH * SIZE, SIZE, NULL};
+    fml_status status = fml_variants()[0]->TYPED(project_rows)(&x, WIDTH, shift, KEPT, numbers(),
+                                                               found, errors, threads);
+    FOLD_ARRAY(digest, found);
+    FOLD_ARRAY(digest, errors);
+    return status;
+}
+
+fml_status TYPED(run_reconstruct_rows)(int threads, uint64_t *digest)
+{
+    enum { SIZE = sizeof(real), ROWS = 1100, WIDTH = 131, KEPT = 35 };
+    static const real shift[2 * WIDTH] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
+    static real found[ROWS * WIDTH];
+    const fml_rows y = {ROWS, numbers(), KEPT * SIZE, SIZE, NULL};
+    fml_status status = fml_variants()[0]->TYPED(reconstruct_rows)(&y, KEPT, numbers(), WIDTH,
+                                                                   shift, found, threads);
+    FOLD_ARRAY(digest, found);
     return status;
 }
 #endif

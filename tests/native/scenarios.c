@@ -264,6 +264,24 @@ static fml_status run_permute_nodes(int threads, uint64_t *digest)
     return status;
 }
 
+static fml_status run_gather_values(int threads, uint64_t *digest)
+{
+    static double out[NODES * FML_SIDE_BY_SIDE];
+    fml_status status = fml_gather_values(NODES, node_table, vectors, VECTORS, VECTORS - 1, out,
+                                          FML_SIDE_BY_SIDE, threads);
+    FOLD_ARRAY(digest, out);
+    return status;
+}
+
+static fml_status run_scatter_values(int threads, uint64_t *digest)
+{
+    static double out[NODES * VECTORS];
+    fml_status status =
+        fml_scatter_values(NODES, node_table, vectors, VECTORS, out, VECTORS, VECTORS - 1, threads);
+    FOLD_ARRAY(digest, out);
+    return status;
+}
+
 static fml_status run_permute_rows(int threads, uint64_t *digest)
 {
     static rank_plan_scratch scratch;
@@ -472,6 +490,8 @@ const scenario SCENARIOS[] = {{"bucket_count", run_bucket_count},
                               {"component_order", run_component_order},
                               {"degree_order", run_degree_order},
                               {"permute_nodes", run_permute_nodes},
+                              {"gather_values", run_gather_values},
+                              {"scatter_values", run_scatter_values},
                               {"permute_rows", run_permute_rows},
                               {"rank_push", run_rank_push},
                               {"mark_ids", run_mark_ids},

@@ -69,6 +69,8 @@ class NumbaKernels:
     solve_right = staticmethod(dense.solve_right)
     centred_gram = staticmethod(dense.centred_gram)
     solved_gram = staticmethod(dense.solved_gram)
+    project_rows = staticmethod(dense.project_rows)
+    reconstruct_rows = staticmethod(dense.reconstruct_rows)
 
     pairwise_distances = staticmethod(distances.pairwise_distances)
     kneighbors = staticmethod(distances.kneighbors)
@@ -76,6 +78,8 @@ class NumbaKernels:
     component_order = staticmethod(order.component_order)
     degree_order = staticmethod(order.degree_order)
     permute_nodes = staticmethod(order.permute_nodes)
+    gather_values = staticmethod(order.gather_values)
+    scatter_values = staticmethod(order.scatter_values)
     permute_rows = staticmethod(order.permute_rows)
     bucket_count = staticmethod(build.bucket_count)
     bucket_scatter = staticmethod(build.bucket_scatter)

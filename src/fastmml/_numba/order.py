@@ -305,6 +305,46 @@ def permute_nodes(
 
 
 @jit
+def _gather_values(
+    start: int, end: int, order: U32, values: F64, first: int, count: int, out: F64
+) -> None:
+    for i in range(start, end):
+        for k in range(out.shape[1]):
+            out[i, k] = values[order[i], first + min(k, count - 1)]
+
+
+def gather_values(order: U32, values: F64, first: int, count: int, out: F64, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.gather_values`."""
+    inputs = readonly(order), readonly(values)
+    run_blocks(
+        lambda start, end: _gather_values(start, end, *inputs, first, count, out),
+        len(order),
+        threads,
+        _TILES_AT_ONCE * _TILE_ROWS,
+    )
+
+
+@jit
+def _scatter_values(
+    start: int, end: int, order: U32, values: F64, out: F64, first: int, count: int
+) -> None:
+    for i in range(start, end):
+        for k in range(count):
+            out[order[i], first + k] = values[i, k]
+
+
+def scatter_values(order: U32, values: F64, out: F64, first: int, count: int, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.scatter_values`."""
+    inputs = readonly(order), readonly(values)
+    run_blocks(
+        lambda start, end: _scatter_values(start, end, *inputs, out, first, count),
+        len(order),
+        threads,
+        _TILES_AT_ONCE * _TILE_ROWS,
+    )
+
+
+@jit
 def _is_in_other_block(
     blocks: I64, first: int, last: int, block: int, waves: int, node: int
 ) -> bool:

@@ -33,23 +33,17 @@ _SUM_ROWS = 4096
 _IDENTITY = 64
 
 
-class Centred(Protocol):
-    """C, the data less their mean."""
-
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]  #: of the data
+class Products(Protocol):
+    """Products of C, the data less their mean."""
 
     @property
-    def is_sparse(self) -> bool: ...
+    def dtype(self) -> np.dtype[Any]:
+        """Of the data."""
+        ...
 
     @property
     def unit(self) -> float:
         """Rounding error of what is multiplied."""
-        ...
-
-    @property
-    def work(self) -> float:
-        """Multiply-adds of a product with one vector."""
         ...
 
     @property
@@ -59,7 +53,28 @@ class Centred(Protocol):
 
     @property
     def total(self) -> float:
-        """The sum of squares of C."""
+        """The sum of squares of C; known, or found, once products are."""
+        ...
+
+    def column_products(self) -> Array:
+        """C' C, of float64."""
+        ...
+
+
+class Centred(Products, Protocol):
+    """Data that can be multiplied again and again."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, n)."""
+        ...
+
+    @property
+    def is_sparse(self) -> bool: ...
+
+    @property
+    def work(self) -> float:
+        """Multiply-adds of a product with one vector."""
         ...
 
     def times(self, b: Array) -> Array:
@@ -70,16 +85,12 @@ class Centred(Protocol):
         """C' y, of float64."""
         ...
 
-    def column_products(self) -> Array:
-        """C' C, of float64."""
-        ...
-
     def row_products(self) -> Array:
         """C C', of float64."""
         ...
 
 
-def _finite(data: Any, total: float) -> float:
+def finite_total(data: Any, total: float) -> float:
     """The sum of squares, if it is a number."""
     if not np.isfinite(total):
         _check.finite("X", data)
@@ -146,7 +157,7 @@ class DenseRows:
         """In one pass, which finds the mean, too."""
         moments = Moments().update(self._rows)
         products = moments.scatter
-        self._moments = moments.mean, _finite(self._rows, float(np.trace(products)))
+        self._moments = moments.mean, finite_total(self._rows, float(np.trace(products)))
         return products
 
     def row_products(self) -> Array:
@@ -155,7 +166,7 @@ class DenseRows:
         squares = np.diagonal(products)
         if self.dtype == np.float32 and not TINY["f"] ** 2 < squares.max() < np.inf:
             mean, products = self._row_products(np.dtype(np.float64))
-        self._moments = mean, _finite(self._rows, float(np.trace(products)))
+        self._moments = mean, finite_total(self._rows, float(np.trace(products)))
         return products
 
     def centred(self) -> Array:
@@ -194,7 +205,7 @@ class DenseRows:
                 squares += float(np.einsum("ij,ij->i", piece, piece).sum(dtype=np.float64))
             offset = sums / self.shape[0]
             total = squares - self.shape[0] * float(offset @ offset)
-        return self._shift + offset, max(_finite(self._rows, total), 0.0)
+        return self._shift + offset, max(finite_total(self._rows, total), 0.0)
 
     @cached_property
     def _sample(self) -> tuple[Array, Array]:
@@ -244,6 +255,20 @@ class DenseRows:
             yield part, self._shifted(part, slice(None))
 
 
+class GatheredRows:
+    """Moments of rows that are no longer there."""
+
+    def __init__(self, moments: Moments) -> None:
+        self.dtype: np.dtype[Any] = moments.dtype
+        self.unit = float(np.finfo(self.dtype).eps)
+        self.mean = moments.mean
+        self._scatter = moments.scatter
+        self.total = finite_total(self.mean, float(np.trace(self._scatter)))
+
+    def column_products(self) -> Array:
+        return self._scatter
+
+
 class SparseRows:
     """A sparse matrix, in compressed rows and in compressed columns, multiplied in float64.
 
@@ -278,7 +303,7 @@ class SparseRows:
             stored = np.diff(self._columns.indptr)
             deviations = self._columns.data - np.repeat(self.mean, stored)
             others = (self.shape[0] - stored) * self.mean**2
-            return _finite(self._rows.data, float((deviations**2).sum() + others.sum()))
+            return finite_total(self._rows.data, float((deviations**2).sum() + others.sum()))
 
     def times(self, b: Array) -> Array:
         return sparse_times(self._rows, b, matmul(self.mean, b))

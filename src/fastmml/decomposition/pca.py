@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,19 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from fastmml import _check
+from fastmml._chunks import are_streamed
 from fastmml._estimator import Transformer
-from fastmml.decomposition import sparse
+from fastmml.decomposition import projection, sparse
 from fastmml.decomposition.number import Number
-from fastmml.decomposition.operators import Centred, DenseRows, SparseRows
+from fastmml.decomposition.operators import Centred, DenseRows, Products, SparseRows
 from fastmml.decomposition.options import Options, solve
+from fastmml.decomposition.projection import ProjectedRows
+from fastmml.decomposition.solvers import Spectrum
+from fastmml.decomposition.streamed import ONE_PASS, gathered, spectrum_of
 from fastmml.linalg import matmul
+from fastmml.moments import Moments
 
 Array = NDArray[Any]
-
-#: Numbers of a piece of rows that is centred: 4 MB of float32, which a last-level cache holds.
-_PIECE = 1 << 20
 
 
 class PCA(Transformer):  # type: ignore[misc]
@@ -88,12 +91,14 @@ class PCA(Transformer):  # type: ignore[misc]
     Notes
     -----
     It is an estimator of scikit-learn where that is installed (1.6 or later), and has the same
-    methods where it is not. ``partial_fit`` is not offered.
+    methods where it is not.
 
     The covariance takes one pass over the data and no copy (see `mean_covariance`), by m n² flops;
     products of rows come from slabs of columns, by n m² flops, and components from a second pass.
     Of few components of a large matrix of products, products with it find the eigenvectors, LAPACK
-    of all others. Rows are centred in pieces that stay in the cache, in `transform`, too.
+    of all others. `transform`, `project`, `inverse_transform` and `reconstruction_errors` read or
+    write rows once: they are centred in blocks that stay in the cache, and errors summed up from
+    what the projection leaves of them.
 
     "arpack" and "randomized" are block Lanczos [4]_ on the smaller product of the centred data,
     which is never computed: 4 m n flops for each vector of a block; the mean is taken off the
@@ -163,9 +168,12 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like, or sparse matrix or array of SciPy's
+        X : (m, n) array_like, sparse, frame, Arrow data, iterable of these, or Moments
             A row for each observation, two at least: float32 and float64 as they are, anything else
-            as float64. Not overwritten; sparse ones are never made dense.
+            as float64. Not overwritten; SciPy's sparse matrices are never made dense. Mapped files,
+            data of pyarrow and iterables of chunks may be larger than memory, as in
+            `Moments.update`; these, and `Moments` of rows that were elsewhere, take the
+            covariance's way.
         y : None
             Not used.
 
@@ -182,7 +190,10 @@ class PCA(Transformer):  # type: ignore[misc]
         TypeError
             Sparse matrices with ``svd_solver="full"``.
         """
+        self._moments: Moments | None = None
         options = Options.checked(self)
+        if isinstance(X, Moments) or are_streamed(X):
+            return self._fit_moments(*gathered(X))
         rows = self._fit_rows(X)
         m = rows.shape[0]
         if m < 2:
@@ -190,16 +201,62 @@ class PCA(Transformer):  # type: ignore[misc]
         data: Centred = SparseRows(rows) if issparse(rows) else DenseRows(rows)
         number = Number(self.n_components, *data.shape, options.solver)
         found = solve(data, number, options)
-        squares, k = found.squares, len(found.squares)
-        self.mean_, self.components_ = data.mean, _turned(found.components).astype(data.dtype)
-        self.components_error_ = np.minimum(found.errors + np.finfo(data.dtype).eps, 1.0)
-        self.n_components_, self.n_samples_ = k, m
-        rest = max(data.total - float(squares.sum()), 0.0) if k < number.most else 0.0
-        self.noise_variance_ = rest / (m - 1) / max(number.most - k, 1)
-        self.reconstruction_error_ = rest / m
-        self.explained_variance_ = squares / (m - 1)
-        self.explained_variance_ratio_ = squares / (data.total or np.nan)
-        self.singular_values_ = np.sqrt(squares)
+        self.n_samples_ = m
+        return self._set(found, number, data, (m - 1, m))
+
+    @property
+    def partial_fit(self) -> Callable[..., PCA]:
+        """Take more rows, ``partial_fit(X)``, and find mean and components of all so far.
+
+        Parameters
+        ----------
+        X : (m, n) array_like, frame, Arrow data, or iterable of these
+            As in `fit`; the first call brings at least two rows, and n_components.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        PCA
+            Itself, as `fit` of all these rows would leave it, up to rounding. A call that raises
+            changes no result.
+
+        Raises
+        ------
+        AttributeError
+            A solver that needs all rows at once: anything but "auto" and "covariance_eigh".
+        ValueError, TypeError
+            As `fit`; another number of features than before.
+
+        Notes
+        -----
+        `Moments` are kept, n² numbers, and the eigenvectors computed in each call: of many small
+        chunks, `fit` takes an iterator. `fit` keeps no moments: ``partial_fit`` after it starts
+        anew, with a warning.
+        """
+        if self.svd_solver not in ONE_PASS:
+            raise AttributeError(
+                "partial_fit: expected svd_solver='auto' or 'covariance_eigh', which read rows "
+                f"once, got {self.svd_solver!r}"
+            )
+        return self._partial_fit
+
+    def _partial_fit(self, X: Any, y: None = None) -> PCA:
+        before = getattr(self, "_moments", None)
+        if before is None and hasattr(self, "components_"):
+            warnings.warn(
+                "partial_fit starts anew: fit keeps no sums that rows could be added to",
+                stacklevel=2,
+            )
+        names = None if before is None else getattr(self, "feature_names_in_", None)
+        if are_streamed(X):
+            moments, names = gathered(X, before, names)
+        else:
+            rows = self._fit_rows(X) if before is None else self._new_rows(X)
+            moments, _ = gathered(rows, before)
+            names = getattr(self, "feature_names_in_", None)
+        self._fit_moments(moments, names)
+        self._moments = moments
         return self
 
     def transform(self, X: Any) -> Array:
@@ -222,14 +279,34 @@ class PCA(Transformer):  # type: ignore[misc]
             Before `fit`; scikit-learn's where that is installed.
         """
         rows = self._new_rows(X)
+        basis = self.components_ / self._scale()[:, np.newaxis]
         if issparse(rows):
-            return sparse.coordinates(rows, self.mean_, self.components_, self._scale())
-        basis = (self.components_ / self._scale()[:, np.newaxis]).T.astype(rows.dtype)
-        found = np.empty((len(rows), basis.shape[1]), rows.dtype)
-        for part, centred in self._pieces(rows):
-            matmul(centred, basis, out=found[part])
-        if not np.isfinite(found).all():
-            _check.finite("X", rows)
+            return sparse.coordinates(rows, self.mean_, basis)
+        return projection.coordinates(rows, self.mean_, basis)
+
+    def project(self, X: Any) -> ProjectedRows:
+        """Coordinates of the rows, and their squared distances from the subspace, in one pass.
+
+        Parameters
+        ----------
+        X : (m, n) array_like
+
+        Returns
+        -------
+        ProjectedRows
+            A named tuple ``coordinates, errors``: what `transform` and `reconstruction_errors`
+            return.
+
+        Raises
+        ------
+        ValueError, NotFittedError
+            As `transform`.
+        """
+        rows = self._new_rows(X)
+        project = sparse.project if issparse(rows) else projection.project
+        found = project(rows, self.mean_, self.components_)
+        if self.whiten:
+            np.divide(found.coordinates, self._scale(), out=found.coordinates, casting="same_kind")
         return found
 
     def inverse_transform(self, X: Any) -> Array:
@@ -260,10 +337,8 @@ class PCA(Transformer):  # type: ignore[misc]
         if coordinates.size:
             coordinates = _check.observations("X", coordinates)
         dtype = np.dtype(np.float32 if coordinates.dtype == np.float32 else np.float64)
-        basis = (self.components_ * self._scale()[:, np.newaxis]).astype(dtype)
-        found = np.asarray(matmul(coordinates.astype(dtype, copy=False), basis))
-        found += self.mean_.astype(dtype)
-        return found
+        basis = self.components_ * self._scale()[:, np.newaxis]
+        return projection.reconstruct(coordinates.astype(dtype, copy=False), self.mean_, basis)
 
     def reconstruction_errors(self, X: Any) -> Array:
         """Squared distance of each row from the subspace of the components.
@@ -283,15 +358,8 @@ class PCA(Transformer):  # type: ignore[misc]
             As `transform`.
         """
         rows = self._new_rows(X)
-        if issparse(rows):
-            return sparse.squared_distances(rows, self.mean_, self.components_)
-        basis, found = self.components_.astype(rows.dtype), np.empty(len(rows))
-        for part, centred in self._pieces(rows):
-            rest = centred - matmul(matmul(centred, basis.T), basis)
-            np.einsum("ij,ij->i", rest, rest, out=found[part], dtype=np.float64)
-        if not np.isfinite(found).all():
-            _check.finite("X", rows)
-        return found
+        errors = sparse.errors if issparse(rows) else projection.errors
+        return errors(rows, self.mean_, self.components_)
 
     def get_covariance(self) -> Array:
         """Covariance of the probabilistic model: components, and noise in all other directions.
@@ -319,9 +387,8 @@ class PCA(Transformer):  # type: ignore[misc]
         """
         self._check_fitted()
         self._check_invertible()
-        variances, noise = self.explained_variance_, self.noise_variance_
-        spans_all = self.n_components_ == self.n_features_in_
-        return self._in_all_directions(1 / variances, 0.0 if spans_all else 1 / noise)
+        across = 0.0 if self._spans_all else 1 / self.noise_variance_
+        return self._in_all_directions(1 / self.explained_variance_, across)
 
     def score_samples(self, X: Any) -> Array:
         """Log-likelihood of each row under the probabilistic model.
@@ -341,14 +408,15 @@ class PCA(Transformer):  # type: ignore[misc]
             As `transform` and `get_precision`.
         """
         rows = self._new_rows(X)
-        if issparse(rows):
-            return self._sparse_scores(rows)
-        precision, found = self.get_precision(), np.empty(len(rows))
-        for part, centred in self._pieces(rows.astype(np.float64, copy=False)):
-            np.einsum("ij,ij->i", matmul(centred, precision), centred, out=found[part])
-        if not np.isfinite(found).all():
-            _check.finite("X", rows)
-        return self._likelihoods(found)
+        self._check_invertible()
+        of = sparse.squared_lengths if issparse(rows) else projection.squared_lengths
+        found = of(
+            rows, self.mean_, self.components_, self.explained_variance_, self.noise_variance_
+        )
+        others = self.n_features_in_ - self.n_components_
+        size = np.log(self.explained_variance_).sum()
+        size += others * np.log(self.noise_variance_) if others else 0.0
+        return np.asarray(-0.5 * (found + size + self.n_features_in_ * np.log(2 * np.pi)))
 
     def score(self, X: Any, y: None = None) -> float:
         """Average log-likelihood of the rows under the probabilistic model.
@@ -370,32 +438,43 @@ class PCA(Transformer):  # type: ignore[misc]
         """
         return float(self.score_samples(X).mean())
 
-    def _sparse_scores(self, rows: Any) -> Array:
-        """`score_samples` of a sparse matrix, in the space of the components and across it."""
-        self._check_invertible()
-        along = sparse.coordinates(
-            rows, self.mean_, self.components_, np.sqrt(self.explained_variance_)
-        )
-        found = np.einsum("ij,ij->i", along, along, dtype=np.float64)
-        if self.n_components_ < self.n_features_in_:
-            across = sparse.squared_distances(rows, self.mean_, self.components_)
-            found = found + across / self.noise_variance_
-        return self._likelihoods(found)
+    def plot(self, X: Any = None, y: Any = None, *, axes: Any = None) -> Any:
+        """Draw explained variance, loadings and the rows of X along the first two components.
 
-    def _likelihoods(self, distances: Array) -> Array:
-        """Logarithms of the density at such squared distances, in standard deviations."""
-        others = self.n_features_in_ - self.n_components_
-        size = np.log(self.explained_variance_).sum()
-        size += others * np.log(self.noise_variance_) if others else 0.0
-        return np.asarray(-0.5 * (distances + size + self.n_features_in_ * np.log(2 * np.pi)))
+        Parameters
+        ----------
+        X : (m, n) array_like, optional
+            Rows whose coordinates are drawn; without them there are two panels in place of three.
+        y : (m,) array_like, optional
+            Labels of the rows of X, at most 20 different ones: a colour each.
+        axes : sequence of matplotlib's Axes, optional
+            Where to draw, one for each panel; by default a new figure, which ``pyplot.show`` does
+            not know of. ``axes=plt.subplots(1, 3)[1]`` gives a window.
 
-    def _check_invertible(self) -> None:
-        """Check that there is variance in all directions."""
-        known = self.explained_variance_
-        if self.n_components_ < self.n_features_in_:
-            known = np.append(known, self.noise_variance_)
-        if not known.min() > self.n_features_in_ * np.finfo(float).eps * known.max():
-            raise np.linalg.LinAlgError("Singular matrix: a direction without variance")
+        Returns
+        -------
+        matplotlib.figure.Figure
+            ``savefig`` writes it, and notebooks show it.
+
+        Raises
+        ------
+        ImportError
+            There is no matplotlib: ``pip install "fastmml[plot]"``.
+        ValueError
+            No components; labels or axes that do not fit; an X that `transform` refuses.
+        NotFittedError
+            Before `fit`; scikit-learn's where that is installed.
+
+        Notes
+        -----
+        A loading is an entry of a component times the standard deviation along it. Rows have a
+        histogram if there is but one component.
+        """
+        from fastmml.decomposition.plots import draw
+
+        self._check_fitted()
+        coordinates = None if X is None else np.asarray(self.transform(X))
+        return draw(self, coordinates, y, axes)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -414,21 +493,42 @@ class PCA(Transformer):  # type: ignore[misc]
             scale[has_variance] = np.sqrt(self.explained_variance_[has_variance])
         return scale
 
-    def _pieces(self, rows: Array) -> Iterator[tuple[slice, Array]]:
-        """Centred copies of some rows at a time, and which they are.
+    @property
+    def _spans_all(self) -> bool:
+        return bool(self.n_components_ == self.n_features_in_)
 
-        Two steps of float32 take off what one cannot hold of a large mean.
-        """
-        first = self.mean_.astype(rows.dtype)
-        second = (self.mean_ - first).astype(rows.dtype)
-        size = max(_PIECE // rows.shape[1], 1)
-        with np.errstate(all="ignore"):
-            for start in range(0, len(rows), size):
-                part = slice(start, start + size)
-                centred = rows[part] - first
-                if second.any():
-                    centred -= second
-                yield part, centred
+    def _check_invertible(self) -> None:
+        """Raise where the covariance of the probabilistic model has no inverse."""
+        known = self.explained_variance_
+        known = known if self._spans_all else np.append(known, self.noise_variance_)
+        if not known.min() > self.n_features_in_ * np.finfo(float).eps * known.max():
+            raise np.linalg.LinAlgError("Singular matrix: a direction without variance")
+
+    def _fit_moments(self, moments: Moments, names: Any) -> PCA:
+        """Components of rows that were read once."""
+        found, number, data = spectrum_of(moments, self.n_components, self.svd_solver)
+        self.n_features_in_, self.n_samples_ = len(data.mean), moments.rows
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        return self._set(found, number, data, (moments.divisor(), moments.weight))
+
+    def _set(
+        self, found: Spectrum, number: Number, data: Products, divisors: tuple[float, float]
+    ) -> PCA:
+        """Keep what was found; divisors make variances, and average errors, of sums of squares."""
+        squares, k = found.squares, len(found.squares)
+        self.mean_, self.components_ = data.mean, _turned(found.components).astype(data.dtype)
+        self.components_error_ = np.minimum(found.errors + np.finfo(data.dtype).eps, 1.0)
+        self.n_components_ = k
+        rest = max(data.total - float(squares.sum()), 0.0) if k < number.most else 0.0
+        self.noise_variance_ = rest / divisors[0] / max(number.most - k, 1)
+        self.reconstruction_error_ = rest / divisors[1]
+        self.explained_variance_ = squares / divisors[0]
+        self.explained_variance_ratio_ = squares / (data.total or np.nan)
+        self.singular_values_ = np.sqrt(squares)
+        return self
 
     def _in_all_directions(self, along: Array, across: float) -> Array:
         """The matrix of these eigenvalues of the components, and this one of all else."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastmml.decomposition.krylov import Limits, largest
 from fastmml.decomposition.number import Number
-from fastmml.decomposition.operators import Centred, DenseRows
+from fastmml.decomposition.operators import Centred, DenseRows, Products
 from fastmml.linalg import matmul
 from fastmml.orthogonal import qr
 
@@ -38,13 +38,19 @@ class Spectrum(NamedTuple):
 
 
 def covariance_eigh(data: Centred, number: Number) -> Spectrum:
-    """By the products of columns, in one pass."""
+    """By the products of columns, in one pass, and another where squares have lost digits."""
+    found = products_eigh(data, number)
+    if not _has_lost(data, found.squares):
+        return found
+    return refined(data, found.components.T, found.errors)
+
+
+def products_eigh(data: Products, number: Number) -> Spectrum:
+    """By the products of columns alone."""
     values, vectors = _largest(data.column_products(), number, data.total)
     k, n = vectors.shape[1], len(vectors)
     errors = angles(values, np.full(k, rounding(data, values)), n)
-    if not _has_lost(data, values[:k]):
-        return Spectrum(values[:k], vectors.T, errors)
-    return refined(data, vectors, errors)
+    return Spectrum(values[:k], vectors.T, errors)
 
 
 def gram_eigh(data: Centred, number: Number) -> Spectrum:
@@ -74,7 +80,7 @@ def full(data: DenseRows, number: Number) -> Spectrum:
     return Spectrum(squares[:k], rows[:k], angles(squares[: k + 1], residuals, data.shape[1]))
 
 
-def rounding(data: Centred, values: Array) -> float:
+def rounding(data: Products, values: Array) -> float:
     """What rounding leaves of residuals of these eigenvalues."""
     return (_PRODUCTS * data.unit + _VECTORS * _EPS) * float(values.max(initial=0))
 

@@ -20,7 +20,7 @@ def weights_of(name: str, value: Any, g: Graph, *, columns: bool = True) -> F64:
     """Return weights of the nodes, (n, k), or (1, 1) where all are equal; no column sums to 0."""
     if value is None:
         return np.ones((1, 1))
-    weights = _check.nonnegative(name, _from_labels(value, g))
+    weights = np.require(_check.nonnegative(name, _from_labels(value, g)), requirements="A")
     if weights.ndim not in ((1, 2) if columns else (1,)):
         raise ValueError(f"{name}: expected shape (n,) or (n, k), got {weights.shape}")
     if len(weights) != g.num_nodes:
@@ -54,6 +54,11 @@ def take(weights: F64, part: slice, n: int) -> F64:
     taken = np.empty(n if columns == 1 else (n, COLUMNS))
     taken.reshape(n, -1)[:, :columns] = weights[:, part]
     taken.reshape(n, -1)[:, columns:] = weights[:, part][:, -1:]
+    return scaled(taken)
+
+
+def scaled(taken: F64) -> F64:
+    """Scale columns to sum 1, in place."""
     with np.errstate(over="ignore"):
         sums = column_sums(taken)
     if not np.isfinite(sums).all():

@@ -22,9 +22,10 @@ import numpy as np
 from fastmml import _memory
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import COLUMNS, F64
+from fastmml.graph.distribution import scaled, take
 from fastmml.graph.graph import Graph
 from fastmml.graph.plan import prepare
-from fastmml.graph.solution import Info, Solution, Task, column_sums, prove
+from fastmml.graph.solution import Info, Solution, Task, blocks_of, column_sums, prove
 
 #: The last change of every segment overstates the error that is left, on web graphs and random ones
 #: some ten times: the first tolerance is so many times what the theory asks for.
@@ -38,7 +39,7 @@ _LOWEST = 1e-17
 #: So many columns and more are solved side by side, the rest of `COLUMNS` left unused.
 _WORTH_PADDING = 3
 #: What columns side by side take while they are solved, and their results.
-_BYTES_PER_NODE = 1400
+_BYTES_PER_NODE = 1000
 
 
 class _Unknowns:
@@ -76,7 +77,10 @@ class _Room(threading.local):
 
     def array(self, name: str, rows: int, like: F64) -> F64:
         """Array of so many rows, as wide as those of the other; it holds anything."""
-        shape = (rows, *like.shape[1:])
+        return self.of_shape(name, (rows, *like.shape[1:]))
+
+    def of_shape(self, name: str, shape: tuple[int, ...]) -> F64:
+        """Array of this shape; it holds anything."""
         found = self._arrays.get(name)
         if found is None or found.shape != shape:
             found = self._arrays[name] = np.empty(shape)
@@ -117,16 +121,32 @@ class GaussSeidel:
         self._threads = max(threads // at_once, 1)
         return parts, at_once
 
-    def solve(self, teleport: F64, jump: F64, start: F64 | None) -> Solution:
+    def take(self, name: str, weights: F64, part: slice) -> F64:
+        """Distributions from columns of weights, in the plan's order; the last one is repeated."""
+        order, count = self._prepared.order, part.stop - part.start
+        if len(weights) == 1:
+            return take(weights, part, len(order))
+        shape = (len(order),) if count == 1 else (len(order), COLUMNS)
+        taken = self._room.of_shape(name, shape)
+        first, count = (0, 1) if weights.shape[1] == 1 else (part.start, count)
+        out = taken.reshape(len(order), -1)
+        self._kernels.gather_values(order, weights, first, count, out, self._threads)
+        return scaled(taken)
+
+    def put(self, solution: Solution, scores: F64, part: slice) -> None:
+        """Write a solution into columns of the scores, in the graph's order."""
+        order, count = self._prepared.order, part.stop - part.start
+        values = solution.scores.reshape(len(order), -1)
+        self._kernels.scatter_values(order, values, scores, part.start, count, self._threads)
+
+    def solve(self, v: F64, w: F64, start: F64 | None) -> Solution:
         """Solve, prove, and go on more tightly until the proved bound is at most tol.
 
-        A guess is proved before anything is solved. ``jump is teleport`` saves half the work. The
-        scores are valid until the calling thread solves again.
+        Distributions and scores are in the plan's order; scores are valid until the calling thread
+        solves again. A guess is proved before anything is solved. ``w is v`` saves half the work.
         """
-        task, order = self._task, self._prepared.order
-        v = self._arrange("teleport", teleport)
-        w = v if jump is teleport else self._arrange("jump", jump)
-        unknowns = self._begin(v, w, None if start is None else self._arrange("start", start))
+        task = self._task
+        unknowns = self._begin(v, w, start)
         x, iterations = self._advance(unknowns, task.max_iter - 1 if start is None else 0)
         while True:
             change, y = self._map(x, v, w)
@@ -137,9 +157,7 @@ class GaussSeidel:
                 task.callback(iterations, float(np.max(bound)))
             exhausted = iterations >= task.max_iter or unknowns.tolerance <= _LOWEST
             if exhausted or task.is_done(bound, y):
-                scores = self._room.array("scores", len(y), y)
-                scores[order] = y
-                return Solution(scores, bound, iterations)
+                return Solution(y, bound, iterations)
             if iterations > 1:
                 missed_by = np.clip(task.tol / np.max(bound) / 2, *_LOWER_BY)
                 unknowns.tolerance = max(unknowns.tolerance * missed_by, _LOWEST)
@@ -170,21 +188,16 @@ class GaussSeidel:
 
         On random graphs a node gets its part of the links of that, elsewhere its part of the base.
         """
-        damping, linked = self._task.damping, self._prepared.linked
+        damping, indptr = self._task.damping, self._prepared.plan.indptr
         along = 1 - self._over_dangling(base)
         if not self._prepared.is_random:
             y /= 1 - damping * along
             return
-        chance = np.diff(self._prepared.plan.indptr) / self._links
-        along = along / (1 - damping * float(chance[:linked].sum()))
-        y += np.multiply.outer(chance, damping * along)
-
-    def _arrange(self, name: str, values: F64) -> F64:
-        """Bring values from the graph's order into the plan's; a single one stands for all."""
-        order = self._prepared.order
-        if len(values) == 1:
-            return values
-        return np.take(values, order, axis=0, out=self._room.array(name, len(order), values))
+        to_linked = float(indptr[self._prepared.linked]) / self._links
+        per_link = damping * along / (1 - damping * to_linked) / self._links
+        for rows in blocks_of(len(y)):
+            links = np.diff(indptr[rows.start : rows.stop + 1])
+            y[rows] += np.multiply.outer(links, per_link)
 
     def _spread(self, name: str, values: F64) -> F64:
         """Give every node a value of its own, also where a single one stands for all."""
@@ -249,6 +262,8 @@ class GaussSeidel:
                 *self._prepared.rows, self._prepared.inverse_strength, v, w, self._task.damping,
                 x.total, x.dangling, x.values, x.shares, y, spare, self._threads,
             )  # fmt: skip
-            y /= x.total
-            np.maximum(y, 0, out=y)  # a combination of iterates may end just below
+            for rows in blocks_of(len(y)):
+                y[rows] /= x.total
+                # A combination of iterates may end just below 0.
+                np.maximum(y[rows], 0, out=y[rows])
         return change / x.total, y

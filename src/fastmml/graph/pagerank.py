@@ -15,7 +15,7 @@ from fastmml._backend import one_thread
 from fastmml._kernels import F64
 from fastmml._threads import run_blocks
 from fastmml.errors import ConvergenceError
-from fastmml.graph.distribution import Distribution, take, weights_of
+from fastmml.graph.distribution import Distribution, weights_of
 from fastmml.graph.gauss_seidel import GaussSeidel
 from fastmml.graph.graph import Graph, as_graph
 from fastmml.graph.plan import MAX_NODES
@@ -192,11 +192,12 @@ def pagerank(
 
     def solve(first: int, last: int) -> None:
         for i in range(first, last):
-            v = take(teleport, parts[i], n)
-            w = v if dangling is None else take(jump, parts[i], n)
-            solution = solver.solve(v, w, None if x0 is None else take(start, parts[i], n))
+            v = solver.take("teleport", teleport, parts[i])
+            w = v if dangling is None else solver.take("jump", jump, parts[i])
+            guess = None if x0 is None else solver.take("start", start, parts[i])
+            solution = solver.solve(v, w, guess)
+            solver.put(solution, scores, parts[i])
             count = parts[i].stop - parts[i].start
-            scores[:, parts[i]] = solution.scores.reshape(n, -1)[:, :count]
             bounds[parts[i]] = np.atleast_1d(solution.error_bound)[:count]
             passes[i] = solution.iterations
 

@@ -8,6 +8,7 @@ segment.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -158,10 +159,10 @@ def _kept(plan: RankPlan, inverse_strength: F64) -> F64:
     for segment in np.flatnonzero(plan.kinds == CYCLIC):
         start, end = plan.blocks[plan.segments[segment : segment + 2]]
         leaving = slice(plan.indptr[end], plan.indptr[-1])
-        sources = plan.indices[leaving].astype(np.int64)
         weights = None if plan.weights is None else plan.weights[leaving]
-        left = np.bincount(sources, weights, minlength=end)[start:end]
-        np.subtract(1 / inverse_strength[start:end], left, out=kept[start:end])
+        left = np.empty(len(kept))
+        kernels().out_strength(plan.indices[leaving], weights, left, get_num_threads())
+        np.subtract(1 / inverse_strength[start:end], left[start:end], out=kept[start:end])
     return kept
 
 
@@ -180,10 +181,10 @@ def _cut_blocks(starts: I64, kinds: U8, indptr: I64) -> tuple[I64, I64, U8]:
     segments = np.concatenate([[0], np.cumsum(counts)])
     blocks = np.repeat(starts[:-1], counts)
     for s in np.flatnonzero(counts > 1):
-        rows = np.arange(starts[s], starts[s + 1])
+        rows = range(starts[s], starts[s + 1])
         cuts = work[s] + sizes[s] * np.arange(1, counts[s]) // counts[s]
-        found = np.searchsorted(indptr[rows] + rows, cuts)
-        blocks[segments[s] + 1 : segments[s + 1]] = starts[s] + found
+        found = [bisect_left(rows, cut, key=lambda row: indptr[row] + row) for cut in cuts]
+        blocks[segments[s] + 1 : segments[s + 1]] = starts[s] + np.array(found)
     return np.append(blocks, starts[-1]), segments, waves
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import F64, Real
+from fastmml.graph.distribution import take
 from fastmml.graph.extrapolate import Extrapolation
 from fastmml.graph.graph import Graph
 from fastmml.graph.solution import Info, Solution, Task, blocks_of, prove
@@ -53,6 +54,14 @@ class PowerIteration:
     def parts(self, columns: int) -> tuple[list[slice], int]:
         """Columns are solved one by one."""
         return [slice(i, i + 1) for i in range(columns)], 1
+
+    def take(self, _: str, weights: F64, part: slice) -> F64:
+        """Distributions from columns of weights."""
+        return take(weights, part, self._graph.num_nodes)
+
+    def put(self, solution: Solution, scores: F64, part: slice) -> None:
+        """Write a solution into columns of the scores."""
+        scores[:, part] = solution.scores[:, None]
 
     def solve(self, teleport: F64, jump: F64, start: F64 | None) -> Solution:
         """Iterate until the proved bound is at most tol, or max_iter passes are spent.

@@ -18,8 +18,8 @@ _ROUNDINGS = 64
 #: Rows that `column_sums` adds up side by side, and one after another.
 _SIDE_BY_SIDE = 64
 _IN_A_ROW = 64
-#: Rows of a block.
-_BLOCK = 1 << 20
+#: Rows of a block, whose values stay in the cache.
+_BLOCK = 1 << 15
 
 
 class Task(NamedTuple):
@@ -55,7 +55,7 @@ def _is_ordered(y: F64, k: int, bound: float) -> bool:
 class Solution(NamedTuple):
     """Scores, the proved bounds on their errors, and how many passes made them."""
 
-    scores: F64
+    scores: F64  #: in the solver's order of the nodes
     error_bound: Any  #: a number, or one for each column
     iterations: int
 
