@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
 import fastmml as fm
@@ -27,11 +28,18 @@ SHAPES = ((60_000, 784, 50), (1_000_000, 100, 10))
 OFFSET = 1000
 #: A peer with a larger error is shown, but is not the best peer.
 ALLOWED = 1e-3
+#: Rows and columns of data with many features, and of sparse data; their density.
+WIDE, SPARSE, DENSITY = (2000, 10_000), (100_000, 20_000), 1e-3
+COMPONENTS = 50
+#: Variances with larger relative errors are not those of an exact solver.
+SAME = 1e-5
 #: What a covariance cannot be faster than.
 LIMIT = "fastmml.gram (limit)"
 #: The product alone, which centres nothing.
 PRODUCT = "fastmml.matmul (product alone)"
 ROUNDS = 3
+#: scikit-learn's solvers of these; its covariance of so many features would take minutes.
+WIDE_SOLVERS, SPARSE_SOLVERS = ("randomized", "arpack", "full"), ("arpack",)
 
 
 def data(rows: int, columns: int) -> Matrix:
@@ -68,6 +76,52 @@ def analyses(x: Matrix, k: int) -> dict[str, Callable[[], Any]]:
         model = sklearn.PCA(k, svd_solver=solver, random_state=0)
         calls[f"scikit-learn {solver}"] = lambda model=model: model.fit(x).explained_variance_
     return calls
+
+
+def factors() -> Matrix:
+    """200 factors whose strengths fall from 30 to 0.3, in noise of 1."""
+    rng, (rows, columns) = np.random.default_rng(0), WIDE
+    strengths = np.geomspace(30, 0.3, 200, dtype=np.float32)
+    x = rng.standard_normal((rows, 200), dtype=np.float32) * strengths
+    x = x @ rng.standard_normal((200, columns), dtype=np.float32)
+    return np.asarray(x + rng.standard_normal((rows, columns), dtype=np.float32))
+
+
+def sparse_data() -> Any:
+    """Numbers from 0 to 1 in random places: there are no gaps in the spectrum."""
+    rng, count = np.random.default_rng(0), int(SPARSE[0] * SPARSE[1] * DENSITY)
+    places = rng.integers(0, SPARSE[0], count), rng.integers(0, SPARSE[1], count)
+    return scipy.sparse.coo_matrix(
+        (rng.random(count, dtype=np.float32), places), shape=SPARSE
+    ).tocsr()
+
+
+def wrong(model: Any, expected: Any) -> tuple[str, str]:
+    """The largest relative error of a variance, and the largest sine of a component."""
+    known, found = expected.components_, model.components_.astype(np.float64)
+    variances = np.abs(model.explained_variance_ / expected.explained_variance_ - 1).max()
+    inside = np.einsum("ij,ij->i", known, found)[:, np.newaxis] * known
+    return f"{variances:.0e}", f"{np.linalg.norm(found - inside, axis=1).max():.0e}"
+
+
+def compare_solvers(title: str, x: Any, solvers: tuple[str, ...]) -> Panel:
+    """Fits of ours and of scikit-learn's solvers in turns, and how wrong each is."""
+    sklearn = importlib.import_module("sklearn.decomposition")
+    models = {OURS: fm.PCA(COMPONENTS)} | {
+        f"scikit-learn {solver}": sklearn.PCA(COMPONENTS, svd_solver=solver, random_state=0)
+        for solver in solvers
+    }
+    runs = {
+        name: lambda model=model: seconds_of(lambda: model.fit(x)) for name, model in models.items()
+    }
+    ours, seconds = interleave(runs.pop(OURS), runs, ROUNDS)
+    solver = "auto" if scipy.sparse.issparse(x) else "full"
+    expected = fm.PCA(COMPONENTS, svd_solver=solver).fit(x.astype(np.float64))
+    rows = []
+    for name, time in ({OURS: ours} | seconds).items():
+        errors = wrong(models[name], expected)
+        rows.append(Row(name, time, errors, float(errors[0]) <= SAME))
+    return Panel(title, ("error of variances", "of components"), tuple(rows))
 
 
 def projections(x: Array, k: int) -> dict[str, tuple[dict[str, Callable[[], Any]], Any]]:
@@ -128,9 +182,24 @@ def compare(title: str, calls: dict[str, Callable[[], Any]], expected: Any) -> P
     return Panel(title, ("relative error",), tuple(rows))
 
 
+def print_solvers() -> None:
+    """Print a table for each kind of data that iterations are for, and number of threads."""
+    cases = {
+        f"{WIDE[0]:,} x {WIDE[1]:,}, slowly falling": (data(*WIDE), WIDE_SOLVERS),
+        f"{WIDE[0]:,} x {WIDE[1]:,}, 200 factors": (factors(), WIDE_SOLVERS),
+        f"sparse {SPARSE[0]:,} x {SPARSE[1]:,}, {DENSITY:.0e}": (sparse_data(), SPARSE_SOLVERS),
+    }
+    for name, (x, solvers) in cases.items():
+        for threads in thread_counts():
+            set_threads(threads)
+            about = f"PCA of {name}, k = {COMPONENTS}, {threads} thread{'s' * (threads > 1)}"
+            print(compare_solvers(about, x, solvers).text(), flush=True)
+
+
 def main() -> None:
     """Print a table for each shape and number of threads."""
     print(describe())
+    print_solvers()
     for rows, columns, k in SHAPES:
         x = data(rows, columns)
         expected = fm.covariance(x.astype(np.float64))

@@ -106,6 +106,15 @@ def combine(kernels: Kernels) -> Call:
     return lambda: kernels.combine(coefficients, x, y, THREADS)
 
 
+def sparse_times(kernels: Kernels, dtype: str) -> Call:
+    """Sparse rows times a tile of columns, and one more."""
+    indptr = np.arange(0, 20 * NODES + 1, 20)
+    indices = (scrambled(20 * NODES, 8) % NODES).astype(np.uint32)
+    values, b = reals((20 * NODES,), 9).astype(dtype), reals((NODES, 9), 10)
+    shift, out = reals((9,), 11), np.empty((NODES, 9))
+    return lambda: kernels.sparse_times(indptr, indices, values, b, shift, out, THREADS)
+
+
 def small_matrices(rows: int) -> NDArray[np.float64]:
     """A few hundred matrices whose pivots are in all places."""
     return reals((SMALL_BATCH, rows, rows), 10)
@@ -518,6 +527,8 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "rank_pull weighted": lambda kernels: rank_pull(kernels, weighted=True),
     "difference_gram": difference_gram,
     "combine": combine,
+    "sparse_times": lambda kernels: sparse_times(kernels, "d"),
+    "sparse_times single": lambda kernels: sparse_times(kernels, "f"),
     "small_solve 4x4": lambda kernels: small_solve(kernels, 4),
     "small_solve 8x8": lambda kernels: small_solve(kernels, 8),
     "small_inverse 4x4": lambda kernels: small_inverse(kernels, 4),

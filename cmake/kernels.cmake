@@ -1,7 +1,7 @@
 # The lists of numeric kernels, and how they become an object library per element type and CPU
 # level.
 
-set(FML_KERNELS rank_pull difference_gram combine
+set(FML_KERNELS rank_pull difference_gram combine sparse_times
                 small_solve small_inverse small_det small_eigh small_qr)
 set(FML_KERNELS_F64 rank_solve)
 set(FML_KERNELS_F64X8 rank_pull rank_solve) # for eight columns side by side

@@ -85,7 +85,11 @@ typedef struct fml_rank_plan {
  * array x; count is at least 1.
  *
  * combine: y = sum_k coefficients[k] * x[k], negative entries replaced by 0; total = sum y. y may
- * be anything but a row of x. count is at least 1. */
+ * be anything but a row of x. count is at least 1.
+ *
+ * sparse_times: out = A b - 1 shift' for sparse rows (indptr, indices, values) of A, m of them, and
+ * `columns` columns of b, which lie side by side; indices within a row may come in any order and
+ * repeat. Sums are double. */
 #define FML_KERNEL_TYPES(real, type)                                                          \
     typedef fml_status fml_rank_pull_##type##_fn(                                             \
         ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */, \
@@ -102,7 +106,12 @@ typedef struct fml_rank_plan {
     typedef fml_status fml_combine_##type##_fn(                                               \
         ptrdiff_t count, ptrdiff_t n, const double *coefficients /* in, count */,             \
         const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,     \
-        int threads);
+        int threads);                                                                         \
+    typedef fml_status fml_sparse_times_##type##_fn(                                          \
+        ptrdiff_t m, ptrdiff_t columns, const int64_t *indptr /* in, m + 1 */,                \
+        const uint32_t *indices /* in */, const real *values /* in */,                        \
+        const double *b /* in, columns a row */, const double *shift /* in, columns */,       \
+        double *out /* out, m columns */, int threads);
 
 /* The types of the kernels on many small matrices, of n <= FML_SMALL_ROWS rows and at least one.
  * Inputs have any strides, in elements: from matrix to matrix, row to row, column to column.
@@ -319,6 +328,7 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
     X(rank_pull, type)       \
     X(difference_gram, type) \
     X(combine, type)         \
+    X(sparse_times, type)    \
     X(small_solve, type)     \
     X(small_inverse, type) X(small_det, type) X(small_eigh, type) X(small_qr, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)

@@ -48,4 +48,18 @@ static inline double fml_sum_pairwise(const double *parts, ptrdiff_t count)
            fml_sum_pairwise(parts + count / 2, count - count / 2);
 }
 
+/* First row r in [0, n] with indptr[r] + r >= work: where blocks of equal work begin. */
+static inline ptrdiff_t fml_row_at(const int64_t *indptr, ptrdiff_t n, int64_t work)
+{
+    ptrdiff_t low = 0, high = n;
+    while (low < high) {
+        ptrdiff_t middle = low + (high - low) / 2;
+        if (indptr[middle] + middle < work)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 #endif

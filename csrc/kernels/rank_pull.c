@@ -26,20 +26,6 @@ typedef struct problem {
     ptrdiff_t n;
 } problem;
 
-/* First row r in [0, n] with indptr[r] + r >= work. */
-static ptrdiff_t row_at(const int64_t *indptr, ptrdiff_t n, int64_t work)
-{
-    ptrdiff_t low = 0, high = n;
-    while (low < high) {
-        ptrdiff_t middle = low + (high - low) / 2;
-        if (indptr[middle] + middle < work)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* Inlined with constants for `weights` (NULL or not) and `uniform` (whether the teleport and the
  * jump are single numbers), so that the loop tests neither. */
 FML_INLINE void pull_rows(const problem *p, const double *weights, bool uniform, ptrdiff_t start,
@@ -125,8 +111,8 @@ fml_status FML(rank_pull)(ptrdiff_t n, const int64_t *indptr, const uint32_t *in
     for (ptrdiff_t block = 0; block < blocks; block++) {
         if (fml_stopped(&watch))
             continue;
-        ptrdiff_t start = row_at(indptr, n, block * BLOCK_WORK);
-        ptrdiff_t end = block + 1 < blocks ? row_at(indptr, n, (block + 1) * BLOCK_WORK) : n;
+        ptrdiff_t start = fml_row_at(indptr, n, block * BLOCK_WORK);
+        ptrdiff_t end = block + 1 < blocks ? fml_row_at(indptr, n, (block + 1) * BLOCK_WORK) : n;
         pull_block(&p, start, end, (number *)y, (number *)next_contribution, &changes[block],
                    &masses[block]);
     }

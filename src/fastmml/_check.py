@@ -141,6 +141,18 @@ def observations(name: str, values: ArrayLike) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def sparse_observations(name: str, values: Any) -> Any:
+    """Return compressed rows or columns of float64 or float32, with a row and a column at least."""
+    if values.dtype.kind not in "biuf" or values.dtype.char == "g":
+        raise TypeError(f"{name}: expected real numbers, got dtype {values.dtype}")
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(
+            f"{name}: expected shape (m, n) with at least one row and column, got {values.shape}"
+        )
+    rows = values if values.format in ("csr", "csc") else values.tocsr()
+    return rows if rows.dtype.char in "fd" else rows.astype(np.float64)
+
+
 def real_rows(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return a real array of two dimensions and a column at least, of any type of `number_type`."""
     array = np.asarray(values)

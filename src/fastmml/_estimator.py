@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from fastmml import _check
 from fastmml.errors import NotFittedError
@@ -35,6 +36,8 @@ _DTYPES = [np.float64, np.float32]
 class _OwnEstimator:
     """Parameters and validation without scikit-learn."""
 
+    _takes_sparse = False
+
     @classmethod
     def _names(cls) -> list[str]:
         return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
@@ -55,8 +58,8 @@ class _OwnEstimator:
         values = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
         return f"{type(self).__name__}({values})"
 
-    def _fit_rows(self, X: Any) -> Array:
-        rows = _check.observations("X", X)
+    def _fit_rows(self, X: Any) -> Any:
+        rows = self._rows(X)
         self.n_features_in_ = rows.shape[1]
         return rows
 
@@ -64,11 +67,16 @@ class _OwnEstimator:
         if not hasattr(self, "n_features_in_"):
             raise NotFittedError(f"{type(self).__name__}: expected a call of fit before")
 
-    def _new_rows(self, X: Any) -> Array:
+    def _new_rows(self, X: Any) -> Any:
         self._check_fitted()
-        rows = _check.observations("X", X)
+        rows = self._rows(X)
         self._check_columns(rows)
         return rows
+
+    def _rows(self, X: Any) -> Any:
+        if self._takes_sparse and issparse(X):
+            return _check.sparse_observations("X", X)
+        return _check.observations("X", X)
 
     def _check_columns(self, rows: Array) -> None:
         if rows.shape[1] != self.n_features_in_:
@@ -125,19 +133,26 @@ else:
         Whether numbers are finite is seen from what is computed of them.
         """
 
-        def _fit_rows(self, X: Any) -> Array:
-            rows: Array = validate_data(self, X, dtype=_DTYPES, ensure_all_finite=False)
-            return rows
+        _takes_sparse = False
+
+        def _fit_rows(self, X: Any) -> Any:
+            return validate_data(
+                self, X, dtype=_DTYPES, ensure_all_finite=False, accept_sparse=self._sparse_formats
+            )
 
         def _check_fitted(self) -> None:
             check_is_fitted(self)
 
-        def _new_rows(self, X: Any) -> Array:
+        def _new_rows(self, X: Any) -> Any:
             self._check_fitted()
-            rows: Array = validate_data(
-                self, X, reset=False, dtype=_DTYPES, ensure_all_finite=False
-            )
-            return rows
+            return validate_data(
+                self, X, reset=False, dtype=_DTYPES, ensure_all_finite=False,
+                accept_sparse=self._sparse_formats,
+            )  # fmt: skip
+
+        @property
+        def _sparse_formats(self) -> Any:
+            return ("csr", "csc") if self._takes_sparse else False
 
     class Regressor(MultiOutputMixin, RegressorMixin, _Estimator):  # type: ignore[misc, no-redef]
         """Score of scikit-learn."""
@@ -159,4 +174,5 @@ else:
         def __sklearn_tags__(self) -> Any:
             tags = super().__sklearn_tags__()
             tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+            tags.input_tags.sparse = self._takes_sparse
             return tags

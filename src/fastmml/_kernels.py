@@ -327,6 +327,18 @@ class Kernels(Protocol):
         """
         ...
 
+    # ---- sparse rows ----
+
+    def sparse_times(
+        self, indptr: I64, indices: U32, values: Real, b: F64, shift: F64, out: F64, threads: int
+    ) -> None:
+        """``out = A @ b - shift`` (m, columns; out) for the sparse rows of A.
+
+        ``b`` has at least as many rows as the largest index tells, and a column at least, as has
+        ``out``, which has a row, too. Indices of a row may come in any order, and repeat.
+        """
+        ...
+
     # ---- many small matrices ----
     #
     # Of one element type, 1 to `SMALL_ROWS` rows, at least one matrix; inputs have any strides.

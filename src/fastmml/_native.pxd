@@ -55,6 +55,10 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_combine_f64_fn)(
         Py_ssize_t count, Py_ssize_t n, const double *coefficients, const double *x, double *y,
         double *total, int threads) noexcept
+    ctypedef fml_status (*fml_sparse_times_f64_fn)(
+        Py_ssize_t m, Py_ssize_t columns, const int64_t *indptr, const uint32_t *indices,
+        const double *values, const double *b, const double *shift, double *out,
+        int threads) noexcept
     ctypedef fml_status (*fml_rank_pull_f32_fn)(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
         const float *inverse_strength, const float *teleport, Py_ssize_t teleport_stride,
@@ -66,6 +70,10 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_combine_f32_fn)(
         Py_ssize_t count, Py_ssize_t n, const double *coefficients, const float *x, float *y,
         double *total, int threads) noexcept
+    ctypedef fml_status (*fml_sparse_times_f32_fn)(
+        Py_ssize_t m, Py_ssize_t columns, const int64_t *indptr, const uint32_t *indices,
+        const float *values, const double *b, const double *shift, double *out,
+        int threads) noexcept
 
     enum:
         FML_SMALL_ROWS
@@ -193,6 +201,8 @@ cdef extern from "fastmml.h" nogil:
         fml_difference_gram_f32_fn difference_gram_f32
         fml_combine_f64_fn combine_f64
         fml_combine_f32_fn combine_f32
+        fml_sparse_times_f64_fn sparse_times_f64
+        fml_sparse_times_f32_fn sparse_times_f32
         fml_small_solve_f64_fn small_solve_f64
         fml_small_solve_f32_fn small_solve_f32
         fml_small_inverse_f64_fn small_inverse_f64

@@ -251,3 +251,20 @@ cdef class NativeKernels(PlainKernels):
                                                 &total, threads)
         check(status)
         return total
+
+    def sparse_times(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
+                     const real[::1] values, const double[:, ::1] b, const double[::1] shift,
+                     double[:, ::1] out, int threads):
+        cdef Py_ssize_t m = out.shape[0], columns = out.shape[1]
+        cdef const uint32_t *first = &indices[0] if indices.shape[0] else NULL
+        cdef const real *value = &values[0] if values.shape[0] else NULL
+        cdef const double *row = &b[0, 0] if b.shape[0] else NULL
+        cdef fml_status status
+        with nogil:
+            if real is double:
+                status = self.table.sparse_times_f64(
+                    m, columns, &indptr[0], first, value, row, &shift[0], &out[0, 0], threads)
+            else:
+                status = self.table.sparse_times_f32(
+                    m, columns, &indptr[0], first, value, row, &shift[0], &out[0, 0], threads)
+        check(status)

@@ -63,6 +63,21 @@ fml_status TYPED(run_combine)(int threads, uint64_t *digest)
     return status;
 }
 
+fml_status TYPED(run_sparse_times)(int threads, uint64_t *digest)
+{
+    enum { TIMES = 9 }; /* a tile, and a column */
+    static double b[NODES * TIMES], out[NODES * TIMES];
+    static real values[LINKS];
+    for (ptrdiff_t i = 0; i < LINKS; i++)
+        values[i] = (real)link_weights[i];
+    for (ptrdiff_t i = 0; i < NODES * TIMES; i++)
+        b[i] = vectors[i / TIMES];
+    fml_status status = fml_variants()[0]->TYPED(sparse_times)(NODES, TIMES, indptr, sources,
+                                                               values, b, vectors, out, threads);
+    FOLD_ARRAY(digest, out);
+    return status;
+}
+
 /* Two blocks of the largest matrices, of which the last group is not full. */
 enum { ROWS = FML_SMALL_ROWS, MATRICES = VECTORS * NODES / (ROWS * ROWS), COLUMNS = 3 };
 static const ptrdiff_t steps[] = {ROWS * ROWS, ROWS, 1}, right_steps[] = {ROWS * COLUMNS, 1, ROWS};

@@ -21,6 +21,7 @@ from fastmml._numba import (
     rank,
     rmat,
     solve,
+    sparse,
     strassen,
     systems,
     text,
@@ -45,6 +46,8 @@ class NumbaKernels:
     rank_push = staticmethod(push.rank_push)
     difference_gram = staticmethod(rank.difference_gram)
     combine = staticmethod(rank.combine)
+
+    sparse_times = staticmethod(sparse.sparse_times)
 
     small_solve = staticmethod(systems.small_solve)
     small_inverse = staticmethod(systems.small_inverse)

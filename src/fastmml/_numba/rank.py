@@ -21,7 +21,7 @@ BLOCKS_AT_ONCE = 64
 
 
 @jit
-def _row_at(indptr: I64, work: int) -> int:
+def row_at(indptr: I64, work: int) -> int:
     """First row r with ``indptr[r] + r >= work``, or the number of rows."""
     low, high = 0, len(indptr) - 1
     while low < high:
@@ -113,8 +113,8 @@ def _pull_blocks(
 ) -> None:
     for block in range(first, last):
         moved[block], dangling[block] = _pull_rows(
-            _row_at(indptr, block * WORK_PER_BLOCK),
-            _row_at(indptr, (block + 1) * WORK_PER_BLOCK),
+            row_at(indptr, block * WORK_PER_BLOCK),
+            row_at(indptr, (block + 1) * WORK_PER_BLOCK),
             indptr,
             indices,
             weights,

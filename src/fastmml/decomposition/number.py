@@ -11,48 +11,77 @@ from scipy.special import gammaln
 Array = NDArray[Any]
 
 
+#: Solvers that find the first components only, and what each leaves of all at least.
+_PARTIAL = {"randomized": 0, "arpack": 1}
+
+
 class Number:
-    """What was asked for of data with m rows and n columns.
+    """What was asked for of data with m rows and n columns, and a solver of this name.
 
     Attributes
     ----------
     known : int or None
         How many; None where the spectrum has to tell.
+    most : int
+        min(m, n).
 
     Raises
     ------
     ValueError
-        Not an int from 0 to min(m, n), a number between 0 and 1, None, or "mle" if m >= n.
+        Anything but an int from 0 to min(m, n), a number between 0 and 1, None, or "mle" for m >=
+        n; but an int of at least 1 and None for "randomized" and "arpack", less than min(m, n) for
+        the latter.
     """
 
-    def __init__(self, n_components: Any, m: int, n: int) -> None:
-        self._asked, self._rows, self.most = n_components, m, min(m, n)
+    def __init__(self, n_components: Any, m: int, n: int, solver: str = "auto") -> None:
+        self._asked, self._rows, self.most, self._solver = n_components, m, min(m, n), solver
+        self._least = int(solver in _PARTIAL)
+        self._limit = self.most - _PARTIAL.get(solver, 0)
         self.known = self._known(n_components, m >= n)
 
-    def among(self, values: Array) -> int:
-        """How many, where these are all squared singular values of the centred data."""
+    def among(self, values: Array, total: float) -> int:
+        """How many, where these are the squared singular values of the centred data, all of them.
+
+        ``total`` is their sum.
+        """
         if self.known is not None:
             return self.known
         values = values[: self.most]
         if self._asked == "mle":
             return _likeliest(values / (self._rows - 1), self._rows)
-        parts = np.cumsum(values) / (values.sum() or np.nan)
+        parts = np.cumsum(values / (total or np.nan))
         return min(int(np.searchsorted(parts, self._asked, side="right")) + 1, len(values))
 
     def _known(self, asked: Any, is_tall: bool) -> int | None:
         if asked is None:
-            return self.most
-        if isinstance(asked, str) and asked == "mle" and is_tall:
-            return None
+            return self._limit
         if isinstance(asked, (int, np.integer)) and not isinstance(asked, bool):
-            if 0 <= asked <= self.most:
+            if self._least <= asked <= self._limit:
                 return int(asked)
-        elif isinstance(asked, (float, np.floating)) and 0 < asked < 1:
-            return None
-        raise ValueError(
-            f"n_components: expected an int from 0 to min(m, n) = {self.most}, a number between 0 "
-            f"and 1, None or, for m >= n, 'mle', got {asked!r}"
-        )
+        elif self._solver not in _PARTIAL:
+            is_guess = isinstance(asked, str) and asked == "mle" and is_tall
+            if is_guess or (isinstance(asked, (float, np.floating)) and 0 < asked < 1):
+                return None
+        raise ValueError(self._message())
+
+    def _message(self) -> str:
+        """What is accepted, and scikit-learn's words for it."""
+        asked, solver = self._asked, self._solver
+        known = f"an int from {self._least} to {self._limit}"
+        if solver not in _PARTIAL:
+            known = (
+                f"an int from 0 to min(m, n) = {self.most}, a number between 0 and 1, None or, "
+                "for m >= n, 'mle'"
+            )
+        most = f"min(n_samples, n_features)={self.most}"
+        if isinstance(asked, str):
+            wrong = f"cannot be a string with svd_solver={solver!r}"
+        elif asked == self.most:
+            wrong = f"must be strictly less than {most} with svd_solver={solver!r}"
+        else:
+            name = "full" if solver == "auto" else solver
+            wrong = f"must be between {self._least} and {most} with svd_solver={name!r}"
+        return f"n_components: expected {known}, got {asked!r} (n_components={asked!r} {wrong})"
 
 
 def _likeliest(variances: Array, m: int) -> int:

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from fastmml import _check
 from fastmml._chunks import are_streamed
 from fastmml._estimator import Transformer
-from fastmml.decomposition import projection
+from fastmml.decomposition import projection, sparse
 from fastmml.decomposition.number import Number
+from fastmml.decomposition.operators import Centred, DenseRows, Products, SparseRows
+from fastmml.decomposition.options import Options, solve
 from fastmml.decomposition.projection import ProjectedRows
-from fastmml.decomposition.solvers import Spectrum, covariance_eigh, gram_eigh
+from fastmml.decomposition.solvers import Spectrum
 from fastmml.decomposition.streamed import ONE_PASS, gathered, spectrum_of
 from fastmml.linalg import matmul
 from fastmml.moments import Moments
@@ -32,17 +35,40 @@ class PCA(Transformer):  # type: ignore[misc]
         How many components; a number between 0 and 1 asks for as many as explain more than this
         part of the variance, "mle" for Minka's guess [2]_, which is at least 1 (of one feature
         scikit-learn's is 0); by default min(m, n).
+    copy : bool
+        Without effect: data are never overwritten.
     whiten : bool
         Whether `transform` scales each component to variance 1.
-    svd_solver : {"auto", "covariance_eigh", "gram_eigh"}
-        Eigenvectors of the covariance matrix (n, n), of the Gram matrix of the centred rows (m, m),
-        or of the smaller one.
+    svd_solver : {"auto", "full", "covariance_eigh", "gram_eigh", "arpack", "randomized"}
+        "full": singular values of a centred copy in float64, right for variances that are small
+        beside the largest one. "covariance_eigh" and "gram_eigh": eigenvectors of the covariance
+        matrix (n, n), and of the products of the centred rows (m, m). "arpack" and "randomized":
+        products of the centred data with blocks of vectors, small ones or of all components at
+        once. "auto": what is predicted to take the least time, and is as accurate as the exact
+        solvers, among all but "full".
+    tol : float
+        Of "arpack" and "randomized": they end when the residuals of the eigenvectors of the
+        covariance are below this part of the largest eigenvalue; 0 asks for the rounding errors of
+        the data's type. Where that is not reached an exact solver takes over.
+    iterated_power : int or "auto"
+        Of "randomized": so many products with the covariance after the first, whatever the error
+        then is (see ``components_error_``); "auto" goes on to ``tol``.
+    n_oversamples : int
+        Of "randomized": vectors of a block beyond the components.
+    power_iteration_normalizer : {"auto", "QR", "LU", "none"}
+        Without effect: blocks are always made orthonormal.
+    random_state : int, RandomState or None
+        Where iterations start; None is always the same place.
 
     Attributes
     ----------
     components_ : (k, n) ndarray
         Orthonormal rows, of the largest variance first; the entry of largest size of each is
         positive. float32 if the data are.
+    components_error_ : (k,) ndarray
+        float64: estimates of the sine of the angle between each component and the true one, from
+        residuals and rounding errors over the gap to the nearest other eigenvalue [3]_; 1 where
+        nothing is known of the direction.
     explained_variance_, explained_variance_ratio_ : (k,) ndarray
         float64: variance along each component, with m - 1 degrees of freedom, and its part of the
         total.
@@ -65,23 +91,41 @@ class PCA(Transformer):  # type: ignore[misc]
     Notes
     -----
     It is an estimator of scikit-learn where that is installed (1.6 or later), and has the same
-    methods where it is not. Randomised solvers, ARPACK and sparse matrices are not offered;
-    ``copy`` is not needed, since data are never overwritten.
+    methods where it is not.
 
-    The covariance takes one pass over the data and no copy (see `mean_covariance`), by m n² flops,
-    and LAPACK the eigenvectors that are asked for. Where n > m the products of centred rows come
-    from slabs of columns, by n m² flops, and components from a second pass. `transform`, `project`,
-    `inverse_transform` and `reconstruction_errors` read or write rows once: they are centred in
-    blocks that stay in the cache, and errors summed up from what the projection leaves of them.
+    The covariance takes one pass over the data and no copy (see `mean_covariance`), by m n² flops;
+    products of rows come from slabs of columns, by n m² flops, and components from a second pass.
+    Of few components of a large matrix of products, products with it find the eigenvectors, LAPACK
+    of all others. `transform`, `project`, `inverse_transform` and `reconstruction_errors` read or
+    write rows once: they are centred in blocks that stay in the cache, and errors summed up from
+    what the projection leaves of them.
 
-    Squares are what eigenvalues are found from: a variance below some 1e-15 of the largest one is
-    rounding in float64, below some 1e-7 in float32, whatever the mean.
+    "arpack" and "randomized" are block Lanczos [4]_ on the smaller product of the centred data,
+    which is never computed: 4 m n flops for each vector of a block; the mean is taken off the
+    products where that costs no digits, else a provisional one off the rows, while the cache holds
+    them. Of more equal eigenvalues than a block has vectors, another random block finds the others.
+
+    Sparse data are multiplied as they are, in compressed rows and in a copy in compressed columns,
+    in float64, the mean taken off the products: 4 flops for each entry and vector. "full" is not
+    for them. `reconstruction_errors` of sparse rows have rounding errors of their squared lengths.
+
+    ``components_error_`` takes the computed eigenvalues, one more than asked for where it is known,
+    for the true ones: it bounds the angle where these have converged, and none was missed. Exact
+    solvers are taken to leave residuals of twice the rounding errors that were seen in trials.
+
+    Squares are what eigenvalues are found from by all but "full": a variance below some 1e-15 of
+    the largest one is rounding in float64, below some 1e-7 in float32, whatever the mean. Within
+    the span of the components singular values lose half as many digits.
 
     References
     ----------
     .. [1] M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", Journal of the
        Royal Statistical Society B 61 (1999).
     .. [2] T. P. Minka, "Automatic choice of dimensionality for PCA", NIPS 2000.
+    .. [3] C. Davis, W. M. Kahan, "The rotation of eigenvectors by a perturbation III", SIAM Journal
+       on Numerical Analysis 7 (1970).
+    .. [4] K. Wu, H. Simon, "Thick-restart Lanczos method for large symmetric eigenvalue problems",
+       SIAM Journal on Matrix Analysis and Applications 22 (2000).
 
     Examples
     --------
@@ -94,27 +138,42 @@ class PCA(Transformer):  # type: ignore[misc]
     True
     """
 
+    _takes_sparse = True
+
     def __init__(
         self,
         n_components: float | str | None = None,
         *,
+        copy: bool = True,
         whiten: bool = False,
         svd_solver: str = "auto",
+        tol: float = 0.0,
+        iterated_power: int | str = "auto",
+        n_oversamples: int = 10,
+        power_iteration_normalizer: str = "auto",
+        random_state: Any = None,
     ) -> None:
         self.n_components = n_components
+        self.copy = copy
         self.whiten = whiten
         self.svd_solver = svd_solver
+        self.tol = tol
+        self.iterated_power = iterated_power
+        self.n_oversamples = n_oversamples
+        self.power_iteration_normalizer = power_iteration_normalizer
+        self.random_state = random_state
 
     def fit(self, X: Any, y: None = None) -> PCA:
         """Find mean and components.
 
         Parameters
         ----------
-        X : (m, n) array_like, frame, Arrow data, iterable of these, or Moments
+        X : (m, n) array_like, sparse, frame, Arrow data, iterable of these, or Moments
             A row for each observation, two at least: float32 and float64 as they are, anything else
-            as float64. Not overwritten. Mapped files, data of pyarrow and iterables of chunks may
-            be larger than memory, as in `Moments.update`; these, and `Moments` of rows that were
-            elsewhere, take the covariance's way.
+            as float64. Not overwritten; SciPy's sparse matrices are never made dense. Mapped files,
+            data of pyarrow and iterables of chunks may be larger than memory, as in
+            `Moments.update`; these, and `Moments` of rows that were elsewhere, take the
+            covariance's way.
         y : None
             Not used.
 
@@ -126,27 +185,24 @@ class PCA(Transformer):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            One row; more components than min(m, n); NaN and infinities; another solver.
+            One row; more components than min(m, n), or another number than the solver finds; NaN
+            and infinities; parameters that are not among the above.
         TypeError
-            Sparse matrices.
+            Sparse matrices with ``svd_solver="full"``.
         """
         self._moments: Moments | None = None
+        options = Options.checked(self)
         if isinstance(X, Moments) or are_streamed(X):
             return self._fit_moments(*gathered(X))
         rows = self._fit_rows(X)
-        m, n = rows.shape
+        m = rows.shape[0]
         if m < 2:
             raise ValueError("X: expected at least 2 rows, got 1 sample")
-        if self.svd_solver not in ("auto", "covariance_eigh", "gram_eigh"):
-            raise ValueError(
-                "svd_solver: expected 'auto', 'covariance_eigh' or 'gram_eigh', "
-                f"got {self.svd_solver!r}"
-            )
-        number = Number(self.n_components, m, n)
-        by_rows = self.svd_solver == "gram_eigh" or (self.svd_solver == "auto" and n > m)
-        found = (gram_eigh if by_rows else covariance_eigh)(rows, number)
+        data: Centred = SparseRows(rows) if issparse(rows) else DenseRows(rows)
+        number = Number(self.n_components, *data.shape, options.solver)
+        found = solve(data, number, options)
         self.n_samples_ = m
-        return self._set(found, number, rows.dtype, (m - 1, m))
+        return self._set(found, number, data, (m - 1, m))
 
     @property
     def partial_fit(self) -> Callable[..., PCA]:
@@ -224,6 +280,8 @@ class PCA(Transformer):  # type: ignore[misc]
         """
         rows = self._new_rows(X)
         basis = self.components_ / self._scale()[:, np.newaxis]
+        if issparse(rows):
+            return sparse.coordinates(rows, self.mean_, basis)
         return projection.coordinates(rows, self.mean_, basis)
 
     def project(self, X: Any) -> ProjectedRows:
@@ -244,7 +302,9 @@ class PCA(Transformer):  # type: ignore[misc]
         ValueError, NotFittedError
             As `transform`.
         """
-        found = projection.project(self._new_rows(X), self.mean_, self.components_)
+        rows = self._new_rows(X)
+        project = sparse.project if issparse(rows) else projection.project
+        found = project(rows, self.mean_, self.components_)
         if self.whiten:
             np.divide(found.coordinates, self._scale(), out=found.coordinates, casting="same_kind")
         return found
@@ -297,7 +357,9 @@ class PCA(Transformer):  # type: ignore[misc]
         ValueError, NotFittedError
             As `transform`.
         """
-        return projection.errors(self._new_rows(X), self.mean_, self.components_)
+        rows = self._new_rows(X)
+        errors = sparse.errors if issparse(rows) else projection.errors
+        return errors(rows, self.mean_, self.components_)
 
     def get_covariance(self) -> Array:
         """Covariance of the probabilistic model: components, and noise in all other directions.
@@ -347,7 +409,8 @@ class PCA(Transformer):  # type: ignore[misc]
         """
         rows = self._new_rows(X)
         self._check_invertible()
-        found = projection.squared_lengths(
+        of = sparse.squared_lengths if issparse(rows) else projection.squared_lengths
+        found = of(
             rows, self.mean_, self.components_, self.explained_variance_, self.noise_variance_
         )
         others = self.n_features_in_ - self.n_components_
@@ -413,6 +476,11 @@ class PCA(Transformer):  # type: ignore[misc]
         coordinates = None if X is None else np.asarray(self.transform(X))
         return draw(self, coordinates, y, axes)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.svd_solver != "full"
+        return tags
+
     @property
     def _n_features_out(self) -> int:
         return len(self.components_)
@@ -438,26 +506,27 @@ class PCA(Transformer):  # type: ignore[misc]
 
     def _fit_moments(self, moments: Moments, names: Any) -> PCA:
         """Components of rows that were read once."""
-        found, number = spectrum_of(moments, self.n_components, self.svd_solver)
-        self.n_features_in_, self.n_samples_ = len(found.mean), moments.rows
+        found, number, data = spectrum_of(moments, self.n_components, self.svd_solver)
+        self.n_features_in_, self.n_samples_ = len(data.mean), moments.rows
         if names is not None:
             self.feature_names_in_ = np.asarray(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        return self._set(found, number, moments.dtype, (moments.divisor(), moments.weight))
+        return self._set(found, number, data, (moments.divisor(), moments.weight))
 
     def _set(
-        self, found: Spectrum, number: Number, dtype: np.dtype[Any], divisors: tuple[float, float]
+        self, found: Spectrum, number: Number, data: Products, divisors: tuple[float, float]
     ) -> PCA:
         """Keep what was found; divisors make variances, and average errors, of sums of squares."""
         squares, k = found.squares, len(found.squares)
-        self.mean_, self.components_ = found.mean, _turned(found.components).astype(dtype)
+        self.mean_, self.components_ = data.mean, _turned(found.components).astype(data.dtype)
+        self.components_error_ = np.minimum(found.errors + np.finfo(data.dtype).eps, 1.0)
         self.n_components_ = k
-        rest = max(found.total - float(squares.sum()), 0.0) if k < number.most else 0.0
+        rest = max(data.total - float(squares.sum()), 0.0) if k < number.most else 0.0
         self.noise_variance_ = rest / divisors[0] / max(number.most - k, 1)
         self.reconstruction_error_ = rest / divisors[1]
         self.explained_variance_ = squares / divisors[0]
-        self.explained_variance_ratio_ = squares / (found.total or np.nan)
+        self.explained_variance_ratio_ = squares / (data.total or np.nan)
         self.singular_values_ = np.sqrt(squares)
         return self
 

@@ -1,127 +1,163 @@
-"""Solvers of principal component analysis: largest eigenvalues of products, and their vectors."""
+"""Exact solvers of principal component analysis, and what all solvers return."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from fastmml import _check
-from fastmml._centred import TINY
+from fastmml.decomposition.krylov import Limits, largest
 from fastmml.decomposition.number import Number
-from fastmml.linalg import gram, matmul
-from fastmml.moments import Moments
+from fastmml.decomposition.operators import Centred, DenseRows, Products
+from fastmml.linalg import matmul
 from fastmml.orthogonal import qr
 
 Array = NDArray[Any]
 
-#: Numbers of the columns that are centred and multiplied at a time for the products of rows, and
-#: columns at least: products of many rows are added up in float64 so many times.
-_SLAB, _SLAB_COLUMNS = 1 << 22, 512
+#: Rounding errors of products, and those of eigenvectors of a matrix of float64, in units of the
+#: largest eigenvalue: twice what random data of all shapes and spectra have shown.
+_PRODUCTS, _VECTORS = 4.0, 64.0
+_EPS = float(np.finfo(np.float64).eps)
+#: Squares that differ by more than this factor have lost digits in float32, and in float64, that
+#: singular values of the data along the components still have.
+_LOST = {"f": 16.0, "d": 256.0}
+#: Eigenvalues of a matrix of so many rows for each that is wanted come from products with it.
+FEW, _FEW_BLOCK = 24, 16
+#: Residuals in units of the largest eigenvalue, at which eigenvectors are as good as LAPACK's.
+_EXACT = 1e-14
 
 
 class Spectrum(NamedTuple):
     """What solvers find: the largest singular values of the centred data, and their vectors."""
 
-    mean: Array  # (n,) float64
-    total: float  # sum of the squares of the centred data
     squares: Array  # (k,) float64: squared singular values, the largest first
     components: Array  # (k, n): orthonormal rows, whatever their signs
+    errors: Array  # (k,): estimates of the sine of the angle to the true component
 
 
-def covariance_eigh(rows: Array, number: Number) -> Spectrum:
-    """By the products of columns, in one pass."""
-    return moments_eigh(Moments().update(rows), number, rows)
+def covariance_eigh(data: Centred, number: Number) -> Spectrum:
+    """By the products of columns, in one pass, and another where squares have lost digits."""
+    found = products_eigh(data, number)
+    if not _has_lost(data, found.squares):
+        return found
+    return refined(data, found.components.T, found.errors)
 
 
-def moments_eigh(moments: Moments, number: Number, rows: Array) -> Spectrum:
-    """By the products of columns of all rows; these show what is not finite."""
-    scatter = moments.scatter
-    total = _total(rows, scatter)
-    squares, vectors = _largest(scatter, number)
-    return Spectrum(moments.mean, total, squares, vectors.T)
+def products_eigh(data: Products, number: Number) -> Spectrum:
+    """By the products of columns alone."""
+    values, vectors = _largest(data.column_products(), number, data.total)
+    k, n = vectors.shape[1], len(vectors)
+    errors = angles(values, np.full(k, rounding(data, values)), n)
+    return Spectrum(values[:k], vectors.T, errors)
 
 
-def gram_eigh(rows: Array, number: Number) -> Spectrum:
-    """By the products of rows, and a second pass for the components."""
-    mean, products = _row_products(rows)
-    total = _total(rows, products)
-    squares, vectors = _largest(products, number)
-    return Spectrum(mean, total, squares, _from_rows(rows, mean, squares, vectors).T)
+def gram_eigh(data: Centred, number: Number) -> Spectrum:
+    """By the products of rows, and another pass for the components."""
+    values, vectors = _largest(data.row_products(), number, data.total)
+    k = vectors.shape[1]
+    residuals = np.full(k, rounding(data, values))
+    errors = through_rows(values[:k], angles(values, residuals, data.shape[1]))
+    components = qr(_from_rows(data, values[:k], vectors)).Q
+    if not _has_lost(data, values[:k]):
+        return Spectrum(values[:k], components.T, errors)
+    return refined(data, components, errors)
 
 
-def _total(rows: Array, products: Array) -> float:
-    total = float(np.trace(products))
-    if not np.isfinite(total):
-        _check.finite("X", rows)
-        raise ValueError("X: expected numbers whose squares are finite, got larger ones")
-    return total
+def full(data: DenseRows, number: Number) -> Spectrum:
+    """By the singular values of a centred copy in float64: no squares are taken."""
+    centred = data.centred()
+    if centred.shape[0] >= centred.shape[1]:
+        _, lengths, rows = _svd(qr(centred, mode="r", overwrite_a=True))
+    else:
+        basis, triangle = qr(centred.T)
+        left, lengths, _ = _svd(triangle)
+        rows = matmul(basis, left).T
+    squares = lengths**2
+    k = number.among(squares, data.total)
+    residuals = _VECTORS * _EPS * lengths[:1] * lengths[:k]
+    return Spectrum(squares[:k], rows[:k], angles(squares[: k + 1], residuals, data.shape[1]))
 
 
-def _largest(products: Array, number: Number) -> tuple[Array, Array]:
-    """The largest eigenvalues, as many as are wanted, in falling order, and their vectors.
+def rounding(data: Products, values: Array) -> float:
+    """What rounding leaves of residuals of these eigenvalues."""
+    return (_PRODUCTS * data.unit + _VECTORS * _EPS) * float(values.max(initial=0))
 
-    Where all are needed divide and conquer keeps vectors of equal eigenvalues more orthogonal.
+
+def angles(values: Array, residuals: Array, n: int) -> Array:
+    """Bounds on the sines of the angles to eigenvectors, by residuals and gaps (Davis, Kahan 1970).
+
+    ``values`` has one more than ``residuals``, if there is one; the others of n are 0.
     """
-    n, known = len(products), number.known
-    if known == 0:
+    k = len(residuals)
+    known = values if len(values) > k or k == n else np.append(values, 0.0)
+    gaps = np.full(k, np.inf)
+    steps = known[:-1] - known[1:]
+    gaps[: len(steps)] = steps[:k]
+    gaps[1:] = np.minimum(gaps[1:], steps[: k - 1] if k else steps)
+    with np.errstate(all="ignore"):
+        found = np.where(gaps > 2 * residuals, residuals / (gaps - residuals), 1.0)
+    return np.asarray(np.nan_to_num(found, nan=1.0).clip(0, 1))
+
+
+def through_rows(values: Array, errors: Array) -> Array:
+    """What errors of eigenvectors of the products of rows become in components."""
+    with np.errstate(all="ignore"):
+        longer = np.sqrt(values.max(initial=0) / values)
+        return np.asarray(np.nan_to_num(errors * longer, nan=1.0).clip(0, 1))
+
+
+def refined(data: Centred, vectors: Array, errors: Array) -> Spectrum:
+    """Singular values of the data in the span of orthonormal vectors (n, k), without squares."""
+    _, lengths, turn = _svd(qr(data.times(vectors), mode="r", overwrite_a=True))
+    return Spectrum(lengths**2, matmul(turn, vectors.T), errors)
+
+
+def _has_lost(data: Centred, values: Array) -> bool:
+    return bool(len(values)) and float(values[0]) > _LOST[
+        "f" if data.unit > 1e-10 else "d"
+    ] * float(values[-1])
+
+
+def _svd(x: Array) -> tuple[Array, Array, Array]:
+    left, values, right = scipy.linalg.svd(
+        x, full_matrices=False, overwrite_a=True, check_finite=False
+    )
+    return left, values, right
+
+
+def _largest(products: Array, number: Number, total: float) -> tuple[Array, Array]:
+    """The largest eigenvalues, one more than wanted if there is one, and the vectors wanted."""
+    n, k = len(products), number.known
+    if k == 0:
         return np.empty(0), np.empty((n, 0))
-    subset = None if known is None or known >= n else [n - known, n - 1]
+    if k is not None and k * FEW <= n:
+        found = largest(
+            lambda block: np.asarray(matmul(products, block)), n, k, _FEW_BLOCK,
+            Limits(_EXACT, n), np.random.RandomState(0),
+        )  # fmt: skip
+        if found.is_converged:
+            return found.values.clip(0), found.vectors
+    values, vectors = _by_lapack(products, n if k is None else min(k + 1, n))
+    count = number.among(values, total)
+    return values[: count + 1], vectors[:, :count]
+
+
+def _by_lapack(products: Array, count: int) -> tuple[Array, Array]:
+    """Where all are needed divide and conquer keeps vectors of equal eigenvalues orthogonal."""
+    n = len(products)
+    subset = [n - count, n - 1] if count < n else None
     values, vectors = scipy.linalg.eigh(
         products, subset_by_index=subset, driver="evr" if subset else "evd",
         overwrite_a=True, check_finite=False,
     )  # fmt: skip
-    values, vectors = values[::-1].clip(0), vectors[:, ::-1]
-    count = number.among(values)
-    return values[:count], vectors[:, :count]
+    return values[::-1].clip(0), np.ascontiguousarray(vectors[:, ::-1])
 
 
-def _slabs(rows: Array) -> Iterator[slice]:
-    """Columns that are centred at a time."""
-    m, n = rows.shape
-    size = max(_SLAB // m, _SLAB_COLUMNS)
-    for start in range(0, n, size):
-        yield slice(start, start + size)
-
-
-def _row_products(rows: Array) -> tuple[Array, Array]:
-    """The mean, and the products of the centred rows."""
-    found = _products_in(rows, rows.dtype)
-    squares = np.diagonal(found[1])
-    if rows.dtype == np.float32 and not TINY["f"] ** 2 < squares.max() < np.inf:
-        found = _products_in(rows, np.dtype(np.float64))
-    return found
-
-
-def _products_in(rows: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """Mean and products, multiplied in this type.
-
-    Deviations are from the mean as the type holds it; what they leave is taken off the products,
-    which are then those of deviations from the mean itself.
-    """
-    m, n = rows.shape
-    mean, products = np.empty(n), np.zeros((m, m))
-    with np.errstate(all="ignore"):
-        for slab in _slabs(rows):
-            mean[slab] = rows[:, slab].mean(axis=0, dtype=np.float64)
-            centred = rows[:, slab].astype(dtype, copy=False) - mean[slab].astype(dtype)
-            products += gram(centred.T)
-        sides = products.mean(axis=0)
-        products += sides.mean() - (sides + sides[:, np.newaxis])
-    return mean, products
-
-
-def _from_rows(rows: Array, mean: Array, values: Array, vectors: Array) -> Array:
-    """Components by the eigenvectors of the rows' products; orthonormal where they are rounding."""
-    left = np.ascontiguousarray(vectors.T, rows.dtype)
-    found = np.empty((rows.shape[1], len(values)), rows.dtype)
-    for slab in _slabs(rows):
-        centred = rows[:, slab] - mean[slab].astype(rows.dtype)
-        found[slab] = matmul(left, centred).T
-    largest = float(values[0]) if len(values) else 0.0
-    kept = values > float(np.finfo(rows.dtype).eps) ** 2 * largest
+def _from_rows(data: Centred, values: Array, vectors: Array) -> Array:
+    """Components (n, k), by the eigenvectors of the rows' products; 0 where they are rounding."""
+    found = data.transposed_times(vectors)
+    kept = values > data.unit**2 * values.max(initial=0)
     found[:, kept] /= np.sqrt(values[kept])
-    return np.asarray(qr(found).Q)
+    return found

@@ -7,7 +7,8 @@ from typing import Any
 
 from fastmml._chunks import Chunks
 from fastmml.decomposition.number import Number
-from fastmml.decomposition.solvers import Spectrum, moments_eigh
+from fastmml.decomposition.operators import GatheredRows
+from fastmml.decomposition.solvers import Spectrum, products_eigh
 from fastmml.moments import Moments
 
 #: Solvers that need no second look at the rows.
@@ -26,7 +27,9 @@ def gathered(
     return moments.take(chunks), chunks.columns
 
 
-def spectrum_of(moments: Moments, n_components: Any, svd_solver: str) -> tuple[Spectrum, Number]:
+def spectrum_of(
+    moments: Moments, n_components: Any, svd_solver: str
+) -> tuple[Spectrum, Number, GatheredRows]:
     """Find components from the moments alone.
 
     Raises
@@ -41,6 +44,6 @@ def spectrum_of(moments: Moments, n_components: Any, svd_solver: str) -> tuple[S
         )
     if moments.rows < 2:
         raise ValueError(f"X: expected at least 2 rows, got {moments.rows} sample")
-    mean = moments.mean
-    number = Number(n_components, moments.rows, len(mean))
-    return moments_eigh(moments, number, mean), number
+    data = GatheredRows(moments)
+    number = Number(n_components, moments.rows, len(data.mean))
+    return products_eigh(data, number), number, data

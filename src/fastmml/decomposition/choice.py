@@ -1,0 +1,74 @@
+"""Which solver is the fastest, by the multiply-adds that each takes and what one costs there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmml.decomposition.krylov import LARGEST, WHOLE
+from fastmml.decomposition.number import Number
+from fastmml.decomposition.operators import Centred
+from fastmml.decomposition.solvers import FEW
+
+#: Time of a multiply-add, in units of one of a large product of float32 with itself, of which a
+#: triangle is computed: measured on AVX-512.
+_FLOAT64 = 2.0  # times that of float32
+_THIN = 2.5  # products of dense data with a block of vectors
+_SPARSE = 20.0  # an entry of sparse data and a vector
+_EIGH = 24.0  # LAPACK's eigenvectors of some of n rows: n³ of these
+_EIGH_ALL = 60.0  # of all
+_VECTOR = 20.0  # orthogonalisation in float64
+#: Products for each component that iterations take where singular values fall fast.
+_PASSES = 4
+#: Products with vectors that Lanczos takes for each component of a spectrum without gaps.
+_STEPS = 24
+#: Part of the time of the exact solver that may be lost to a try of another one.
+_TRY = 0.5
+
+
+class Choice(NamedTuple):
+    """A solver, and how many products with vectors it may take."""
+
+    solver: str
+    products: int = 0
+
+
+def choose(data: Centred, number: Number, extra: int) -> Choice:
+    """The solver whose predicted time is the least, exact or as accurate.
+
+    Iterations on sparse data go on until they are; those on dense data, whose time depends on the
+    spectrum, until half the time of the exact solver is spent.
+    """
+    m, n = data.shape
+    exact = "gram_eigh" if n > m else "covariance_eigh"
+    k = number.known
+    if not k:
+        return Choice(exact)
+    cost, small = exact_cost(data, k), min(m, n)
+    vector = _vector_cost(data, k)
+    if data.is_sparse:
+        return Choice("arpack" if _STEPS * k * vector < cost else exact)
+    products = int(_TRY * cost / vector)
+    is_worth_it = small > WHOLE and products >= _PASSES * (k + extra)
+    return Choice("arpack", products) if is_worth_it else Choice(exact)
+
+
+def exact_cost(data: Centred, k: int) -> float:
+    """The predicted time of the exact solver."""
+    small = min(data.shape)
+    vectors = (_EIGH if k < small else _EIGH_ALL) * float(small) ** 3
+    if k * FEW <= small:
+        vectors = min(vectors, _STEPS * k * small * (_FLOAT64 * _THIN * small + _VECTOR * k))
+    each = 2 * _SPARSE if data.is_sparse else _factor(data)
+    return each * data.work * small + vectors
+
+
+def _vector_cost(data: Centred, k: int) -> float:
+    """The predicted time that an iteration takes for each vector of its block."""
+    each = _SPARSE if data.is_sparse else _factor(data) * _THIN
+    return 2 * each * data.work + _VECTOR * min(data.shape) * LARGEST * k
+
+
+def _factor(data: Centred) -> float:
+    return _FLOAT64 if data.dtype == np.float64 else 1.0
