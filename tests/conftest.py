@@ -28,6 +28,13 @@ def variant(request: pytest.FixtureRequest) -> Kernels:
     return _backend.load(name, isa or None)
 
 
+@pytest.fixture(scope="session", params=_variant_names()[-2:])
+def backend(request: pytest.FixtureRequest) -> Kernels:
+    """The kernels of each backend at its best CPU level, for what is built on those kernels."""
+    name, _, isa = request.param.partition("-")
+    return _backend.load(name, isa or None)
+
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -27,8 +27,8 @@ NAMES = ["a", "b", "c", "d"]
 
 
 @pytest.fixture(autouse=True)
-def on_every_variant(variant: Kernels) -> Iterator[None]:
-    with _backend.use_kernels(variant):
+def on_both_backends(backend: Kernels) -> Iterator[None]:
+    with _backend.use_kernels(backend):
         yield
 
 
@@ -272,8 +272,8 @@ print(memory("VmHWM:") - before)
 @pytest.mark.parametrize(
     "call", ["fm.covariance(x)", "pca.fit(x)", "pca.reconstruction_errors(x)", "pca.transform(x)"]
 )
-def test_pages_that_were_read_leave_memory(variant: Kernels, call: str, tmp_path: Path) -> None:
-    if variant.name == "numba" or "v4" not in variant.isa:
+def test_pages_that_were_read_leave_memory(backend: Kernels, call: str, tmp_path: Path) -> None:
+    if backend.name == "numba":
         pytest.skip("the same Python for all of them")
     np.random.default_rng(0).standard_normal(1 << 19, np.float32).tofile(tmp_path / "x")
     with (tmp_path / "rows").open("wb") as file:

@@ -27,8 +27,8 @@ LIMIT = {"f": 1e-5, "d": 1e-12}
 
 
 @pytest.fixture(autouse=True)
-def on_every_variant(variant: Kernels) -> Iterator[None]:
-    with _backend.use_kernels(variant):
+def on_both_backends(backend: Kernels) -> Iterator[None]:
+    with _backend.use_kernels(backend):
         yield
 
 

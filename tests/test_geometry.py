@@ -27,8 +27,8 @@ LAST = {"d": 0.0, "D": 0.0, "f": 2.0**-24, "F": 2.0**-24}
 
 
 @pytest.fixture(autouse=True)
-def on_every_variant(variant: Kernels) -> Iterator[None]:
-    with _backend.use_kernels(variant):
+def on_both_backends(backend: Kernels) -> Iterator[None]:
+    with _backend.use_kernels(backend):
         yield
 
 
@@ -300,8 +300,8 @@ def test_the_matrix_is_a_copy() -> None:
     assert a.flags.writeable
 
 
-def test_threads_give_the_same_bits(variant: Kernels) -> None:
-    if variant.name == "numba":
+def test_threads_give_the_same_bits(backend: Kernels) -> None:
+    if backend.name == "numba":
         pytest.skip("BLAS has threads of its own")
     product, x = fm.InnerProduct(definite(60)), normal((3000, 60))
     results = []
