@@ -32,7 +32,8 @@ if(FASTMML_OPENMP)
     target_link_libraries(fml_link INTERFACE OpenMP::OpenMP_C)
   endif()
 endif()
-# Without OpenMP some arguments and variables serve nothing.
+# Without OpenMP some arguments, variables and functions serve nothing.
 if(NOT OpenMP_C_FOUND AND NOT MSVC)
-  target_compile_options(fml_options INTERFACE -Wno-unused-parameter -Wno-unused-variable)
+  target_compile_options(fml_options INTERFACE -Wno-unused-parameter -Wno-unused-variable
+    -Wno-unused-function)
 endif()

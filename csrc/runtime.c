@@ -161,6 +161,15 @@ int fml_thread_number(void)
 #endif
 }
 
+bool fml_is_in_team(void)
+{
+#ifdef _OPENMP
+    return omp_get_level() > 0;
+#else
+    return false;
+#endif
+}
+
 void fml_watch_start(fml_watch *watch)
 {
     atomic_init(&watch->stop, false);

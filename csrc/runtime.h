@@ -21,6 +21,9 @@ int fml_clamp_threads(int threads, ptrdiff_t blocks);
 /* Which of a job's threads this is: 0 for the one that called. */
 int fml_thread_number(void);
 
+/* Whether a team of the caller's, of one thread even, would take an `omp for` for its own. */
+bool fml_is_in_team(void);
+
 /* One per call of a long kernel; every block asks fml_stopped before it starts. */
 typedef struct fml_watch {
     atomic_bool stop;

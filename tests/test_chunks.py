@@ -252,6 +252,33 @@ def test_mapped_files(dtype: str, order: Any, mode: Any, tmp_path: Path) -> None
     np.testing.assert_array_equal(rows, x)
 
 
+def test_private_changes_of_views_stay(tmp_path: Path) -> None:
+    np.arange(4000.0).tofile(tmp_path / "x")
+    rows = np.memmap(tmp_path / "x", np.float64, "c", shape=(1000, 4))
+    rows[5] = 7
+    view = np.asarray(rows).view(np.memmap)
+    fm.covariance(view)
+    fm.PCA(2).fit(view).transform(view)
+    np.testing.assert_array_equal(rows[5], 7)
+
+
+def test_a_partial_fit_that_raises_changes_nothing() -> None:
+    x = data(50)
+    model = fm.PCA(2).fit(x)
+    expected = model.transform(x)
+    with pytest.warns(UserWarning, match="starts anew"), pytest.raises(ValueError, match="X"):
+        model.partial_fit(np.full((4, 7), np.nan))
+    np.testing.assert_array_equal(model.transform(x), expected)
+
+
+def test_readers_of_pandas_are_chunks(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    x = data(90)
+    pandas.DataFrame(x).to_csv(tmp_path / "x.csv", index=False)
+    with pandas.read_csv(tmp_path / "x.csv", chunksize=40) as reader:
+        np.testing.assert_allclose(fm.covariance(reader), fm.covariance(x), rtol=1e-12)
+
+
 #: Maps a file of 200 MB and prints the peak of resident memory, beyond what the imports take.
 PEAK = """
 import sys, numpy as np, fastmml as fm
@@ -275,7 +302,9 @@ print(memory("VmHWM:") - before)
 def test_pages_that_were_read_leave_memory(backend: Kernels, call: str, tmp_path: Path) -> None:
     if backend.name == "numba":
         pytest.skip("the same Python for all of them")
-    np.random.default_rng(0).standard_normal(1 << 19, np.float32).tofile(tmp_path / "x")
+    x = np.random.default_rng(0).standard_normal(1 << 19, np.float32)
+    x[: 5240 * 100].reshape(-1, 100)[:] *= np.geomspace(1, 0.01, 100, dtype=np.float32)
+    x.tofile(tmp_path / "x")
     with (tmp_path / "rows").open("wb") as file:
         for _ in range(100):
             file.write((tmp_path / "x").read_bytes())

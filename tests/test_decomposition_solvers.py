@@ -15,7 +15,7 @@ from laws import assert_same_for_all_threads
 import fastmml as fm
 from fastmml import _backend
 from fastmml._kernels import Kernels
-from fastmml.decomposition import choice, iterative, krylov, operators
+from fastmml.decomposition import choice, iterative, krylov, operators, options
 from fastmml.decomposition.number import Number
 from fastmml.decomposition.operators import DenseRows, SparseRows
 
@@ -123,6 +123,19 @@ def test_more_equal_values_than_a_block_has_vectors(
     x = spectrum(400, 260, lengths)
     model = fm.PCA(25, svd_solver=solver).fit(x)
     np.testing.assert_allclose(model.singular_values_, 3, rtol=1e-10)
+
+
+@pytest.mark.usefixtures("iterations")
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("scale", [1e-140, 1e-100, 1e-60, 1e60, 1e100, 1e140])
+@pytest.mark.parametrize("shape", [(300, 120), (120, 300)])
+def test_numbers_of_any_size(solver: str, scale: float, shape: tuple[int, int]) -> None:
+    x = spectrum(*shape, np.geomspace(9, 0.1, 100))
+    model = fm.PCA(4, svd_solver=solver).fit(x * scale)
+    expected, components = svd(x)
+    np.testing.assert_allclose(model.singular_values_, np.sqrt(expected[:4] * (len(x) - 1)) * scale)
+    assert (sines(model.components_, components[:4]) <= model.components_error_).all()
+    assert (model.components_error_ < 1e-10).all()
 
 
 @pytest.mark.usefixtures("iterations")
@@ -255,6 +268,61 @@ def test_sparse_data_that_are_no_numbers(wrong: float, solver: str) -> None:
     model = fm.PCA(2).fit(sparse(50, 20, 0.2))
     with pytest.raises(ValueError, match="X: expected finite numbers"):
         model.transform(x)
+
+
+def broken(part: str, at: int, value: int) -> Any:
+    x = sparse(50, 20, 0.2).tocsr()
+    getattr(x, part)[at] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        broken("indices", 5, 2_000_000),
+        broken("indices", 5, -1),
+        broken("indices", -1, 20),
+        broken("indptr", 5, 10**7),
+        broken("indptr", 5, -5),
+        broken("indptr", 0, 3),
+    ],
+)
+def test_broken_sparse_matrices(matrix: Any) -> None:
+    model = fm.PCA(2).fit(sparse(50, 20, 0.2))
+    for call in (fm.PCA(2).fit, model.transform, model.reconstruction_errors):
+        with pytest.raises(ValueError, match="X: expected row pointers that rise, and indices"):
+            call(matrix)
+
+
+def test_strided_parts_of_sparse_matrices() -> None:
+    x = sparse(50, 20, 0.2).tocsr()
+    wide = np.repeat(x.data, 2)
+    strided = sp.csr_array((wide[::2], x.indices.astype(np.int64), x.indptr), shape=x.shape)
+    found, expected = fm.PCA(2).fit(strided), fm.PCA(2).fit(x)
+    np.testing.assert_array_equal(found.components_, expected.components_)
+    np.testing.assert_array_equal(found.transform(strided), expected.transform(x))
+
+
+@pytest.mark.usefixtures("iterations")
+@pytest.mark.parametrize("solver", ["covariance_eigh", "gram_eigh", "arpack"])
+@pytest.mark.parametrize("offset", [1e2, 1e4, 1e6])
+def test_errors_where_sparse_data_have_a_large_mean(solver: str, offset: float) -> None:
+    rng = np.random.default_rng(5)
+    dense = sparse(300, 40, 0.1).toarray()
+    dense[:, 0] = rng.normal(size=300) + offset
+    model = fm.PCA(3, svd_solver=solver).fit(sp.csr_array(dense))
+    assert (sines(model.components_, svd(dense)[1][:3]) <= model.components_error_).all()
+
+
+@pytest.mark.usefixtures("iterations")
+def test_large_sparse_data_are_not_squared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "_MOST_STEPS", 0)
+    monkeypatch.setattr(options, "_LEAST_STEPS", 60)
+    monkeypatch.setattr(options, "_MOST_DENSE", 100)
+    x = sp.diags_array([np.ones(400), -np.ones(399)], offsets=[0, 1], format="csr")
+    with pytest.warns(RuntimeWarning, match="tol: iterations ended at residuals"):
+        model = fm.PCA(10, svd_solver="arpack").fit(x)
+    assert (model.components_error_ > 1e-3).any()
 
 
 def test_a_sparse_matrix_has_no_full_solver() -> None:

@@ -335,3 +335,21 @@ def test_nan_is_numpys() -> None:
     a[3, 1] = np.nan
     with np.errstate(all="ignore"), pytest.raises(np.linalg.LinAlgError):
         fm.lstsq(a, b)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e18])
+@pytest.mark.parametrize("rows", [40, 3000])
+def test_ridge_of_small_and_large_float32(scale: float, rows: int) -> None:
+    rng = np.random.default_rng(4)
+    a, b = (rng.normal(size=shape) for shape in ((rows, 12), (rows,)))
+    narrow = (a * scale).astype(np.float32), (b * scale).astype(np.float32)
+    found = fm.lstsq(*narrow, alpha=1e4 * scale**2)
+    expected = np.linalg.solve(a.T @ a + 1e4 * np.eye(12), a.T @ b)
+    np.testing.assert_allclose(found.x, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("rows", [50, 4000])
+def test_float32_has_its_own_limit(rows: int) -> None:
+    a = np.random.default_rng(5).normal(size=(rows, 10)).astype(np.float32)
+    a[:, 9] = np.float32(1.1) * a[:, 0] + np.float32(0.3) * a[:, 1]
+    assert fm.lstsq(a, a[:, 0]).rank == 9

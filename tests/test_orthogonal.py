@@ -371,6 +371,16 @@ def test_overwrite_a_takes_its_memory(shape: tuple[int, ...]) -> None:
     assert np.shares_memory(fm.qr(a, overwrite_a=True).Q, a)
 
 
+def test_a_long_complex_vector_as_a_column() -> None:
+    v = np.random.default_rng(0).normal(size=1 << 18) + 1j
+    q, r = fm.qr(v.copy()[:, np.newaxis], overwrite_a=True)
+    out = np.zeros(len(v), complex)[:, np.newaxis], np.zeros((1, 1), complex)
+    fm.qr(v[:, np.newaxis], out=out)
+    for basis, factor in ((q, r), out):
+        assert fm.orthogonality(basis) <= 20 * np.finfo(float).eps
+        np.testing.assert_allclose((basis * factor)[:, 0], v, rtol=1e-13)
+
+
 def test_hopeless_matrices_survive_in_place() -> None:
     """What Cholesky factors refuse is not overwritten before LAPACK reads it."""
     for name in SPECIAL:

@@ -8,6 +8,8 @@
  */
 #include "dense.h"
 
+/* Words of a row's work from which on the clock is read before it: some 10 microseconds. */
+enum { ROW_WORK = 1 << 16 };
 /* Vectors of a union in registers, at most. */
 enum { UNION = 4 };
 /* Columns of B that are gathered into one word. */
@@ -240,7 +242,7 @@ static bool multiply_any_row(const bools *x, const real *row, ptrdiff_t words, b
 }
 
 /* The rows of a task that are not done, by the first terms. */
-static void multiply_rows(const bools *x, ptrdiff_t task, ptrdiff_t terms)
+static void multiply_rows(const bools *x, ptrdiff_t task, ptrdiff_t terms, fml_watch *watch)
 {
     ptrdiff_t words = blocks_of(terms, BITS), row = task * TASK_ROWS;
     ptrdiff_t rows = smaller(TASK_ROWS, x->m - row);
@@ -250,7 +252,7 @@ static void multiply_rows(const bools *x, ptrdiff_t task, ptrdiff_t terms)
     real *own = x->own + fml_thread_number() * TASK_ROWS * blocks_of(x->k, BITS);
     pack_rows(x->a, row, rows, terms, own, words);
     for (ptrdiff_t i = 0; i < rows; i++)
-        if (!is_done[i])
+        if (!is_done[i] && !(terms * x->words >= ROW_WORK && fml_stopped(watch)))
             is_done[i] = multiply_any_row(x, own + i * words, words, x->c + (row + i) * x->c_row);
 }
 
@@ -264,7 +266,7 @@ static void multiply_first(const bools *x, ptrdiff_t packed, ptrdiff_t terms, fm
 #pragma omp for schedule(dynamic)
     for (ptrdiff_t task = 0; task < blocks_of(x->m, TASK_ROWS); task++)
         if (!fml_stopped(watch))
-            multiply_rows(x, task, terms);
+            multiply_rows(x, task, terms, watch);
 }
 
 static void multiply_team(const bools *x, fml_watch *watch)
@@ -306,7 +308,8 @@ fml_status FML(matmul_bool)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_boo
     memset(x.is_done, 0, (size_t)m);
     fml_watch watch;
     fml_watch_start(&watch);
-    if (team == 1) { /* a team of one would wake nobody at each barrier, by system calls */
+    if (team == 1 &&
+        !fml_is_in_team()) { /* a team of one would wake nobody at each barrier, by system calls */
         multiply_team(&x, &watch);
     } else {
 #pragma omp parallel num_threads(team)

@@ -165,7 +165,7 @@ static void choose_blocks(projection *p)
     p->step = blocks_of(p->n, LANES) * LANES;
 }
 
-static ptrdiff_t blocks_in_turn(ptrdiff_t blocks, int team)
+FML_INLINE ptrdiff_t blocks_in_turn(ptrdiff_t blocks, int team)
 {
     ptrdiff_t share = blocks / (TURNS_PER_THREAD * (ptrdiff_t)team);
     return share > 1 ? smaller(share, BLOCKS_IN_TURN) : 1;

@@ -153,6 +153,22 @@ def sparse_observations(name: str, values: Any) -> Any:
     return rows if rows.dtype.char in "fd" else rows.astype(np.float64)
 
 
+def compressed(name: str, values: Any) -> None:
+    """Refuse compressed rows or columns whose pointers or indices lead out of them.
+
+    SciPy makes compressed rows of other formats.
+    """
+    if values.format not in ("csr", "csc"):
+        return
+    outer, inner = values.shape if values.format == "csr" else values.shape[::-1]
+    starts, indices = values.indptr, values.indices
+    is_sound = len(starts) == outer + 1 and starts[0] == 0 and bool((np.diff(starts) >= 0).all())
+    is_sound = is_sound and starts[-1] <= min(len(indices), len(values.data))
+    used = indices[: starts[-1]] if is_sound else indices[:0]
+    if not is_sound or (len(used) and not 0 <= used.min() <= used.max() < min(inner, 1 << 32)):
+        raise ValueError(f"{name}: expected row pointers that rise, and indices within the shape")
+
+
 def real_rows(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return a real array of two dimensions and a column at least, of any type of `number_type`."""
     array = np.asarray(values)

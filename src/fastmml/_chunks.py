@@ -5,6 +5,7 @@ No library of frames is imported: an object that is one's brings it along.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -43,9 +44,8 @@ class Chunks:
     def __iter__(self) -> Iterator[Array]:
         is_empty = True
         for part in self._source if _is_iterable(self._source) else (self._source,):
-            for array in self._arrays(part):
-                is_empty = False
-                yield array
+            is_empty = False
+            yield from self._arrays(part)
         if is_empty:
             raise ValueError(f"{self.name}: expected rows, got none")
 
@@ -56,7 +56,7 @@ class Chunks:
         elif library == "pandas" and hasattr(part, "iloc") and hasattr(part, "columns"):
             for rows in _pieces_of(len(part), part.shape[-1]):
                 yield self._of_pandas(part.iloc[rows])
-        elif library == "polars" and hasattr(part, "null_count") and hasattr(part, "columns"):
+        elif library == "polars" and hasattr(part, "iter_slices"):
             for rows in _pieces_of(*part.shape):
                 yield self._of_polars(part[rows])
         else:
@@ -133,15 +133,34 @@ def are_streamed(source: Any) -> bool:
     return _is_iterable(source) or (_library(source) == "pyarrow" and hasattr(source, "schema"))
 
 
+def is_mapped(rows: Array) -> bool:
+    """Whether an array lies in a file, whose pages `pieces` lets go."""
+    return _mapped_file(rows) is not None
+
+
+def is_converted(rows: Any) -> bool:
+    """Whether rows lie in a file, in a type that kernels do not read."""
+    is_matrix = isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "biuf"
+    is_read = is_matrix and rows.dtype.char in "fd" and rows.dtype.isnative
+    return is_matrix and not is_read and is_mapped(rows)
+
+
 def pieces(rows: Array) -> Iterator[Array]:
     """The array itself, or some rows at a time of a mapped file, which leave memory again."""
-    mapped = _mapped_file(rows) if rows.ndim == 2 and rows.size else None
-    if mapped is None:
+    mapped = _mapped_file(rows)
+    if mapped is None or rows.ndim != 2 or not rows.size:
         yield rows
         return
     for part in _pieces_of(*rows.shape):
         yield rows[part]
         _release(mapped, rows[part])
+
+
+def let_go(rows: Array) -> None:
+    """Take what was read of a mapped file out of memory."""
+    mapped = _mapped_file(rows)
+    if mapped is not None and rows.size:
+        _release(mapped, rows)
 
 
 def _pieces_of(rows: int, columns: int) -> Iterator[slice]:
@@ -153,14 +172,14 @@ def _pieces_of(rows: int, columns: int) -> Iterator[slice]:
 
 def _library(x: Any) -> str:
     """Whose the object is, of the libraries of frames."""
-    names = {base.__module__.partition(".")[0] for base in type(x).__mro__}
+    names = {str(base.__module__).partition(".")[0] for base in type(x).__mro__}
     return next(iter(names & {"pyarrow", "pandas", "polars"}), "")
 
 
 def _is_iterable(x: Any) -> bool:
     """Whether these are chunks, one after the other; a list or tuple is an array_like."""
     is_array = isinstance(x, (Sequence, set, frozenset, dict)) or hasattr(x, "shape")
-    is_array = is_array or hasattr(x, "__array__") or _library(x) != ""
+    is_array = is_array or hasattr(x, "__array__") or hasattr(x, "schema")
     return isinstance(x, Iterable) and not is_array
 
 
@@ -196,7 +215,12 @@ def _mapped_file(rows: Array) -> mmap.mmap | None:
     base: Any = rows
     is_shared = False
     while isinstance(base, np.ndarray):
-        is_shared = is_shared or (isinstance(base, np.memmap) and base.mode != "c")
+        if isinstance(base, np.memmap):
+            is_shared = base.mode in (
+                "r",
+                "r+",
+                "w+",
+            )  # the innermost one's: of views it may be None
         base = base.base
     return base if is_shared and isinstance(base, mmap.mmap) else None
 
@@ -208,4 +232,5 @@ def _release(mapped: mmap.mmap, part: Array) -> None:
     start = int(np.frombuffer(mapped, np.uint8).__array_interface__["data"][0])
     low, high = (bound - start for bound in np.lib.array_utils.byte_bounds(part))
     low -= low % mmap.PAGESIZE
-    mapped.madvise(mmap.MADV_DONTNEED, low, high - low)
+    with contextlib.suppress(OSError):  # pages that were locked stay
+        mapped.madvise(mmap.MADV_DONTNEED, low, high - low)

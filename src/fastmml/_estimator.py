@@ -61,6 +61,7 @@ class _OwnEstimator:
     def _fit_rows(self, X: Any) -> Any:
         rows = self._rows(X)
         self.n_features_in_ = rows.shape[1]
+        vars(self).pop("feature_names_in_", None)
         return rows
 
     def _check_fitted(self) -> None:

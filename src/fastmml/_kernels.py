@@ -541,7 +541,8 @@ class Kernels(Protocol):
         x (m, n), n > 0, has any strides, as in `matmul`; ``shift`` is (2, n) and ``basis`` (k, n)
         of orthonormal rows, of its dtype. Out: ``coordinates`` (m, k), and ``errors`` (m,), the
         squared lengths of ``z - coordinates @ basis``, from this difference and summed up in
-        float64; None: not wanted. k may be 0. A row's results do not depend on the other rows.
+        float64; None: not wanted. k may be 0. A row's results do not depend on the other rows,
+        but for the numba backend's BLAS.
         """
         ...
 

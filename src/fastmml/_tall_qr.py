@@ -92,7 +92,7 @@ def _as_real(x: Array) -> Array:
     """The real matrix that stands for this one, in its memory if rows are contiguous."""
     if x.dtype.kind != "c":
         return x
-    if x.strides[-1] != x.itemsize:
+    if x.shape[-1] > 1 and x.strides[-1] != x.itemsize:
         x = np.array(x, order="C")
     return x.view(x.real.dtype)
 

@@ -65,6 +65,7 @@ def lstsq(
     rcond : float, optional
         Singular values up to this times the largest one count as 0; by default the rounding error
         of the dtype times max(m, n), and that error itself if it is negative.
+        (`numpy.linalg.lstsq` takes float64's for float32, too.)
     alpha : float
         Ridge regression: ``|b - a @ x|² + alpha |x|²`` is made least, as by scikit-learn's
         ``Ridge(alpha, fit_intercept=False)`` (SciPy's ``lsqr`` calls the square root ``damp``).
@@ -105,8 +106,8 @@ def lstsq(
     Refinement solves for x and the residual together [2]_, whose own residuals are computed in
     float64 for float32 and in `numpy.longdouble` for float64 (64 bits of mantissa on x86, no more
     than float64's on some platforms, where nothing is gained). While K is below 1 / u each step
-    leaves about K u of the error, until x is right to rounding [3]_. A step reads ``a`` twice, at
-    some 5 ns an element for float64.
+    leaves about K u of the error, until that of the wider type w is left, ``w (K + K² |b - a @ x| /
+    (|a| |x|))`` [3]_. A step reads ``a`` twice, at some 5 ns an element for float64.
 
     References
     ----------
@@ -129,7 +130,11 @@ def lstsq(
     ridge = _check.at_least_zero("alpha", alpha)
     has_options = ridge > 0 or refine
     if not _fits(matrix, right) or not (has_options or is_tall(matrix)):
-        x, residuals, rank, singular_values = _by_svd(a, b, _check.rcond(rcond))
+        limit = _check.rcond(rcond)
+        kind = np.result_type(matrix, right) if _fits(matrix, right) else None
+        if kind is not None and kind.char in "fF":
+            limit = singular_limit(limit, matrix.shape, float(np.finfo(kind).eps))
+        x, residuals, rank, singular_values = _by_svd(a, b, limit)
         return LstsqResult(x, residuals, int(rank), singular_values)
     matrix, right = _check.factorisable("a", matrix), _check.factorisable("b", right)
     dtype = np.result_type(matrix, right, np.float32)
@@ -170,7 +175,8 @@ def _by_products(
     """The result by normal equations, where that is as accurate, and the matrix's Gram matrix."""
     n, data = matrix.shape[1], Data(matrix, _in_columns(right))
     known = uncentred(data, matrix.dtype) if data.y.shape[1] <= most_targets(n) else None
-    square = None if known is None else known.products[:n, :n].astype(matrix.dtype)
+    with np.errstate(all="ignore"):  # squares of float32
+        square = None if known is None else known.products[:n, :n].astype(matrix.dtype)
     found = solve(data, False, _WELL_CONDITIONED, known)
     if found is None or not found.has_changed.all():
         return None, square
@@ -193,7 +199,8 @@ def solve_triangle(r: Array, parts: Array, limit: float, alpha: float) -> tuple[
     used = int((singular_values > 0).sum()) if alpha > 0 else rank
     weights = singular_values[:used]
     if alpha > 0:
-        weights = weights + (alpha / weights).astype(weights.dtype)
+        with np.errstate(over="ignore"):
+            weights = weights + (np.float64(alpha) / weights).astype(weights.dtype)
     inside = left[:, :used].conj().T @ parts
     return np.asarray(rows[:used].conj().T @ (inside.T / weights).T), rank, singular_values
 

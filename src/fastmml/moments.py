@@ -294,9 +294,9 @@ class Moments:
         if weight > 0:
             before = None if self._centred is None else self._centred.mean.total()
             self._join(_centred(array, weights, before), weight, aweight)
+            self._unit = max(self._unit, float(np.finfo(_working(array)).eps))
         self._columns = array.shape[1]
         self.rows += len(array)
-        self._unit = max(self._unit, float(np.finfo(_working(array)).eps))
 
     def _join(self, new: Centred, weight: float, aweight: float) -> None:
         """Take products of deviations of more observations, of this weight and mean aweight."""

@@ -79,7 +79,8 @@ class QR:
     Each change adds some rounding errors. After every eighth one ``|Q.T @ Q - I|`` is measured, and
     Q restored by a Cholesky factor of ``Q.T @ Q`` before it has lost 10 n rounding errors, so that
     this holds after any number of changes and at any condition number. ``|a - Q @ R|`` is at most
-    some n rounding errors of ``|a|``, times the number of changes.
+    some n rounding errors of the largest ``|a|`` so far, times the number of changes: rows that are
+    much larger than the others leave their errors behind when they are dropped.
 
     References
     ----------

@@ -43,7 +43,7 @@ def choose(data: Centred, number: Number, extra: int) -> Choice:
     m, n = data.shape
     exact = "gram_eigh" if n > m else "covariance_eigh"
     k = number.known
-    if not k:
+    if not k or data.is_mapped:
         return Choice(exact)
     cost, small = exact_cost(data, k), min(m, n)
     vector = _vector_cost(data, k)

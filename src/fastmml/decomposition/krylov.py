@@ -92,6 +92,10 @@ def largest(
         is_found = is_converged and is_sure
         if is_found or progress.is_hopeless(basis.products, residuals.max() / (values[0] or 1)):
             found = matmul(basis.rows.T, vectors[:, :k])
+            values, residuals = (
+                np.ldexp(values, basis.exponent),
+                np.ldexp(residuals, basis.exponent),
+            )
             return Found(values[: k + 1], found, residuals, is_found)
         if is_converged:
             before = values[:k]
@@ -159,6 +163,7 @@ class _Basis:
         self._inside = np.zeros((most + block, most + block))
         self._next = np.zeros((block, block))  # what the next block is multiplied by
         self._scale = 0.0
+        self.exponent = 0  # the operator is divided by this power of two, so that squares hold
         self.count = self.products = 0
         self._rows[:block] = self._fresh().T
 
@@ -174,6 +179,9 @@ class _Basis:
         """Multiply the next block, and find the one after it."""
         b, start, end = self._block, self.count, self.count + self._block
         image = self._apply(np.ascontiguousarray(self._rows[start:end].T))
+        if not self.products:
+            self.exponent = int(np.frexp(np.abs(image).max())[1])
+        image = np.ldexp(image, -self.exponent)
         self.products += b
         rest, inside = self._less(image, self._rows[:end])
         self._inside[:end, start:end] = inside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
 from fastmml._centred import TINY
+from fastmml._chunks import is_mapped, let_go, pieces
 from fastmml.linalg import gram, matmul
 from fastmml.moments import Moments
+from fastmml.orthogonal import qr
+from fastmml.streaming import StreamingQR
 
 Array = NDArray[Any]
 
@@ -56,6 +59,11 @@ class Products(Protocol):
         """The sum of squares of C; known, or found, once products are."""
         ...
 
+    @property
+    def removed(self) -> float:
+        """The sum of squares that the mean takes off products instead of rows."""
+        ...
+
     def column_products(self) -> Array:
         """C' C, of float64."""
         ...
@@ -73,6 +81,11 @@ class Centred(Products, Protocol):
     def is_sparse(self) -> bool: ...
 
     @property
+    def is_mapped(self) -> bool:
+        """Whether the data lie in a file, so that one pass over them is what counts."""
+        ...
+
+    @property
     def work(self) -> float:
         """Multiply-adds of a product with one vector."""
         ...
@@ -83,6 +96,10 @@ class Centred(Products, Protocol):
 
     def transposed_times(self, y: Array) -> Array:
         """C' y, of float64."""
+        ...
+
+    def triangle(self, b: Array) -> Array:
+        """R of the factorisation Q R of C b, of float64."""
         ...
 
     def row_products(self) -> Array:
@@ -106,9 +123,11 @@ class DenseRows:
     """
 
     is_sparse = False
+    removed = 0.0
 
     def __init__(self, rows: Array) -> None:
         self._rows = rows
+        self.is_mapped = is_mapped(rows)
         self.shape: tuple[int, int] = (rows.shape[0], rows.shape[1])
         self.dtype = rows.dtype
 
@@ -138,6 +157,14 @@ class DenseRows:
         out -= matmul(self._offset, b)
         return out
 
+    def triangle(self, b: Array) -> Array:
+        """Some rows at a time: C b would be a good part of the data."""
+        stream, narrow = StreamingQR(), b.astype(self._number, copy=False)
+        offset = matmul(self._offset, b)
+        for _, piece in self._pieces():
+            stream.update(matmul(piece, narrow) - offset)
+        return stream.r
+
     def transposed_times(self, y: Array) -> Array:
         m, n = self.shape
         out, narrow = np.zeros((n, y.shape[1])), y.astype(self._number, copy=False)
@@ -150,6 +177,7 @@ class DenseRows:
             for first in range(0, n, size):
                 slab = slice(first, first + size)
                 out[slab] += matmul(self._shifted(part, slab).T, narrow[part])
+                let_go(self._rows[part, slab])
         out -= np.outer(self._offset, y.sum(axis=0))
         return out
 
@@ -157,6 +185,7 @@ class DenseRows:
         """In one pass, which finds the mean, too."""
         moments = Moments().update(self._rows)
         products = moments.scatter
+        self._sample = moments.mean, np.sqrt(np.diagonal(products).clip(0) / len(self._rows))
         self._moments = moments.mean, finite_total(self._rows, float(np.trace(products)))
         return products
 
@@ -191,6 +220,7 @@ class DenseRows:
                 mean[start : start + size] = middle
                 centred = columns.astype(dtype, copy=False) - middle.astype(dtype)
                 products += gram(centred.T)
+                let_go(self._rows)
             sides = products.mean(axis=0)
             products += sides.mean() - (sides + sides[:, np.newaxis])
         return mean, products
@@ -201,7 +231,7 @@ class DenseRows:
         sums, squares = np.zeros(self.shape[1]), 0.0
         with np.errstate(all="ignore"):
             for _, piece in self._pieces():
-                sums += piece.sum(axis=0)
+                sums += piece.sum(axis=0, dtype=np.float64)
                 squares += float(np.einsum("ij,ij->i", piece, piece).sum(dtype=np.float64))
             offset = sums / self.shape[0]
             total = squares - self.shape[0] * float(offset @ offset)
@@ -239,8 +269,8 @@ class DenseRows:
 
     @cached_property
     def _is_plain(self) -> bool:
-        """Whether products read the data where they lie."""
-        return self._number == self.dtype and not self._shift.any()
+        """Whether products read the data where they lie, all at once."""
+        return self._number == self.dtype and not self._shift.any() and not self.is_mapped
 
     def _shifted(self, part: slice, slab: slice) -> Array:
         piece = self._rows[part, slab].astype(self._number, copy=False)
@@ -249,14 +279,19 @@ class DenseRows:
 
     def _pieces(self) -> Iterator[tuple[slice, Array]]:
         """Rows less the provisional mean, some at a time, and which they are."""
-        size = min(max(PIECE // self.shape[1], 1), _SUM_ROWS)
-        for start in range(0, self.shape[0], size):
-            part = slice(start, start + size)
-            yield part, self._shifted(part, slice(None))
+        size, start = min(max(PIECE // self.shape[1], 1), _SUM_ROWS), 0
+        for rows in pieces(self._rows):
+            end = start + len(rows)
+            for first in range(start, end, size):
+                part = slice(first, min(first + size, end))
+                yield part, self._shifted(part, slice(None))
+            start = end
 
 
 class GatheredRows:
     """Moments of rows that are no longer there."""
+
+    removed = 0.0
 
     def __init__(self, moments: Moments) -> None:
         self.dtype: np.dtype[Any] = moments.dtype
@@ -276,22 +311,25 @@ class SparseRows:
     """
 
     is_sparse = True
+    is_mapped = False
     unit = float(np.finfo(np.float64).eps)
 
     def __init__(self, rows: Any) -> None:
+        _check.compressed("X", rows)
         rows = rows.tocsr()
         if not rows.has_canonical_format:
             rows = rows.copy()
             rows.sum_duplicates()
-        self._rows, self._columns = rows, rows.T.tocsr()
+        self._rows, self._columns = compressed(rows), compressed(rows.T.tocsr())
         self.shape = rows.shape
         self.dtype = rows.dtype
         self.mean = self._mean()
         self.total = self._total()
+        self.removed = self.shape[0] * float(self.mean @ self.mean)
 
     @property
     def work(self) -> float:
-        return float(self._rows.nnz)
+        return float(len(self._rows.data))
 
     def _mean(self) -> Array:
         m = self.shape[0]
@@ -307,6 +345,9 @@ class SparseRows:
 
     def times(self, b: Array) -> Array:
         return sparse_times(self._rows, b, matmul(self.mean, b))
+
+    def triangle(self, b: Array) -> Array:
+        return np.asarray(qr(self.times(b), mode="r", overwrite_a=True))
 
     def transposed_times(self, y: Array) -> Array:
         found = sparse_times(self._columns, y, np.zeros(y.shape[1]))
@@ -328,12 +369,26 @@ class SparseRows:
         return (found + found.T) / 2
 
 
-def sparse_times(rows: Any, b: Array, shift: Array) -> Array:
+class Compressed(NamedTuple):
+    """Compressed rows as the kernel reads them."""
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.uint32]
+    data: Array
+
+
+def compressed(rows: Any) -> Compressed:
+    """Compressed rows of SciPy's, whose structure was checked."""
+    end = rows.indptr[-1]
+    indptr = np.ascontiguousarray(rows.indptr, np.int64)
+    indices = np.ascontiguousarray(rows.indices[:end], np.uint32)
+    return Compressed(indptr, indices, np.ascontiguousarray(rows.data[:end]))
+
+
+def sparse_times(rows: Compressed, b: Array, shift: Array) -> Array:
     """A sparse matrix times b, less a number for each column, of float64."""
-    out = np.empty((rows.shape[0], b.shape[1]))
+    out = np.empty((len(rows.indptr) - 1, b.shape[1]))
     if out.size:
-        indptr = rows.indptr.astype(np.int64, copy=False)
-        indices = rows.indices.astype(np.uint32, copy=False)
         b = np.ascontiguousarray(b, np.float64)
-        kernels().sparse_times(indptr, indices, rows.data, b, shift, out, get_num_threads())
+        kernels().sparse_times(*rows, b, shift, out, get_num_threads())
     return out

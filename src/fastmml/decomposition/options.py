@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ _EXACT = {"covariance_eigh": covariance_eigh, "gram_eigh": gram_eigh}
 _NORMALIZERS = ("auto", "QR", "LU", "none")
 #: Products with vectors after which iterations give up, for each component, and at least.
 _MOST_STEPS, _LEAST_STEPS = 200, 4000
+#: Rows of a matrix of products of sparse data that is too large to be computed in its place: 1 GB.
+_MOST_DENSE = 11_000
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,15 @@ def solve(data: Centred, number: Number, options: Options) -> Spectrum:
         limits = Limits(options.tol, (power + 1) * (k + extra), is_patient=True)
         found = iterative.randomized(data, k, extra, limits, options.rng)
         return iterative.spectrum(data, found)
-    return iterative.spectrum(data, found) if found.is_converged else exact(data, number)
+    if found.is_converged:
+        return iterative.spectrum(data, found)
+    if data.is_sparse and min(data.shape) > _MOST_DENSE:
+        warnings.warn(
+            f"tol: iterations ended at residuals of {found.residuals.max() / found.values[0]:.1e} "
+            "of the largest eigenvalue; see components_error_", RuntimeWarning, stacklevel=3,
+        )  # fmt: skip
+        return iterative.spectrum(data, found)
+    return exact(data, number)
 
 
 def _dense(data: Centred) -> DenseRows:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from fastmml import _check
-from fastmml._chunks import are_streamed
+from fastmml._chunks import are_streamed, is_converted
 from fastmml._estimator import Transformer
 from fastmml.decomposition import projection, sparse
 from fastmml.decomposition.number import Number
@@ -106,8 +106,10 @@ class PCA(Transformer):  # type: ignore[misc]
     them. Of more equal eigenvalues than a block has vectors, another random block finds the others.
 
     Sparse data are multiplied as they are, in compressed rows and in a copy in compressed columns,
-    in float64, the mean taken off the products: 4 flops for each entry and vector. "full" is not
-    for them. `reconstruction_errors` of sparse rows have rounding errors of their squared lengths.
+    in float64, the mean taken off the products: 4 flops for each entry and vector. A mean that is
+    large beside the spread costs its digits. "full" is not for them. `reconstruction_errors` of
+    sparse rows have rounding errors of their squared lengths. Where iterations do not end in time
+    and the covariance would take more than 1 GB, their results are returned, with a RuntimeWarning.
 
     ``components_error_`` takes the computed eigenvalues, one more than asked for where it is known,
     for the true ones: it bounds the angle where these have converged, and none was missed. Exact
@@ -139,6 +141,8 @@ class PCA(Transformer):  # type: ignore[misc]
     """
 
     _takes_sparse = True
+
+    _moments: Moments | None
 
     def __init__(
         self,
@@ -172,8 +176,8 @@ class PCA(Transformer):  # type: ignore[misc]
             A row for each observation, two at least: float32 and float64 as they are, anything else
             as float64. Not overwritten; SciPy's sparse matrices are never made dense. Mapped files,
             data of pyarrow and iterables of chunks may be larger than memory, as in
-            `Moments.update`; these, and `Moments` of rows that were elsewhere, take the
-            covariance's way.
+            `Moments.update`. Data of pyarrow, iterables, mapped files of other types, and `Moments`
+            of rows that were elsewhere take the covariance's way, in one pass.
         y : None
             Not used.
 
@@ -190,9 +194,9 @@ class PCA(Transformer):  # type: ignore[misc]
         TypeError
             Sparse matrices with ``svd_solver="full"``.
         """
-        self._moments: Moments | None = None
         options = Options.checked(self)
-        if isinstance(X, Moments) or are_streamed(X):
+        is_read_once = are_streamed(X) or (options.solver in ONE_PASS and is_converted(X))
+        if isinstance(X, Moments) or is_read_once:
             return self._fit_moments(*gathered(X))
         rows = self._fit_rows(X)
         m = rows.shape[0]
@@ -242,6 +246,16 @@ class PCA(Transformer):  # type: ignore[misc]
         return self._partial_fit
 
     def _partial_fit(self, X: Any, y: None = None) -> PCA:
+        Options.checked(self)
+        state = self.__dict__.copy()
+        try:
+            return self._take_rows(X)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(state)
+            raise
+
+    def _take_rows(self, X: Any) -> PCA:
         before = getattr(self, "_moments", None)
         if before is None and hasattr(self, "components_"):
             warnings.warn(
@@ -249,7 +263,7 @@ class PCA(Transformer):  # type: ignore[misc]
                 stacklevel=2,
             )
         names = None if before is None else getattr(self, "feature_names_in_", None)
-        if are_streamed(X):
+        if are_streamed(X) or is_converted(X):
             moments, names = gathered(X, before, names)
         else:
             rows = self._fit_rows(X) if before is None else self._new_rows(X)
@@ -279,10 +293,8 @@ class PCA(Transformer):  # type: ignore[misc]
             Before `fit`; scikit-learn's where that is installed.
         """
         rows = self._new_rows(X)
-        basis = self.components_ / self._scale()[:, np.newaxis]
-        if issparse(rows):
-            return sparse.coordinates(rows, self.mean_, basis)
-        return projection.coordinates(rows, self.mean_, basis)
+        at = sparse if issparse(rows) else projection
+        return self._whitened(at.coordinates(rows, self.mean_, self.components_))
 
     def project(self, X: Any) -> ProjectedRows:
         """Coordinates of the rows, and their squared distances from the subspace, in one pass.
@@ -305,9 +317,7 @@ class PCA(Transformer):  # type: ignore[misc]
         rows = self._new_rows(X)
         project = sparse.project if issparse(rows) else projection.project
         found = project(rows, self.mean_, self.components_)
-        if self.whiten:
-            np.divide(found.coordinates, self._scale(), out=found.coordinates, casting="same_kind")
-        return found
+        return found._replace(coordinates=self._whitened(found.coordinates))
 
     def inverse_transform(self, X: Any) -> Array:
         """Points of the subspace that have these coordinates.
@@ -493,6 +503,13 @@ class PCA(Transformer):  # type: ignore[misc]
             scale[has_variance] = np.sqrt(self.explained_variance_[has_variance])
         return scale
 
+    def _whitened(self, coordinates: Array) -> Array:
+        """Coordinates over their standard deviations, in place, if that was asked for."""
+        if self.whiten:
+            with np.errstate(all="ignore"):
+                np.divide(coordinates, self._scale(), out=coordinates, casting="same_kind")
+        return coordinates
+
     @property
     def _spans_all(self) -> bool:
         return bool(self.n_components_ == self.n_features_in_)
@@ -519,6 +536,7 @@ class PCA(Transformer):  # type: ignore[misc]
     ) -> PCA:
         """Keep what was found; divisors make variances, and average errors, of sums of squares."""
         squares, k = found.squares, len(found.squares)
+        self._moments = None
         self.mean_, self.components_ = data.mean, _turned(found.components).astype(data.dtype)
         self.components_error_ = np.minimum(found.errors + np.finfo(data.dtype).eps, 1.0)
         self.n_components_ = k

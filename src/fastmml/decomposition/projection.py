@@ -33,10 +33,12 @@ def project(rows: Array, mean: Array, basis: Array) -> ProjectedRows:
 
 
 def coordinates(rows: Array, mean: Array, basis: Array) -> Array:
-    """Products of centred rows with those of a basis."""
+    """Products of centred rows with orthonormal ones of a basis."""
     found = np.empty((len(rows), len(basis)), rows.dtype)
     if len(basis):
         _fill(rows, mean, basis, found, None)
+    else:
+        _check.finite("X", rows)
     return found
 
 

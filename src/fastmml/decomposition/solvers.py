@@ -82,7 +82,9 @@ def full(data: DenseRows, number: Number) -> Spectrum:
 
 def rounding(data: Products, values: Array) -> float:
     """What rounding leaves of residuals of these eigenvalues."""
-    return (_PRODUCTS * data.unit + _VECTORS * _EPS) * float(values.max(initial=0))
+    top = float(values.max(initial=0))
+    products = _PRODUCTS * data.unit * np.sqrt(top) * np.sqrt(top + data.removed)
+    return float(products + _VECTORS * _EPS * top + np.finfo(float).tiny)
 
 
 def angles(values: Array, residuals: Array, n: int) -> Array:
@@ -110,7 +112,7 @@ def through_rows(values: Array, errors: Array) -> Array:
 
 def refined(data: Centred, vectors: Array, errors: Array) -> Spectrum:
     """Singular values of the data in the span of orthonormal vectors (n, k), without squares."""
-    _, lengths, turn = _svd(qr(data.times(vectors), mode="r", overwrite_a=True))
+    _, lengths, turn = _svd(data.triangle(vectors))
     return Spectrum(lengths**2, matmul(turn, vectors.T), errors)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _check
-from fastmml.decomposition.operators import sparse_times
+from fastmml.decomposition.operators import compressed, sparse_times
 from fastmml.decomposition.projection import ProjectedRows
 from fastmml.linalg import matmul
 
@@ -21,9 +21,10 @@ def project(rows: Any, mean: Array, basis: Array) -> ProjectedRows:
     Distances are those from the mean less those along the components: rounding errors are those of
     the squares of the numbers.
     """
-    rows, along = rows.tocsr(), _along(rows, mean, basis)
+    along = _along(rows, mean, basis)
+    rows = rows.tocsr()
     squares = np.asarray(rows.astype(np.float64).multiply(rows).sum(axis=1)).ravel()
-    inside = sparse_times(rows, mean[:, np.newaxis], np.zeros(1))[:, 0]
+    inside = sparse_times(compressed(rows), mean[:, np.newaxis], np.zeros(1))[:, 0]
     found = squares - 2 * inside + float(mean @ mean) - np.einsum("ij,ij->i", along, along)
     return ProjectedRows(along.astype(rows.dtype), _finite(rows, found.clip(0)))
 
@@ -46,8 +47,9 @@ def squared_lengths(rows: Any, mean: Array, basis: Array, along: Array, across: 
 
 
 def _along(rows: Any, mean: Array, basis: Array) -> Array:
+    _check.compressed("X", rows)
     wide = basis.T.astype(np.float64)
-    return _finite(rows, sparse_times(rows.tocsr(), wide, matmul(mean, wide)))
+    return _finite(rows, sparse_times(compressed(rows.tocsr()), wide, matmul(mean, wide)))
 
 
 def _finite(rows: Any, found: Array) -> Array:

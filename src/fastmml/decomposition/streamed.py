@@ -44,6 +44,8 @@ def spectrum_of(
         )
     if moments.rows < 2:
         raise ValueError(f"X: expected at least 2 rows, got {moments.rows} sample")
+    if not moments.divisor() > 0:
+        raise ValueError("X: expected observations of more weight than one has, got none")
     data = GatheredRows(moments)
     number = Number(n_components, moments.rows, len(data.mean))
     return products_eigh(data, number), number, data

@@ -39,7 +39,7 @@ _LOWEST = 1e-17
 #: So many columns and more are solved side by side, the rest of `COLUMNS` left unused.
 _WORTH_PADDING = 3
 #: What columns side by side take while they are solved, and their results.
-_BYTES_PER_NODE = 1000
+_BYTES_PER_NODE = 1200
 
 
 class _Unknowns:
