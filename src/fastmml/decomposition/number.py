@@ -105,6 +105,6 @@ def _evidence(variances: Array, k: int, m: int) -> float:
     apart = np.where(j > i, variances[:k, None] - variances, 1)
     inverse = np.where(j > i, 1 / shrunk - 1 / shrunk[:k, None], 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        curvature = np.log(apart * inverse).sum() + free * np.log(m)
+        curvature = (np.log(apart) + np.log(inverse)).sum() + free * np.log(m)
     total = volume + fit + np.log(2 * np.pi) * (free + k) / 2 - curvature / 2 - k / 2 * np.log(m)
     return float(total)
