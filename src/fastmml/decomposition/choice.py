@@ -37,8 +37,8 @@ class Choice(NamedTuple):
 def choose(data: Centred, number: Number, extra: int) -> Choice:
     """The solver whose predicted time is the least, exact or as accurate.
 
-    Iterations on sparse data go on until they are; those on dense data, whose time depends on the
-    spectrum, until half the time of the exact solver is spent.
+    Iterations on sparse data have products enough for most spectra; those on dense data, whose time
+    depends on the spectrum, end when half the time of the exact solver is spent.
     """
     m, n = data.shape
     exact = "gram_eigh" if n > m else "covariance_eigh"

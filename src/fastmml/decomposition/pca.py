@@ -49,7 +49,8 @@ class PCA(Transformer):  # type: ignore[misc]
     tol : float
         Of "arpack" and "randomized": they end when the residuals of the eigenvectors of the
         covariance are below this part of the largest eigenvalue; 0 asks for the rounding errors of
-        the data's type. Where that is not reached an exact solver takes over.
+        the data's type. Where that is not reached an exact solver takes over, unless data are
+        sparse and too large for one (see Notes).
     iterated_power : int or "auto"
         Of "randomized": so many products with the covariance after the first, whatever the error
         then is (see ``components_error_``); "auto" goes on to ``tol``.
@@ -260,7 +261,7 @@ class PCA(Transformer):  # type: ignore[misc]
         if before is None and hasattr(self, "components_"):
             warnings.warn(
                 "partial_fit starts anew: fit keeps no sums that rows could be added to",
-                stacklevel=2,
+                stacklevel=3,
             )
         names = None if before is None else getattr(self, "feature_names_in_", None)
         if are_streamed(X) or is_converted(X):
@@ -293,8 +294,8 @@ class PCA(Transformer):  # type: ignore[misc]
             Before `fit`; scikit-learn's where that is installed.
         """
         rows = self._new_rows(X)
-        at = sparse if issparse(rows) else projection
-        return self._whitened(at.coordinates(rows, self.mean_, self.components_))
+        found = _way(rows).coordinates(rows, self.mean_, self.components_)
+        return self._whitened(found)
 
     def project(self, X: Any) -> ProjectedRows:
         """Coordinates of the rows, and their squared distances from the subspace, in one pass.
@@ -315,8 +316,7 @@ class PCA(Transformer):  # type: ignore[misc]
             As `transform`.
         """
         rows = self._new_rows(X)
-        project = sparse.project if issparse(rows) else projection.project
-        found = project(rows, self.mean_, self.components_)
+        found: ProjectedRows = _way(rows).project(rows, self.mean_, self.components_)
         return found._replace(coordinates=self._whitened(found.coordinates))
 
     def inverse_transform(self, X: Any) -> Array:
@@ -368,8 +368,7 @@ class PCA(Transformer):  # type: ignore[misc]
             As `transform`.
         """
         rows = self._new_rows(X)
-        errors = sparse.errors if issparse(rows) else projection.errors
-        return errors(rows, self.mean_, self.components_)
+        return np.asarray(_way(rows).errors(rows, self.mean_, self.components_))
 
     def get_covariance(self) -> Array:
         """Covariance of the probabilistic model: components, and noise in all other directions.
@@ -419,8 +418,7 @@ class PCA(Transformer):  # type: ignore[misc]
         """
         rows = self._new_rows(X)
         self._check_invertible()
-        of = sparse.squared_lengths if issparse(rows) else projection.squared_lengths
-        found = of(
+        found = _way(rows).squared_lengths(
             rows, self.mean_, self.components_, self.explained_variance_, self.noise_variance_
         )
         others = self.n_features_in_ - self.n_components_
@@ -554,6 +552,11 @@ class PCA(Transformer):  # type: ignore[misc]
         found = np.asarray(matmul(basis.T * (along - across), basis))
         found.flat[:: len(found) + 1] += across
         return found
+
+
+def _way(rows: Any) -> Any:
+    """The module that computes with such rows."""
+    return sparse if issparse(rows) else projection
 
 
 def _turned(components: Array) -> Array:

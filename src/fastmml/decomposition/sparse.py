@@ -21,8 +21,8 @@ def project(rows: Any, mean: Array, basis: Array) -> ProjectedRows:
     Distances are those from the mean less those along the components: rounding errors are those of
     the squares of the numbers.
     """
+    rows = _sound(rows)
     along = _along(rows, mean, basis)
-    rows = rows.tocsr()
     squares = np.asarray(rows.astype(np.float64).multiply(rows).sum(axis=1)).ravel()
     inside = sparse_times(compressed(rows), mean[:, np.newaxis], np.zeros(1))[:, 0]
     found = squares - 2 * inside + float(mean @ mean) - np.einsum("ij,ij->i", along, along)
@@ -31,7 +31,7 @@ def project(rows: Any, mean: Array, basis: Array) -> ProjectedRows:
 
 def coordinates(rows: Any, mean: Array, basis: Array) -> Array:
     """Products of centred rows with those of a basis."""
-    return _along(rows, mean, basis).astype(rows.dtype)
+    return _along(_sound(rows), mean, basis).astype(rows.dtype)
 
 
 def errors(rows: Any, mean: Array, basis: Array) -> Array:
@@ -46,10 +46,15 @@ def squared_lengths(rows: Any, mean: Array, basis: Array, along: Array, across: 
     return np.asarray((y**2 / along).sum(axis=1) + (0 if spans_all else rest / across))
 
 
-def _along(rows: Any, mean: Array, basis: Array) -> Array:
+def _sound(rows: Any) -> Any:
+    """Compressed rows that can be read."""
     _check.compressed("X", rows)
+    return rows.tocsr()
+
+
+def _along(rows: Any, mean: Array, basis: Array) -> Array:
     wide = basis.T.astype(np.float64)
-    return _finite(rows, sparse_times(compressed(rows.tocsr()), wide, matmul(mean, wide)))
+    return _finite(rows, sparse_times(compressed(rows), wide, matmul(mean, wide)))
 
 
 def _finite(rows: Any, found: Array) -> Array:
