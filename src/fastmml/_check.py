@@ -169,11 +169,17 @@ def compressed(name: str, values: Any) -> None:
         raise ValueError(f"{name}: expected row pointers that rise, and indices within the shape")
 
 
-def real_rows(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Return a real array of two dimensions and a column at least, of any type of `number_type`."""
+def real_numbers(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return an array of any real type of `number_type`."""
     array = np.asarray(values)
     if number_type(name, array.dtype).kind == "c":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    return array
+
+
+def real_rows(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return a real array of two dimensions and a column at least, of any type of `number_type`."""
+    array = real_numbers(name, values)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(
             f"{name}: expected shape (m, n), observations in rows, with at least one column, "

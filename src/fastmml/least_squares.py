@@ -129,11 +129,11 @@ def lstsq(
     matrix, right = np.asarray(a), np.asarray(b)
     ridge = _check.at_least_zero("alpha", alpha)
     has_options = ridge > 0 or refine
-    if not _fits(matrix, right) or not (has_options or is_tall(matrix)):
+    fits = _fits(matrix, right)
+    if not fits or not (has_options or is_tall(matrix)):
         limit = _check.rcond(rcond)
-        kind = np.result_type(matrix, right) if _fits(matrix, right) else None
-        if kind is not None and kind.char in "fF":
-            limit = singular_limit(limit, matrix.shape, float(np.finfo(kind).eps))
+        if fits and np.result_type(matrix, right).char in "fF":
+            limit = singular_limit(limit, matrix.shape, float(np.finfo(np.float32).eps))
         x, residuals, rank, singular_values = _by_svd(a, b, limit)
         return LstsqResult(x, residuals, int(rank), singular_values)
     matrix, right = _check.factorisable("a", matrix), _check.factorisable("b", right)

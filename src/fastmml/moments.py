@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmml import _check
 from fastmml._centred import CONSTANT, TINY, Centred, Data, Mean, are_constant, centre
 from fastmml._chunks import Chunks
+from fastmml._undo import all_or_nothing
 from fastmml.linalg import matmul
 
 Array = NDArray[Any]
@@ -63,7 +64,11 @@ class MeanCovariance(NamedTuple):
                [0., 2.]]))
         """
         matrix, mean, products = self._operands(a)
-        shift = np.zeros(len(matrix)) if b is None else _real("b", b)
+        shift = (
+            np.zeros(len(matrix))
+            if b is None
+            else _check.real_numbers("b", b).astype(np.float64, copy=False)
+        )
         if shift.shape != (len(matrix),):
             raise ValueError(f"b: expected shape ({len(matrix)},), got {shift.shape}")
         with np.errstate(all="ignore"):
@@ -103,7 +108,7 @@ class MeanCovariance(NamedTuple):
     def _operands(self, a: ArrayLike) -> tuple[Array, Array, Array]:
         """A map, the mean and the covariance in float64, whose sizes fit together."""
         matrix, mean, products = (
-            _real(name, values)
+            _check.real_numbers(name, values).astype(np.float64, copy=False)
             for name, values in (("a", a), ("mean", self.mean), ("covariance", self.covariance))
         )
         if mean.ndim != 1 or products.shape != 2 * mean.shape:
@@ -196,19 +201,16 @@ class Moments:
         aweights: ArrayLike | None = None,
     ) -> Moments:
         """`update` with rows that another function was given."""
-        before, first = vars(self).copy(), self.rows
+        first = self.rows
         counts = None if fweights is None else np.asarray(fweights)
         factors = None if aweights is None else np.asarray(aweights)
-        try:
+        with all_or_nothing(self):
             for x in chunks:
                 array = _check.real_rows(chunks.name, x)
                 rows = slice(self.rows - first, self.rows - first + len(array))
                 self._take(chunks.name, array, _part(counts, rows), _part(factors, rows))
             _check.as_many("fweights", counts, self.rows - first)
             _check.as_many("aweights", factors, self.rows - first)
-        except BaseException:
-            vars(self).update(before)
-            raise
         return self
 
     def merge(self, other: Moments) -> Moments:
@@ -448,14 +450,6 @@ def correlation(
            [-1.,  1.]])
     """
     return _moments(x, fweights, aweights).correlation()
-
-
-def _real(name: str, values: ArrayLike) -> Array:
-    """Real numbers as float64."""
-    array = np.asarray(values)
-    if _check.number_type(name, array.dtype).kind == "c":
-        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
-    return array.astype(np.float64, copy=False)
 
 
 def _moments(x: Any, fweights: ArrayLike | None, aweights: ArrayLike | None) -> Moments:

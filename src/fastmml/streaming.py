@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
 from fastmml._chunks import Chunks
+from fastmml._undo import all_or_nothing
 from fastmml.least_squares import LstsqResult, singular_limit, solve_triangle
 from fastmml.orthogonal import qr
 
@@ -92,8 +93,8 @@ class StreamingQR:
             Another dtype.
         """
         right = None if b is None else _check.factorisable("b", b)
-        before, first = vars(self).copy(), self.rows
-        try:
+        first = self.rows
+        with all_or_nothing(self):
             for rows in Chunks("a", a):
                 matrix, start = _check.factorisable("a", rows), self.rows - first
                 part = right
@@ -103,9 +104,6 @@ class StreamingQR:
             if right is not None and len(right) != self.rows - first:
                 m = self.rows - first
                 raise ValueError(f"b: expected shape ({m},) or ({m}, k), got {right.shape}")
-        except BaseException:
-            vars(self).update(before)
-            raise
         return self
 
     def merge(self, other: StreamingQR) -> StreamingQR:

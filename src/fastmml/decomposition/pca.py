@@ -13,6 +13,7 @@ from scipy.sparse import issparse
 from fastmml import _check
 from fastmml._chunks import are_streamed, is_converted
 from fastmml._estimator import Transformer
+from fastmml._undo import all_or_nothing
 from fastmml.decomposition import projection, sparse
 from fastmml.decomposition.number import Number
 from fastmml.decomposition.operators import Centred, DenseRows, Products, SparseRows
@@ -248,13 +249,8 @@ class PCA(Transformer):  # type: ignore[misc]
 
     def _partial_fit(self, X: Any, y: None = None) -> PCA:
         Options.checked(self)
-        state = self.__dict__.copy()
-        try:
+        with all_or_nothing(self):
             return self._take_rows(X)
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(state)
-            raise
 
     def _take_rows(self, X: Any) -> PCA:
         before = getattr(self, "_moments", None)
