@@ -182,8 +182,8 @@ fml_status FML(matmul_short)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_sh
     x.own = x.panels + panels;
     fml_watch watch;
     fml_watch_start(&watch);
-    if (team == 1 &&
-        !fml_is_in_team()) { /* a team of one would wake nobody at each barrier, by system calls */
+    /* A team of one would wake nobody at each barrier, by system calls. */
+    if (team == 1 && !fml_is_in_team()) {
         multiply_team(x, &watch);
     } else {
 #pragma omp parallel num_threads(team)
