@@ -115,6 +115,17 @@ def sparse_times(kernels: Kernels, dtype: str) -> Call:
     return lambda: kernels.sparse_times(indptr, indices, values, b, shift, out, THREADS)
 
 
+def sparse_gram_times(kernels: Kernels, dtype: str) -> Call:
+    """Sparse rows and their transpose times two tiles of rows, the second not full."""
+    indptr = np.arange(0, 20 * NODES + 1, 20)
+    indices = (scrambled(20 * NODES, 8) % NODES).astype(np.uint32)
+    values, b = reals((20 * NODES,), 9).astype(dtype), reals((9, NODES), 10).astype(dtype)
+    offset, out, moments = reals((9,), 11).astype(dtype), np.empty((9, NODES), dtype), np.empty(9)
+    return lambda: kernels.sparse_gram_times(
+        indptr, indices, values, b, None, offset, 4, out, moments, THREADS
+    )
+
+
 def small_matrices(rows: int) -> NDArray[np.float64]:
     """A few hundred matrices whose pivots are in all places."""
     return reals((SMALL_BATCH, rows, rows), 10)
@@ -343,6 +354,13 @@ def solved_gram(kernels: Kernels) -> Call:
     return lambda: kernels.solved_gram(a, None, u, out, THREADS)
 
 
+def gram_times(kernels: Kernels, dtype: str) -> Call:
+    """Some groups of rows times a panel and a part of one."""
+    x, b = reals((250, 700), 33).astype(dtype), reals((11, 700), 34).astype(dtype)
+    offset, y, out = np.ones(11, dtype), np.empty((250, 11), dtype), np.empty((11, 700), dtype)
+    return lambda: kernels.gram_times(x, b, offset, y, out, THREADS)
+
+
 def project_rows(kernels: Kernels, dtype: str) -> Call:
     """Coordinates and squared errors of several blocks of rows."""
     x, basis = reals((500, 70), 33).astype(dtype), reals((9, 70), 34).astype(dtype)
@@ -529,6 +547,8 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "combine": combine,
     "sparse_times": lambda kernels: sparse_times(kernels, "d"),
     "sparse_times single": lambda kernels: sparse_times(kernels, "f"),
+    "sparse_gram_times": lambda kernels: sparse_gram_times(kernels, "d"),
+    "sparse_gram_times single": lambda kernels: sparse_gram_times(kernels, "f"),
     "small_solve 4x4": lambda kernels: small_solve(kernels, 4),
     "small_solve 8x8": lambda kernels: small_solve(kernels, 8),
     "small_inverse 4x4": lambda kernels: small_inverse(kernels, 4),
@@ -562,6 +582,8 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "centred_gram weighted": lambda kernels: centred_gram(kernels, weighted=True),
     "centred_gram wide": lambda kernels: centred_gram(kernels, is_wide=True),
     "solved_gram": solved_gram,
+    "gram_times": lambda kernels: gram_times(kernels, "f"),
+    "gram_times double": lambda kernels: gram_times(kernels, "d"),
     "project_rows": lambda kernels: project_rows(kernels, "f"),
     "project_rows double": lambda kernels: project_rows(kernels, "d"),
     "reconstruct_rows": lambda kernels: reconstruct_rows(kernels, "f"),
