@@ -22,7 +22,7 @@ enum { HEIGHT = 3 };
 enum { CHUNK = 16384 / (WIDTH * FML_VECTOR_BYTES), BLOCK_ROWS = 4 * HEIGHT };
 /* Rows of a group, at least and, where sums in `real` would lose digits, at most; and groups where
  * these bounds leave the choice. */
-enum { LEAST_ROWS = 48, MOST_ROWS = 4096, GROUPS = 16 };
+enum { LEAST_ROWS = 48, MOST_ROWS = 4096, GROUPS = 8 };
 
 typedef struct task {
     ptrdiff_t m, n, count;
@@ -266,7 +266,7 @@ fml_status FML(gram_times)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const real
     const int team = fml_clamp_threads(threads, t.groups);
     const ptrdiff_t of_thread = t.panels * BLOCK_ROWS * WIDTH;
     fml_status status = FML_NO_MEMORY;
-    t.b = fml_alloc((t.groups + 1) * t.panels * WIDTH, (size_t)t.vectors * sizeof *t.b);
+    t.b = fml_alloc_kept((t.groups + 1) * t.panels * WIDTH, (size_t)t.vectors * sizeof *t.b);
     real *products = fml_alloc(team * of_thread, sizeof *products);
     if (!t.b || !products)
         goto done;
@@ -287,6 +287,6 @@ fml_status FML(gram_times)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const real
     }
 done:
     fml_free(products);
-    fml_free(t.b);
+    fml_keep(t.b);
     return status;
 }
