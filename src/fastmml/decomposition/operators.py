@@ -243,7 +243,7 @@ class DenseRows:
         sums, squares = np.zeros(self.shape[1]), 0.0
         with np.errstate(all="ignore"):
             for _, piece in self._pieces():
-                sums += piece.sum(axis=0, dtype=np.float64)
+                sums += matmul(np.ones(len(piece), piece.dtype), piece)
                 squares += float(np.einsum("ij,ij->i", piece, piece).sum(dtype=np.float64))
             offset = sums / self.shape[0]
             total = squares - self.shape[0] * float(offset @ offset)
