@@ -10,9 +10,9 @@ from threadpoolctl import ThreadpoolController
 
 
 def on_one_thread() -> AbstractContextManager[Any]:
-    """For small matrices: other threads of OpenBLAS would look for work for 0.1 s after the call.
+    """For small matrices: other threads of OpenBLAS would look for work for 0.1 s after a call.
 
-    It holds for the whole process while it lasts; results may differ in the last bits.
+    It holds for the whole process; while one thread's lasts, those of others change nothing.
     """
     limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
     return limited
@@ -20,5 +20,5 @@ def on_one_thread() -> AbstractContextManager[Any]:
 
 @cache
 def _controller() -> ThreadpoolController:
-    """Of the libraries that are loaded now: LAPACK is SciPy's, which was imported before."""
+    """Of the libraries that are loaded now: SciPy's LAPACK was imported before."""
     return ThreadpoolController()
