@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+_limiting = threading.Lock()
 
-def on_one_thread() -> AbstractContextManager[Any]:
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
     """For small matrices: other threads of OpenBLAS would look for work for 0.1 s after a call.
 
-    It holds for the whole process; while one thread's lasts, those of others change nothing.
+    It holds for the whole process, and one caller's at a time: overlapping limits would restore
+    each other's.
     """
-    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
-    return limited
+    if not _limiting.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _controller().limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        _limiting.release()
 
 
 @cache
