@@ -100,7 +100,7 @@ fml_status FML(rank_pull)(ptrdiff_t n, const int64_t *indptr, const uint32_t *in
                  .n = n};
     set_factors(&p.jumping, damping, mass);
     set_factors(&p.stay, 1 - damping, total);
-    ptrdiff_t blocks = (ptrdiff_t)((indptr[n] + n) / BLOCK_WORK) + 1;
+    ptrdiff_t blocks = fml_count_row_blocks(indptr, n, BLOCK_WORK);
     wide *parts = fml_alloc(blocks, 2 * sizeof *parts);
     if (!parts)
         return FML_NO_MEMORY;
@@ -111,10 +111,9 @@ fml_status FML(rank_pull)(ptrdiff_t n, const int64_t *indptr, const uint32_t *in
     for (ptrdiff_t block = 0; block < blocks; block++) {
         if (fml_stopped(&watch))
             continue;
-        ptrdiff_t start = fml_row_at(indptr, n, block * BLOCK_WORK);
-        ptrdiff_t end = block + 1 < blocks ? fml_row_at(indptr, n, (block + 1) * BLOCK_WORK) : n;
-        pull_block(&p, start, end, (number *)y, (number *)next_contribution, &changes[block],
-                   &masses[block]);
+        const fml_rows rows = fml_rows_of(indptr, n, BLOCK_WORK, block);
+        pull_block(&p, rows.start, rows.end, (number *)y, (number *)next_contribution,
+                   &changes[block], &masses[block]);
     }
     fml_status status = fml_watch_status(&watch);
     if (status == FML_OK) {
