@@ -111,7 +111,7 @@ fml_status FML(rank_pull)(ptrdiff_t n, const int64_t *indptr, const uint32_t *in
     for (ptrdiff_t block = 0; block < blocks; block++) {
         if (fml_stopped(&watch))
             continue;
-        const fml_rows rows = fml_rows_of(indptr, n, BLOCK_WORK, block);
+        const fml_row_range rows = fml_rows_of(indptr, n, BLOCK_WORK, block);
         pull_block(&p, rows.start, rows.end, (number *)y, (number *)next_contribution,
                    &changes[block], &masses[block]);
     }

@@ -65,7 +65,7 @@ fml_status FML(sparse_times)(ptrdiff_t m, ptrdiff_t columns, const int64_t *indp
     for (ptrdiff_t block = 0; block < blocks; block++) {
         if (fml_stopped(&watch))
             continue;
-        const fml_rows rows = fml_rows_of(indptr, m, BLOCK_WORK, block);
+        const fml_row_range rows = fml_rows_of(indptr, m, BLOCK_WORK, block);
         for (ptrdiff_t row = rows.start; row < rows.end; row++) {
             ptrdiff_t column = 0;
             for (; column + TILE <= columns; column += TILE)
