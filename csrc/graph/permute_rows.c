@@ -159,9 +159,9 @@ static void permute_tile(const job *j, ptrdiff_t start, ptrdiff_t end)
     uint32_t buffer[BUFFER_LINKS + GROUP] = {0};
     int64_t first = j->indptr[start], filled = first, last = j->indptr[end];
     for (ptrdiff_t i = start; i < end; i++) {
+        prefetch_row(j, i + AHEAD < end ? i + AHEAD : i);
         if (j->indptr[i] == j->indptr[i + 1])
             continue;
-        prefetch_row(j, i + AHEAD < end ? i + AHEAD : i);
         row r = start_row(j, j->position[i]);
         int64_t begin = r.low;
         for (int64_t k = j->indptr[i]; k < j->indptr[i + 1];) {

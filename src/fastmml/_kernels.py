@@ -614,10 +614,11 @@ class Kernels(Protocol):
     def degree_order(
         self, indptr: I64, out_degree: F64, is_sink: U8, order: U32, threads: int
     ) -> tuple[int, int]:
-        """Order nodes (``order``, out) by falling out-degree, capped at 32767.
+        """Order nodes (``order``, out) by falling out-degree, rounded down to a power of two.
 
-        But nodes without links in come first and nodes without links out (``is_sink``) last;
-        returns where the first kind ends and where the last begins.
+        Equals by falling number of links in, counted in fours and up to 31 of them. But nodes
+        without links in come first and nodes without links out (``is_sink``) last; returns where
+        the first kind ends and where the last begins.
         """
         ...
 
