@@ -218,6 +218,30 @@ class Kernels(Protocol):
         """
         ...
 
+    def rank_image(
+        self,
+        indptr: I64,
+        indices: U32,
+        weights: F64 | None,
+        teleport: F64,
+        jump: F64,
+        damping: float,
+        total: float,
+        mass: float,
+        roundings: float,
+        x: F64,
+        contribution: F64,
+        y: F64,
+        threads: int,
+    ) -> tuple[float, float]:
+        """The pass of `rank_pull` over ranks ``x`` up to their scale, as a proof needs it.
+
+        Out: ``y``, that pass's divided by ``total``, negative entries replaced by 0. Returns
+        ``sum |y total - x|``, before those are replaced, and the sum of each y times the number of
+        its links and ``roundings``.
+        """
+        ...
+
     def rank_solve(
         self,
         plan: RankPlan,
@@ -264,6 +288,28 @@ class Kernels(Protocol):
 
         All vectors but ``inverse_strength`` have `COLUMNS` columns; ``total`` and ``mass``
         (COLUMNS,), as what is returned.
+        """
+        ...
+
+    def rank_image_columns(
+        self,
+        indptr: I64,
+        indices: U32,
+        weights: F64 | None,
+        teleport: F64,
+        jump: F64,
+        damping: float,
+        total: F64,
+        mass: F64,
+        roundings: float,
+        x: F64,
+        contribution: F64,
+        y: F64,
+        threads: int,
+    ) -> tuple[F64, F64]:
+        """`rank_image` for each of `COLUMNS` columns, in one walk over the links.
+
+        All vectors have `COLUMNS` columns; ``total`` and ``mass`` (COLUMNS,), as what is returned.
         """
         ...
 

@@ -201,6 +201,106 @@ def rank_pull_columns(
 
 
 @jit
+def _image_blocks(
+    first: int,
+    last: int,
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    teleport: F64,
+    jump: F64,
+    damping: float,
+    total: float,
+    mass: float,
+    roundings: float,
+    x: F64,
+    contribution: F64,
+    y: F64,
+    moved: F64,
+    rounded: F64,
+) -> None:
+    teleport_stride = 1 if len(teleport) > 1 else 0
+    jump_stride = 1 if len(jump) > 1 else 0
+    for block in range(first, last):
+        moved[block] = rounded[block] = 0.0
+        start = row_at(indptr, block * WORK_PER_BLOCK)
+        for i in range(start, row_at(indptr, (block + 1) * WORK_PER_BLOCK)):
+            links = sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
+            value = damping * (links + mass * jump[i * jump_stride])
+            value += (1.0 - damping) * total * teleport[i * teleport_stride]
+            rank = value / total
+            y[i] = 0.0 if rank < 0.0 else rank  # NaN stays
+            moved[block] += abs(value - x[i])
+            rounded[block] += (indptr[i + 1] - indptr[i] + roundings) * y[i]
+
+
+def rank_image(
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    teleport: F64,
+    jump: F64,
+    damping: float,
+    total: float,
+    mass: float,
+    roundings: float,
+    x: F64,
+    contribution: F64,
+    y: F64,
+    threads: int,
+) -> tuple[float, float]:
+    """See `fastmml._kernels.Kernels.rank_image`."""
+    blocks = (int(indptr[-1]) + len(y)) // WORK_PER_BLOCK + 1
+    moved, rounded = np.empty(blocks), np.empty(blocks)
+    inputs = (
+        readonly(indptr),
+        readonly(indices),
+        readonly_or_none(weights),
+        readonly(teleport),
+        readonly(jump),
+        float(damping),
+        float(total),
+        float(mass),
+        float(roundings),
+        readonly(x),
+        readonly(contribution),
+    )
+
+    def work(first: int, last: int) -> None:
+        _image_blocks(first, last, *inputs, y, moved, rounded)
+
+    run_blocks(work, blocks, threads, BLOCKS_AT_ONCE)
+    return sum_pairwise(moved), sum_pairwise(rounded)
+
+
+def rank_image_columns(
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    teleport: F64,
+    jump: F64,
+    damping: float,
+    total: F64,
+    mass: F64,
+    roundings: float,
+    x: F64,
+    contribution: F64,
+    y: F64,
+    threads: int,
+) -> tuple[F64, F64]:
+    """See `fastmml._kernels.Kernels.rank_image_columns`: one by one, which is not slower here."""
+    change, rounded = np.empty(y.shape[1]), np.empty(y.shape[1])
+    image = np.empty(len(y))
+    for i in range(y.shape[1]):
+        change[i], rounded[i] = rank_image(
+            indptr, indices, weights, teleport[:, i].copy(), jump[:, i].copy(), damping, total[i],
+            mass[i], roundings, x[:, i].copy(), contribution[:, i].copy(), image, threads,
+        )  # fmt: skip
+        y[:, i] = image
+    return change, rounded
+
+
+@jit
 def _subtract(a: Real, b: Real, out: F64) -> None:
     for i in range(len(a)):
         out[i] = a[i] - b[i]
