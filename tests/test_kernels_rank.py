@@ -388,9 +388,9 @@ def test_rank_image_of_columns(variant: Kernels, p: Pass, uniform: bool) -> None
         error = 2 * column.expected()[1]
         assert (np.abs(y[:, i] - expected) * column.total <= error + gamma(4) * expected).all()
         assert abs(change[i] - moved) <= error.sum() + 2 * gamma(p.nodes + 4) * moved
-        assert abs(rounded[i] - weighted) <= (p.nodes + 63) * error.sum() / column.total + gamma(
-            2 * p.nodes + 8
-        ) * weighted
+        off = len(p.indices) + 3  # the most that a value counts
+        slack = off * error.sum() / column.total + gamma(2 * p.nodes + 8) * weighted
+        assert abs(rounded[i] - weighted) <= slack
 
 
 # ---- difference_gram and combine ----
