@@ -26,7 +26,8 @@ def hub_graph(weighted: bool) -> fm.Graph:
 def test_arrays_in_large_pages(shape: int | tuple[int, ...]) -> None:
     array = _memory.in_large_pages(shape, np.float64)
     assert array.shape == np.empty(shape).shape
-    assert array.flags.c_contiguous and array.flags.writeable
+    assert array.flags.c_contiguous
+    assert array.flags.writeable
     large = array.nbytes >= 1 << 20
     assert not large or array.__array_interface__["data"][0] % (1 << 21) == 0
     array[:] = 1

@@ -415,8 +415,8 @@ static bool history_make(history *h, const fml_rank_plan *plan, bool shared)
     }
     ptrdiff_t parts = count_parts(nodes) * TILE * WINDOW;
     /* All rows from one piece, which large pages are found for. */
-    h->base = fml_alloc(nodes, sizeof *h->base + sizeof *h->strength +
-                                   WINDOW * sizeof *h->steps + JUMPS * sizeof *h->jumps);
+    h->base = fml_alloc(nodes, sizeof *h->base + sizeof *h->strength + WINDOW * sizeof *h->steps +
+                                   JUMPS * sizeof *h->jumps);
     h->parts = fml_alloc(parts > blocks ? parts : blocks, sizeof *h->parts);
     if (!h->base || !h->parts)
         return false;

@@ -58,6 +58,24 @@ def sum_links(indices: U32, weights: F64 | None, contribution: Real, start: int,
 
 
 @jit
+def _map_row(
+    i: int,
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    teleport: Real,
+    jump: Real,
+    damping: float,
+    total: float,
+    mass: float,
+    contribution: Real,
+) -> float:
+    links = sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
+    value = damping * (links + mass * jump[i if len(jump) > 1 else 0])
+    return value + (1.0 - damping) * total * teleport[i if len(teleport) > 1 else 0]
+
+
+@jit
 def _pull_rows(
     start: int,
     end: int,
@@ -76,13 +94,10 @@ def _pull_rows(
     next_contribution: Real,
 ) -> tuple[float, float]:
     moved = dangling = 0.0
-    teleport_stride = 1 if len(teleport) > 1 else 0
-    jump_stride = 1 if len(jump) > 1 else 0
     for i in range(start, end):
-        links = sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
-        value = damping * (links + mass * jump[i * jump_stride])
-        value += (1.0 - damping) * total * teleport[i * teleport_stride]
-        y[i] = value
+        y[i] = _map_row(
+            i, indptr, indices, weights, teleport, jump, damping, total, mass, contribution
+        )
         rounded = y[i]  # to the type of y: the other outputs describe what was stored
         moved += abs(rounded - x[i])
         if inverse_strength[i] == 0.0:
@@ -219,15 +234,13 @@ def _image_blocks(
     moved: F64,
     rounded: F64,
 ) -> None:
-    teleport_stride = 1 if len(teleport) > 1 else 0
-    jump_stride = 1 if len(jump) > 1 else 0
     for block in range(first, last):
         moved[block] = rounded[block] = 0.0
         start = row_at(indptr, block * WORK_PER_BLOCK)
         for i in range(start, row_at(indptr, (block + 1) * WORK_PER_BLOCK)):
-            links = sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
-            value = damping * (links + mass * jump[i * jump_stride])
-            value += (1.0 - damping) * total * teleport[i * teleport_stride]
+            value = _map_row(
+                i, indptr, indices, weights, teleport, jump, damping, total, mass, contribution
+            )
             rank = value / total
             y[i] = 0.0 if rank < 0.0 else rank  # NaN stays
             moved[block] += abs(value - x[i])
