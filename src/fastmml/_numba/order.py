@@ -223,7 +223,7 @@ def _assemble(
 
 @jit
 def _degree_key(indptr: I64, out_degree: F64, is_sink: U8, node: int) -> int:
-    links = indptr[node + 1] - indptr[node]
+    links = int(indptr[node + 1] - indptr[node])
     by_turns = _TURNS - 1 - min(-(-links // _TURN), _TURNS - 1)
     if is_sink[node]:
         return _SINKS + by_turns

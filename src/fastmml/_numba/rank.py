@@ -72,7 +72,7 @@ def _map_row(
 ) -> float:
     links = sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
     value = damping * (links + mass * jump[i if len(jump) > 1 else 0])
-    return value + (1.0 - damping) * total * teleport[i if len(teleport) > 1 else 0]
+    return float(value + (1.0 - damping) * total * teleport[i if len(teleport) > 1 else 0])
 
 
 @jit
