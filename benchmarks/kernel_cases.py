@@ -94,6 +94,27 @@ def rank_pull_columns(kernels: Kernels) -> Call:
     )  # fmt: skip
 
 
+def rank_image(kernels: Kernels) -> Call:
+    """The pass of PageRank that proves."""
+    indptr, indices = in_rows()
+    uniform = np.full(1, 1 / NODES)
+    x, contribution, y = reals((NODES,), 4), reals((NODES,), 5), np.empty(NODES)
+    return lambda: kernels.rank_image(
+        indptr, indices, None, uniform, uniform, 0.85, 1.0, 0.1, 64.0, x, contribution, y, THREADS
+    )
+
+
+def rank_image_columns(kernels: Kernels) -> Call:
+    """The pass that proves, for several columns."""
+    indptr, indices = in_rows()
+    uniform, total = np.full((1, COLUMNS), 1 / NODES), np.ones(COLUMNS)
+    x, contribution, y = reals((3, NODES, COLUMNS), 4)
+    return lambda: kernels.rank_image_columns(
+        indptr, indices, None, uniform, uniform, 0.85, total, total, 64.0, x, contribution, y,
+        THREADS,
+    )  # fmt: skip
+
+
 def difference_gram(kernels: Kernels) -> Call:
     """Products of differences of vectors."""
     x = reals((VECTORS + 1, NODES), 6)
@@ -533,6 +554,8 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "rank_pull": rank_pull,
     "rank_solve": rank_solve,
     "rank_pull_columns": rank_pull_columns,
+    "rank_image": rank_image,
+    "rank_image_columns": rank_image_columns,
     "rank_solve_columns": rank_solve_columns,
     "rank_push": rank_push,
     "rank_push weighted": lambda kernels: rank_push(kernels, weighted=True),
