@@ -123,6 +123,13 @@ class Centred(NamedTuple):
         with np.errstate(all="ignore"):
             return np.asarray(np.sqrt(np.diagonal(self.products).clip(0) / self.weight))
 
+    def without(self, lost: Array) -> Centred:
+        """NaN in these columns."""
+        products = self.products.copy()
+        products[lost] = products[:, lost] = np.nan
+        offset = np.where(lost, np.nan, self.mean.offset)
+        return self._replace(mean=self.mean._replace(offset=offset), products=products)
+
     def has_changed(self, dtype: np.dtype[Any]) -> Array:
         """Whose numbers differ by more than the rounding of their mean."""
         unit = CONSTANT * float(np.finfo(dtype).eps / np.finfo(np.float64).eps)

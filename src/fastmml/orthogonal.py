@@ -18,6 +18,7 @@ from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import SMALL_QR_ROWS
 from fastmml._lapack_qr import is_for_lapack, lapack_qr
+from fastmml._powers import ldexp, lengths, near_one
 from fastmml._tall_qr import tall_qr
 from fastmml.linalg import gram, matmul
 from fastmml.systems import eigh
@@ -287,14 +288,15 @@ def project(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None = None) -> 
     points, vectors, start = affine(x, basis, origin)
     shift = start.reshape(len(start), *[1] * (points.ndim - 1))
     with np.errstate(all="ignore"):
-        points = points - shift
-    q, r = independent_qr(vectors)
-    inside = matmul(q.conj().T, points)
-    projection = matmul(q, inside)
-    rest = (points - projection).reshape(len(points), -1)
-    scales = _scales(rest)
-    distance = (np.linalg.norm(rest * scales, axis=0) / scales[0]).reshape(points.shape[1:])
-    return Projection(np.linalg.solve(r, inside), projection + shift, distance[()])
+        near, far = near_one((points - shift).T)
+        columns, sizes = near_one(vectors.T)
+        q, r = independent_qr(columns.T)
+        inside = matmul(q.conj().T, near.T)
+        projection = matmul(q, inside)
+        distance = np.ldexp(lengths((near.T - projection).T), far)
+        back = far - sizes.reshape(len(sizes), *shift.shape[1:])
+        coordinates = ldexp(np.linalg.solve(r, inside), back)
+        return Projection(coordinates, ldexp(projection, far) + shift, distance[()])
 
 
 def affine(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None) -> tuple[Array, Array, Array]:
