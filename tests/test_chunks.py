@@ -175,7 +175,7 @@ def test_partial_fit_takes_frames_and_chunks() -> None:
     np.testing.assert_allclose(model.components_, fm.PCA(2).fit(x).components_, atol=1e-12)
     assert model.feature_names_in_.tolist() == NAMES
     kept, before = model.components_.copy(), model.n_samples_
-    for bad in (frame * np.nan, iter([x[:, :3]]), iter([x, x * np.inf])):
+    for bad in (frame * np.nan, iter([x[:, :3]]), iter([frame, frame * np.inf])):
         with pytest.raises(ValueError, match="X: expected"):
             model.partial_fit(bad)
     renamed = frame.rename({"a": "z"})

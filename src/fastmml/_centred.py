@@ -157,6 +157,8 @@ def _around(data: Data, dtype: np.dtype[Any], shift: Array) -> Centred:
     weight = float(sums[-1, -1])
     offset = sums[-1, :-1] / weight
     products = sums[:-1, :-1] - weight * np.outer(offset, offset)
+    if np.isinf(np.diagonal(sums)).any():  # squares that overflow, whatever is taken off
+        products = np.where(np.isinf(sums[:-1, :-1]), sums[:-1, :-1], products)
     return Centred(weight, Mean(shift.astype(np.float64), offset), products)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmml import _check
 from fastmml._frames import Columns, is_arrow, is_table, library, record_batches
 
 Array = NDArray[Any]
@@ -59,7 +60,15 @@ class Chunks:
             for rows in _pieces_of(*part.shape):
                 yield self._columns.of_polars(part[rows])
         else:
-            yield from pieces(np.asarray(part))
+            yield from pieces(self._array(part))
+
+    def _array(self, part: Any) -> Array:
+        _check.unmasked(self.name, part)
+        array = np.asarray(part)
+        if array.ndim == 0 and array.dtype == object:
+            kind = type(part).__name__
+            raise TypeError(f"{self.name}: expected an array, frame or Arrow data, got {kind}")
+        return array
 
 
 def are_streamed(source: Any) -> bool:

@@ -137,6 +137,7 @@ else:
         _takes_sparse = False
 
         def _fit_rows(self, X: Any) -> Any:
+            _check.unmasked("X", X)
             return validate_data(
                 self, X, dtype=_DTYPES, ensure_all_finite=False, accept_sparse=self._sparse_formats
             )
@@ -146,6 +147,7 @@ else:
 
         def _new_rows(self, X: Any) -> Any:
             self._check_fitted()
+            _check.unmasked("X", X)
             return validate_data(
                 self, X, reset=False, dtype=_DTYPES, ensure_all_finite=False,
                 accept_sparse=self._sparse_formats,
@@ -159,6 +161,7 @@ else:
         """Score of scikit-learn."""
 
         def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
+            _check.unmasked("X", X)
             rows, targets = validate_data(
                 self, X, y, reset=reset, dtype=_DTYPES, ensure_all_finite=False,
                 multi_output=True, y_numeric=True,

@@ -160,7 +160,7 @@ def kneighbors(
     if count > available:
         others = "rows" if asked is not None else "other rows"
         raise ValueError(
-            f"n_neighbors: expected at most {available}, the {others} of x, got {count}"
+            f"n_neighbors: expected at most {max(available, 0)}, the {others} of x, got {count}"
         )
     left, right = (data, None) if asked is None else (asked, data)
     if VI is not None:
