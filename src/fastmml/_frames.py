@@ -121,6 +121,12 @@ def feature_names(name: str, names: Sequence[Hashable] | None) -> list[str] | No
     return [str(column) for column in names or ()] if str in kinds else None
 
 
+def names_of(name: str, x: Any) -> list[str] | None:
+    """Names of features, if x is a frame whose columns have them."""
+    is_frame = library(x) in ("pandas", "polars") and hasattr(x, "columns")
+    return feature_names(name, list(x.columns)) if is_frame else None
+
+
 def library(x: Any) -> str:
     """Whose the object is, of the libraries of frames."""
     names = {str(base.__module__).partition(".")[0] for base in type(x).__mro__}

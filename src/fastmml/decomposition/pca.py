@@ -271,11 +271,11 @@ class PCA(Transformer):  # type: ignore[misc]
                 stacklevel=3,
             )
         if are_streamed(X) or is_table(X) or is_converted(X):
-            moments, names = gathered(X, before, None if before is None else self._names)
+            moments, names = gathered(X, before, None if before is None else self._feature_names)
         else:
             rows = self._fit_rows(X) if before is None else self._new_rows(X)
             moments, _ = gathered(rows, before)
-            names = self._names
+            names = self._feature_names
         self._fit_moments(moments, names)
         self._moments = moments
         return self
@@ -561,26 +561,15 @@ class PCA(Transformer):  # type: ignore[misc]
         """Components of rows that were read once."""
         found, number, data = spectrum_of(moments, self.n_components)
         self.n_features_in_, self.n_samples_ = len(data.mean), moments.rows
-        self._set_names(names)
+        self._set_feature_names(names)
         return self._set(found, number, data, (moments.divisor(), moments.weight))
 
     def _fit_table(self, table: Any) -> Array:
         """The rows of a table in memory, as `_fit_rows`."""
         rows, names = in_memory(table)
         found: Array = self._fit_rows(rows)
-        self._set_names(names)
+        self._set_feature_names(names)
         return found
-
-    @property
-    def _names(self) -> Names:
-        """Of the features in `fit`, if these have names."""
-        names = getattr(self, "feature_names_in_", None)
-        return None if names is None else list(names)
-
-    def _set_names(self, names: Names) -> None:
-        vars(self).pop("feature_names_in_", None)
-        if names is not None:
-            self.feature_names_in_ = np.asarray(names, dtype=object)
 
     def _measured(self, measure: str, X: Any, *variances: Any) -> Any:
         """What `projection`, or `sparse`, computes of new rows, under this name."""
@@ -596,7 +585,7 @@ class PCA(Transformer):  # type: ignore[misc]
         return getattr(way, measure)(rows, self.mean_, self.components_, *variances)
 
     def _measured_in_chunks(self, compute: Callable[..., Any], X: Any, variances: Any) -> Any:
-        rows = NamedRows(X, self._names)
+        rows = NamedRows(X, self._feature_names)
         parts = [
             compute(part, self.mean_, self.components_, *variances)
             for part in rows.of_columns(self.n_features_in_)

@@ -100,8 +100,8 @@ class NamedRows:
         """Warn, as scikit-learn does, where either the rows or the model have no names."""
         if (self.names is None) == (self._known is None):
             return
-        found = "names, as in fit, got none" if self.names is None else "no names, as in fit"
-        warnings.warn(f"X: expected columns with {found}", stacklevel=stacklevel)
+        wrong = "with names, as in fit, got none" if self._known else "without names, as in fit"
+        warnings.warn(f"X: expected columns {wrong}", stacklevel=stacklevel)
 
 
 def check_solver(svd_solver: str) -> None:
