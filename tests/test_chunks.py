@@ -63,13 +63,15 @@ def of_arrow(x: Array, kind: str, folder: Path) -> Any:
         return table.combine_chunks().to_batches()[0]
     if kind == "RecordBatchReader":
         return table.to_reader(max_chunksize=60)
+    return Stream(table) if kind == "stream" else of_file(table, kind, folder)
+
+
+def of_file(table: Any, kind: str, folder: Path) -> Any:
     if kind == "RecordBatchFileReader":
         ipc = pytest.importorskip("pyarrow.ipc")
         with ipc.new_file(folder / "rows.arrow", table.schema) as file:
             file.write_table(table, 60)
         return ipc.open_file(folder / "rows.arrow")
-    if kind == "stream":
-        return Stream(table)
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(table, folder / "rows.parquet", row_group_size=80)
     if kind == "ParquetFile":
@@ -259,7 +261,9 @@ def test_a_stream_of_rows_is_factorised() -> None:
 @pytest.mark.parametrize("dtype", FLOATS)
 @settings(max_examples=50, deadline=None)
 @given(
-    numbers=st.lists(st.sampled_from([1.0, 2.0, 3.0, np.nan, np.inf, -np.inf]), min_size=24, max_size=24),
+    numbers=st.lists(
+        st.sampled_from([1.0, 2.0, 3.0, np.nan, np.inf, -np.inf]), min_size=24, max_size=24
+    ),
     weights=st.lists(st.sampled_from([0.0, 0.0, 1.0, 2.0]), min_size=12, max_size=12),
     cuts=st.lists(st.integers(0, 12), max_size=4),
 )

@@ -210,10 +210,10 @@ def per_row(
 
 def unmasked(name: str, values: Any) -> None:
     """Refuse masked numbers, which `numpy.asarray` would uncover."""
-    if np.ma.is_masked(values):
+    count = np.count_nonzero(getattr(values, "mask", False)) if np.ma.is_masked(values) else 0
+    if count:
         raise ValueError(
-            f"{name}: expected no masked numbers, got {np.ma.count_masked(values)}: fill them, or "
-            "leave their rows out"
+            f"{name}: expected no masked numbers, got {count}: fill them, or leave their rows out"
         )
 
 

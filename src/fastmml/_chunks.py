@@ -1,4 +1,4 @@
-"""Rows as users have them, some at a time: arrays, mapped files, frames, Arrow, iterators of these."""
+"""Rows some at a time: of arrays, mapped files, frames, Arrow's data, and iterators of these."""
 
 from __future__ import annotations
 
@@ -76,11 +76,6 @@ def are_streamed(source: Any) -> bool:
     return _is_iterable(source) or (is_arrow(source) and not is_table(source))
 
 
-def are_converted(source: Any) -> bool:
-    """Whether rows are there all at once, as no kernel reads them: in a table, or in a file."""
-    return is_table(source) or is_converted(source)
-
-
 def is_mapped(rows: Array) -> bool:
     """Whether an array lies in a file, whose pages `pieces` lets go."""
     return _mapped_file(rows) is not None
@@ -132,7 +127,11 @@ def _mapped_file(rows: Array) -> mmap.mmap | None:
     is_shared = False
     while isinstance(base, np.ndarray):
         if isinstance(base, np.memmap):
-            is_shared = base.mode in ("r", "r+", "w+")  # the innermost one's: of views it may be None
+            is_shared = base.mode in (
+                "r",
+                "r+",
+                "w+",
+            )  # the innermost one's: of views it may be None
         base = base.base
     return base if is_shared and isinstance(base, mmap.mmap) else None
 

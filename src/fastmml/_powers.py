@@ -23,7 +23,7 @@ def near_one(x: Array, own: Any = 0) -> tuple[Array, Array]:
 
 def ldexp(x: Array, exponents: Any) -> Array:
     """``x * 2**exponents``, of complex numbers, too."""
-    scaled = np.ldexp(x.real, exponents).astype(x.dtype)
+    scaled: Array = np.ldexp(x.real, exponents).astype(x.dtype)
     if x.dtype.kind == "c":
         scaled.imag = np.ldexp(x.imag, exponents)
     return scaled

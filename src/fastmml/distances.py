@@ -55,8 +55,8 @@ def pairwise_distances(
     ------
     ValueError
         Other than two dimensions; no columns, or numbers of them that differ; NaN or infinities;
-        another metric; a VI that is missing, does not fit or is not positive definite; for
-        "cosine", rows whose squared length overflows or underflows float64.
+        masked numbers; another metric; a VI that is missing, does not fit or is not positive
+        definite; for "cosine", rows whose squared length overflows or underflows float64.
     TypeError
         A dtype that is not real, or longdouble.
 

@@ -177,9 +177,10 @@ class Moments:
         x : (m, n) array_like, frame, Arrow data, or iterable of these
             Observations, as in `mean_covariance`, but x may have no rows; columns are as many in
             all calls. Of a `numpy.memmap`, a frame of pandas or polars, a Table, RecordBatch,
-            RecordBatchReader, Dataset or ParquetFile of pyarrow, some rows are in memory at a time;
-            of a generator, or any other iterable that is no sequence, one chunk, which may be any
-            of these.
+            RecordBatchReader, RecordBatchFileReader, Dataset, Scanner or ParquetFile of pyarrow,
+            and of whatever has ``__arrow_c_stream__`` and is no array, some rows are in memory at a
+            time; of a generator, or any other iterable that is no sequence, one chunk, which may be
+            any of these.
         fweights, aweights : (m,) array_like, optional
             As in `mean_covariance`, of all chunks end to end.
 
@@ -359,14 +360,15 @@ def mean_covariance(
     ValueError
         x has not two dimensions, no row or no column; weights of another length, below 0 or not
         finite, or none above 0, or whose sum overflows; fweights that are not whole; nulls; chunks
-        of other columns than the first.
+        of other columns than the first; masked numbers.
     TypeError
         Complex numbers, longdouble, objects, sparse matrices, columns of text.
 
     Notes
     -----
     NaN in a column, or an infinity, makes NaN of its covariances with all columns, and of nothing
-    else; so it does in a row of weight 0.
+    else; so it does in a row of weight 0, and in a chunk of such rows, and then of the mean, too.
+    Variances that overflow are infinite.
 
     One pass over the data [1]_ multiplies deviations from a provisional mean, that of some 1000
     rows, which is corrected exactly; a second one only where that was more than three standard

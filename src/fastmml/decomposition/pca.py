@@ -12,8 +12,8 @@ from scipy.sparse import issparse
 
 from fastmml import _check
 from fastmml._chunks import are_streamed, is_converted
-from fastmml._frames import is_table
 from fastmml._estimator import Transformer
+from fastmml._frames import is_table
 from fastmml._undo import all_or_nothing
 from fastmml.decomposition import projection, sparse
 from fastmml.decomposition.number import Number

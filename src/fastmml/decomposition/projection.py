@@ -1,7 +1,7 @@
 """Rows to coordinates and back, in one pass: what `PCA` computes of new data.
 
-Rows are of any real type: those that kernels do not read are converted to float64 some at a time, and
-those of mapped files leave memory again.
+Rows are of any real type: those that kernels do not read are converted to float64 some at a time,
+and those of mapped files leave memory again.
 """
 
 from __future__ import annotations

@@ -113,9 +113,7 @@ def check_solver(svd_solver: str) -> None:
         )
 
 
-def spectrum_of(
-    moments: Moments, n_components: Any
-) -> tuple[Spectrum, Number, GatheredRows]:
+def spectrum_of(moments: Moments, n_components: Any) -> tuple[Spectrum, Number, GatheredRows]:
     """Find components from the moments alone.
 
     Raises
