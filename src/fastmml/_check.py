@@ -210,10 +210,10 @@ def per_row(
 
 def unmasked(name: str, values: Any) -> None:
     """Refuse masked numbers, which `numpy.asarray` would uncover."""
-    count = np.count_nonzero(getattr(values, "mask", False)) if np.ma.is_masked(values) else 0
-    if count:
+    if isinstance(values, np.ma.MaskedArray) and np.any(values.mask):
         raise ValueError(
-            f"{name}: expected no masked numbers, got {count}: fill them, or leave their rows out"
+            f"{name}: expected no masked numbers, got {np.count_nonzero(values.mask)}: "
+            "fill them, or leave their rows out"
         )
 
 

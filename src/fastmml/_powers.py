@@ -14,11 +14,25 @@ _ZERO = -(1 << 20)
 
 
 def near_one(x: Array, own: Any = 0) -> tuple[Array, Array]:
-    """``x * 2**(own - e)``, whose largest number along the last axis is near 1; and e."""
-    sizes = np.maximum(np.abs(x.real), np.abs(x.imag))
+    """``x * 2**(own - e)``, whose largest number along the last axis is not far from 1; and e.
+
+    e is 0 for vectors that lie there already, as most do.
+    """
+    sizes = np.abs(x.real)
+    if x.dtype.kind == "c":
+        sizes = np.maximum(sizes, np.abs(x.imag))
+    bits = np.frexp(sizes.max(axis=-1, initial=0))[1]
+    if np.abs(bits).max(initial=0) + np.abs(own).max(initial=0) <= _near(x):
+        scaled = x * np.ldexp(sizes.dtype.type(1), own) if np.any(own) else x
+        return scaled, np.zeros(bits.shape, np.int64)
     bits = np.where(np.isfinite(sizes) & (sizes > 0), np.frexp(sizes)[1] + own, _ZERO)
     exponents = bits.max(axis=-1, initial=_ZERO)
     return ldexp(x, own - exponents[..., np.newaxis]), exponents
+
+
+def _near(x: Array) -> int:
+    """Exponents whose double is far from what the type holds."""
+    return int(np.finfo(x.dtype).maxexp) // 8
 
 
 def ldexp(x: Array, exponents: Any) -> Array:
