@@ -72,7 +72,7 @@ class Chunks:
 
 
 def are_streamed(source: Any) -> bool:
-    """Whether an object's rows can come some at a time only: an iterator's, or those that Arrow reads."""
+    """Whether rows come some at a time only: an iterator's, or those that Arrow reads."""
     return _is_iterable(source) or (is_arrow(source) and not is_table(source))
 
 

@@ -13,30 +13,24 @@ Array = NDArray[Any]
 _ZERO = -(1 << 20)
 
 
-def near_one(x: Array, own: Any = 0) -> tuple[Array, Array]:
-    """``x * 2**(own - e)``, whose largest number along the last axis is not far from 1; and e.
+def are_near(sizes: Array) -> bool:
+    """Whether numbers are 0, or so near 1 that their squares lose nothing."""
+    limit = int(np.finfo(sizes.dtype).maxexp) // 8
+    return bool(np.isfinite(sizes).all() and (np.abs(np.frexp(sizes)[1]) <= limit).all())
 
-    e is 0 for vectors that lie there already, as most do.
-    """
-    sizes = np.abs(x.real)
-    if x.dtype.kind == "c":
-        sizes = np.maximum(sizes, np.abs(x.imag))
-    bits = np.frexp(sizes.max(axis=-1, initial=0))[1]
-    if np.abs(bits).max(initial=0) + np.abs(own).max(initial=0) <= _near(x):
-        scaled = x * np.ldexp(sizes.dtype.type(1), own) if np.any(own) else x
-        return scaled, np.zeros(bits.shape, np.int64)
+
+def near_one(x: Array, own: Any = 0) -> tuple[Array, Array]:
+    """``x * 2**(own - e)``, whose largest number along the last axis is near 1; and e."""
+    sizes = np.maximum(np.abs(x.real), np.abs(x.imag))
     bits = np.where(np.isfinite(sizes) & (sizes > 0), np.frexp(sizes)[1] + own, _ZERO)
     exponents = bits.max(axis=-1, initial=_ZERO)
     return ldexp(x, own - exponents[..., np.newaxis]), exponents
 
 
-def _near(x: Array) -> int:
-    """Exponents whose double is far from what the type holds."""
-    return int(np.finfo(x.dtype).maxexp) // 8
-
-
 def ldexp(x: Array, exponents: Any) -> Array:
-    """``x * 2**exponents``, of complex numbers, too."""
+    """``x * 2**exponents``, of complex numbers, too; x itself where these are 0."""
+    if not np.any(exponents):
+        return x
     scaled: Array = np.ldexp(x.real, exponents).astype(x.dtype)
     if x.dtype.kind == "c":
         scaled.imag = np.ldexp(x.imag, exponents)
@@ -45,6 +39,9 @@ def ldexp(x: Array, exponents: Any) -> Array:
 
 def lengths(x: Array) -> Array:
     """Lengths of vectors of any size along the last axis."""
+    found = np.sqrt(sums_of_squares(x))
+    if found.all() and are_near(found):
+        return np.asarray(found)
     near, exponents = near_one(x)
     return np.asarray(np.ldexp(np.sqrt(sums_of_squares(near)), exponents))
 

@@ -13,7 +13,15 @@ from fastmml import _check
 from fastmml._definite import Factor, factorise
 from fastmml._powers import ldexp, lengths, near_one, sums_of_squares
 from fastmml.linalg import gram, matmul
-from fastmml.orthogonal import Projection, affine, independent_qr, project, qr
+from fastmml.orthogonal import (
+    Projection,
+    affine,
+    coordinates_of,
+    independent_qr,
+    measured_near,
+    project,
+    qr,
+)
 
 Array = NDArray[Any]
 
@@ -348,19 +356,21 @@ class InnerProduct:
         """`project` under a matrix, of points and vectors scaled by powers of two."""
         shift = start.reshape(len(start), *[1] * (points.ndim - 1))
         lower, exponents = self._factor
-        turn, units = lower.conj().T, exponents.reshape(shift.shape)
+        turn = lower.conj().T
         with np.errstate(all="ignore"):
-            near, far = near_one((points - shift).T, exponents)
-            columns, sizes = near_one(vectors.T, exponents)
-            q, r = independent_qr(columns.T)
+            q, r, sizes = independent_qr(vectors, exponents)
             turned, small = qr(matmul(turn, q))
-            inside = matmul(turned.conj().T, matmul(turn, near.T))
-            inside = np.linalg.solve(small, inside)
-            projection = matmul(q, inside)
-            distance = np.ldexp(lengths(matmul(turn, near.T - projection).T), far)
-            back = far - sizes.reshape(len(sizes), *shift.shape[1:])
-            coordinates = ldexp(np.linalg.solve(r, inside), back)
-            return Projection(coordinates, ldexp(projection, far - units) + shift, distance)
+
+            def measure(near: Array) -> tuple[Array, Array, Array]:
+                inside = matmul(turned.conj().T, matmul(turn, near))
+                inside = np.linalg.solve(small, inside)
+                projection = matmul(q, inside)
+                return inside, projection, lengths(matmul(turn, near - projection).T)
+
+            inside, projection, distance, far = measured_near(measure, points - shift, exponents)
+            coordinates = coordinates_of(inside, r, sizes, far)
+            projection = ldexp(projection, far - exponents.reshape(shift.shape))
+            return Projection(coordinates, projection + shift, distance)
 
     def _operands(self, **operands: ArrayLike) -> tuple[list[Array], np.dtype[Any]]:
         """Vectors in float64 or complex128, and the dtype of results."""
