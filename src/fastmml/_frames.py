@@ -25,7 +25,7 @@ _SCHEMAS = ("schema", "projected_schema")
 
 
 class Columns:
-    """Columns of numbers of frames that come one after the other.
+    """Frames that come one after the other, each as an array of what its columns hold.
 
     Attributes
     ----------

@@ -133,7 +133,7 @@ def _draw_coordinates(axis: Any, groups: list[tuple[str | None, Array]], ratios:
 
 
 def _draw_legend(axis: Any, drawn: list[Any], labels: list[str]) -> None:
-    """Name what was drawn; as they are: a label may start with "_", which hides it, or have "$"."""
+    """Labels as they are: matplotlib hides those that start with "_", and typesets "$"."""
     legend = axis.legend(
         drawn, map(str, range(len(drawn))), loc="center left", bbox_to_anchor=(1, 0.5),
         frameon=False, fontsize=8, markerscale=2, handletextpad=0.2,
