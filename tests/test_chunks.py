@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,12 +19,18 @@ from hypothesis import strategies as st
 import fastmml as fm
 from fastmml import _backend, _chunks
 from fastmml._kernels import Kernels
+from fastmml.decomposition import projection
 
 Array = Any
 FLOATS = [np.float64, np.float32]
 #: Relative errors that are allowed: of float32 and of float64 data.
 LIMIT = {"f": 1e-5, "d": 1e-12}
 NAMES = ["a", "b", "c", "d"]
+TABLES = ["Table", "RecordBatch"]
+STREAMS = [
+    *("RecordBatchReader", "RecordBatchFileReader", "ParquetFile", "Dataset", "Scanner", "stream")
+]
+ARROW = TABLES + STREAMS
 
 
 @pytest.fixture(autouse=True)
@@ -56,11 +63,31 @@ def of_arrow(x: Array, kind: str, folder: Path) -> Any:
         return table.combine_chunks().to_batches()[0]
     if kind == "RecordBatchReader":
         return table.to_reader(max_chunksize=60)
+    return Stream(table) if kind == "stream" else of_file(table, kind, folder)
+
+
+def of_file(table: Any, kind: str, folder: Path) -> Any:
+    if kind == "RecordBatchFileReader":
+        ipc = pytest.importorskip("pyarrow.ipc")
+        with ipc.new_file(folder / "rows.arrow", table.schema) as file:
+            file.write_table(table, 60)
+        return ipc.open_file(folder / "rows.arrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(table, folder / "rows.parquet", row_group_size=80)
     if kind == "ParquetFile":
         return parquet.ParquetFile(folder / "rows.parquet")
-    return pytest.importorskip("pyarrow.dataset").dataset(folder / "rows.parquet")
+    dataset = pytest.importorskip("pyarrow.dataset").dataset(folder / "rows.parquet")
+    return dataset.scanner(columns=NAMES) if kind == "Scanner" else dataset
+
+
+class Stream:
+    """Of another library: it gives nothing but a stream of Arrow."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._table.__arrow_c_stream__(requested_schema)
 
 
 def assert_same(source: Any, x: Array) -> None:
@@ -77,9 +104,7 @@ def assert_same(source: Any, x: Array) -> None:
 
 @pytest.mark.usefixtures("short_pieces")
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize(
-    "kind", ["Table", "RecordBatch", "RecordBatchReader", "ParquetFile", "Dataset"]
-)
+@pytest.mark.parametrize("kind", ARROW)
 def test_arrow(kind: str, dtype: Any, tmp_path: Path) -> None:
     x = data(dtype=dtype)
     assert_same(of_arrow(x, kind, tmp_path), x)
@@ -175,7 +200,7 @@ def test_partial_fit_takes_frames_and_chunks() -> None:
     np.testing.assert_allclose(model.components_, fm.PCA(2).fit(x).components_, atol=1e-12)
     assert model.feature_names_in_.tolist() == NAMES
     kept, before = model.components_.copy(), model.n_samples_
-    for bad in (frame * np.nan, iter([x[:, :3]]), iter([x, x * np.inf])):
+    for bad in (frame * np.nan, iter([x[:, :3]]), iter([frame, frame * np.inf])):
         with pytest.raises(ValueError, match="X: expected"):
             model.partial_fit(bad)
     renamed = frame.rename({"a": "z"})
@@ -228,6 +253,201 @@ def test_a_stream_of_rows_is_factorised() -> None:
     arrow = pytest.importorskip("pyarrow")
     both = fm.StreamingQR().update(table_of(x, arrow), x[:, 0])
     np.testing.assert_allclose(both.lstsq().x, [1, 0, 0, 0], atol=1e-10)
+
+
+# ---- numbers that are not finite ----
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@settings(max_examples=50, deadline=None)
+@given(
+    numbers=st.lists(
+        st.sampled_from([1.0, 2.0, 3.0, np.nan, np.inf, -np.inf]), min_size=24, max_size=24
+    ),
+    weights=st.lists(st.sampled_from([0.0, 0.0, 1.0, 2.0]), min_size=12, max_size=12),
+    cuts=st.lists(st.integers(0, 12), max_size=4),
+)
+def test_any_cut_of_any_numbers(
+    dtype: Any, numbers: list[float], weights: list[float], cuts: list[int]
+) -> None:
+    x, w = np.array(numbers, dtype).reshape(12, 2), np.array([*weights[:-1], 1.0])
+    whole, places = fm.Moments().update(x, aweights=w), sorted(cuts)
+    parts = fm.Moments().update(iter(np.split(x, places)), aweights=w)
+    merged = fm.Moments()
+    for part, factors in zip(np.split(x, places), np.split(w, places), strict=True):
+        merged.merge(fm.Moments().update(part, aweights=factors))
+    for found in (parts, merged):
+        np.testing.assert_allclose(found.mean, whole.mean, rtol=1e-6)
+        np.testing.assert_allclose(found.covariance(), whole.covariance(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found.scatter, whole.scatter, rtol=1e-5, atol=1e-6)
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(whole.mean, np.average(x, axis=0, weights=w), rtol=1e-6)
+
+
+def test_means_whose_difference_overflows() -> None:
+    large = 0.9 * np.finfo(np.float64).max
+    first, second = (fm.Moments().update([[sign * large, 1.0]] * 3) for sign in (1, -1))
+    np.testing.assert_allclose(first.merge(second).mean, [0, 1], atol=1e-10 * large)
+
+
+# ---- names of columns ----
+
+
+def frame_of(x: Array, names: list[Any]) -> Any:
+    return pytest.importorskip("pandas").DataFrame(x, columns=names)
+
+
+@pytest.mark.parametrize("names", [NAMES, [0, 1, 2, 3], [("a", 1), ("a", 2), ("b", 1), ("b", 2)]])
+def test_features_have_the_names_of_the_whole_frame(names: list[Any]) -> None:
+    pytest.importorskip("sklearn")
+    x = data()
+    frame = frame_of(x, names)
+    whole = fm.PCA(2).fit(frame)
+    for model in (
+        *(fm.PCA(2).fit(iter([frame[:90], frame[90:]])), fm.PCA(2).partial_fit(iter([frame]))),
+        fm.PCA(2).partial_fit(frame[:90]).partial_fit(iter([frame[90:]])),
+        fm.PCA(2).partial_fit(iter([frame[:90]])).partial_fit(frame[90:]),
+    ):
+        assert hasattr(model, "feature_names_in_") == hasattr(whole, "feature_names_in_")
+        if names == NAMES:
+            np.testing.assert_array_equal(model.feature_names_in_, whole.feature_names_in_)
+        np.testing.assert_allclose(model.transform(frame), whole.transform(frame), atol=1e-12)
+    fm.covariance(iter([frame]))
+
+
+def test_names_of_which_some_are_strings() -> None:
+    pytest.importorskip("sklearn")
+    x = data()
+    frame = frame_of(x, ["a", 1, 2, 3])
+    fitted = fm.PCA(2).fit(x)
+    for call in (
+        *(lambda: fm.PCA(2).fit(frame), lambda: fm.PCA(2).fit(iter([frame]))),
+        *(lambda: fm.PCA(2).partial_fit(iter([frame])), lambda: fitted.transform(iter([frame]))),
+    ):
+        with pytest.raises(TypeError, match="Feature names are only supported if all"):
+            call()
+    np.testing.assert_allclose(fm.covariance(frame), fm.covariance(x))
+
+
+def test_names_that_come_and_go() -> None:
+    """Warnings where scikit-learn warns, and its errors."""
+    pytest.importorskip("sklearn")
+    x = data()
+    frame = frame_of(x, NAMES)
+    named, unnamed = fm.PCA(2).partial_fit(iter([frame])), fm.PCA(2).partial_fit(iter([x]))
+    for call in (named.partial_fit, named.transform):
+        with pytest.warns(UserWarning, match="X: expected columns with names, as in fit, got none"):
+            call(iter([x]))
+    assert named.feature_names_in_.tolist() == NAMES
+    for call in (unnamed.partial_fit, unnamed.transform):
+        with pytest.warns(UserWarning, match="X: expected columns without names, as in fit"):
+            call(iter([frame]))
+    assert not hasattr(unnamed, "feature_names_in_")
+    for other in (frame_of(x, ["a", "b", "d", "c"]), frame.rename(columns={"c": "z"})):
+        for call in (named.partial_fit, named.transform, named.reconstruction_errors):
+            with pytest.raises(ValueError, match="X: expected the columns of the rows before, got"):
+                call(iter([other]))
+
+
+# ---- what is computed of new rows ----
+
+
+METHODS = ["transform", "project", "reconstruction_errors", "score_samples"]
+
+
+def flat(found: Any) -> Array:
+    """An array, or arrays, as one of one dimension."""
+    return np.concatenate(
+        [np.ravel(part) for part in (found if isinstance(found, tuple) else [found])]
+    )
+
+
+def measured(model: Any, source: Callable[[], Any]) -> list[Array]:
+    """What a model finds of rows by each method; source makes them anew."""
+    return [flat(getattr(model, method)(source())) for method in METHODS]
+
+
+@pytest.mark.usefixtures("short_pieces")
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("kind", ARROW)
+def test_new_rows_of_arrow(kind: str, dtype: Any, tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    x = data(dtype=dtype)
+    model = fm.PCA(2, whiten=True).fit(table_of(x, arrow))
+    names = model.__dict__.pop("feature_names_in_")
+    expected = measured(model, lambda: x)
+    model.feature_names_in_ = names
+    found = measured(model, lambda: of_arrow(x, kind, tmp_path))
+    for one, known in zip(found, expected, strict=True):
+        assert one.dtype == known.dtype
+        np.testing.assert_allclose(one, known, rtol=1e-3 if dtype is np.float32 else 1e-9)
+    if kind != "RecordBatchReader":
+        again = fm.PCA(2, whiten=True).fit_transform(of_arrow(x, kind, tmp_path))
+        np.testing.assert_allclose(again.ravel(), expected[0], rtol=1e-3, atol=1e-3)
+
+
+def test_new_rows_in_chunks() -> None:
+    x = data()
+    model = fm.PCA(2).fit(x)
+    found = measured(model, lambda: iter([x[:1], x[1:1], x[1:90].tolist(), x[90:]]))
+    for one, known in zip(found, measured(model, lambda: x), strict=True):
+        np.testing.assert_allclose(one, known, rtol=1e-9)
+    assert model.score(iter([x[:100], x[100:]])) == pytest.approx(model.score(x))
+    with pytest.raises(ValueError, match="X: expected 4 features as in fit, got 3"):
+        model.transform(iter([x, x[:, :3]]))
+    with pytest.raises(ValueError, match="X: expected finite numbers"):
+        model.transform(iter([x, x * np.nan]))
+    for empty in (iter([x[:0]]), iter([])):
+        with pytest.raises(ValueError, match="X: expected (at least 1 row|rows), got none"):
+            model.transform(empty)
+    with pytest.raises(ValueError, match="fit"):
+        fm.PCA(2).transform(iter([x]))
+
+
+def test_rows_that_are_read_once_are_not_fitted_and_transformed() -> None:
+    x = data()
+    arrow = pytest.importorskip("pyarrow")
+    chunks = iter([x[:100], x[100:]])
+    for source in (chunks, (part for part in [x]), table_of(x, arrow).to_reader()):
+        name = type(source).__name__
+        with pytest.raises(TypeError, match=f"X: expected rows that can be read twice, got {name}"):
+            fm.PCA(2).fit_transform(source)
+    assert len(list(chunks)) == 2
+    with pytest.raises(TypeError, match="X: expected rows that can be read twice, got Moments"):
+        fm.PCA(2).fit_transform(fm.Moments().update(x))
+
+
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize(
+    "solver", ["auto", "full", "covariance_eigh", "gram_eigh", "arpack", "randomized"]
+)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_tables_are_data_for_all_solvers(
+    kind: str, solver: str, dtype: Any, tmp_path: Path
+) -> None:
+    x = data(dtype=dtype)
+    table = of_arrow(x, kind, tmp_path)
+    model = fm.PCA(2, svd_solver=solver).fit(table)
+    expected = fm.PCA(2, svd_solver=solver).fit(x)
+    limit = 20 * LIMIT[x.dtype.char]
+    np.testing.assert_allclose(model.components_, expected.components_, atol=limit)
+    np.testing.assert_allclose(model.transform(table), expected.transform(x), rtol=limit, atol=1e-3)
+    assert model.components_.dtype == dtype
+    assert model.feature_names_in_.tolist() == NAMES
+    assert (model.n_samples_, model.n_features_in_) == (210, 4)
+
+
+def test_a_table_of_fewer_rows_than_columns_has_no_large_moments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    x = np.random.default_rng(0).normal(size=(6, 90))
+    table = arrow.table({f"x{i}": column for i, column in enumerate(x.T)})
+    expected = fm.PCA(2).fit(x).transform(x)
+    monkeypatch.setattr(fm.Moments, "take", None)
+    model = fm.PCA(2).fit(table)
+    np.testing.assert_allclose(model.transform(table), expected, atol=1e-12)
+    assert model.feature_names_in_[89] == "x89"
 
 
 # ---- mapped files ----
@@ -313,6 +533,54 @@ def test_pages_that_were_read_leave_memory(backend: Kernels, call: str, tmp_path
     assert int(done.stdout) < 60e6
 
 
+@pytest.mark.parametrize("dtype", ["i1", "i2", "f2", ">f4", ">f8", "u8", "?"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_mapped_rows_of_any_type_are_converted_in_pieces(
+    dtype: str, order: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (_chunks, projection):
+        monkeypatch.setattr(module, "_PIECE", 1 << 14)
+    rng, shape = np.random.default_rng(0), (1 << 14, 24)
+    x = rng.integers(0, 2 if dtype == "?" else 100, size=shape).astype(dtype)
+    np.memmap(tmp_path / "x", dtype, "w+", 0, shape, order)[:] = x
+    rows, wide = np.memmap(tmp_path / "x", dtype, "r", 0, shape, order), x.astype(np.float64)
+    few, all_of_them = fm.PCA(2).fit(wide), fm.PCA(24).fit(wide)
+    for compute in (
+        *(few.transform, few.project, few.reconstruction_errors, few.score_samples),
+        all_of_them.inverse_transform,
+    ):
+        expected = compute(wide)
+        tracemalloc.start()
+        found = compute(rows)
+        results, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        np.testing.assert_allclose(flat(found), flat(expected), rtol=1e-9, atol=1e-9)
+        assert peak - results < wide.nbytes / 4
+
+
+def test_mapped_rows_that_do_not_fit(tmp_path: Path) -> None:
+    x = np.arange(400, dtype=np.int16).reshape(100, 4) ** 2
+    x.tofile(tmp_path / "x")
+    rows = np.memmap(tmp_path / "x", np.int16, "r").reshape(100, 4)
+    model = fm.PCA(2).fit(rows)
+    with pytest.raises(ValueError, match="3 features"):
+        model.transform(rows[:, :3])
+    for empty in (rows[:0], rows.astype(np.longdouble)[:0]):
+        with pytest.raises(ValueError, match="sample|at least one row"):
+            model.transform(empty)
+    wide = fm.PCA(2, svd_solver="full").fit(rows)
+    np.testing.assert_allclose(wide.transform(rows), model.transform(x), atol=1e-9)
+
+
+def test_mapped_numbers_of_a_wider_type(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    x = data()
+    x.astype(np.longdouble).tofile(tmp_path / "x")
+    rows = np.memmap(tmp_path / "x", np.longdouble, "r").reshape(x.shape)
+    model = fm.PCA(2).fit(rows)
+    np.testing.assert_allclose(model.transform(rows), fm.PCA(2).fit(x).transform(x), atol=1e-9)
+
+
 # ---- what is refused ----
 
 
@@ -338,6 +606,35 @@ def test_frames_that_are_refused(library: str) -> None:
         fm.covariance(iter([first, other]))
     with pytest.raises(ValueError, match="x: expected 2 columns as before, got 1"):
         fm.covariance(iter([first, frames(library, {"a": [1.0]})]))
+
+
+def test_what_is_no_data() -> None:
+    x = data()
+    polars = pytest.importorskip("polars")
+    sparse = pytest.importorskip("scipy.sparse")
+    lazy = polars.DataFrame(x).lazy()
+    for wrong in (lazy, sparse.csr_array(x), {"a": [1.0]}, fm.Moments(), None):
+        message = f"x: expected an array, frame or Arrow data, got {type(wrong).__name__}"
+        with pytest.raises(TypeError, match=message):
+            fm.covariance(wrong)
+        with pytest.raises(TypeError, match=message):
+            fm.covariance(iter([x, wrong]))
+
+
+def test_masked_numbers_are_not_uncovered() -> None:
+    x = data()
+    masked = np.ma.masked_greater(x, 100)
+    message = rf"x: expected no masked numbers, got {masked.mask.sum()}"
+    for call in (fm.covariance, fm.Moments().update, fm.kneighbors, fm.pairwise_distances):
+        with pytest.raises(ValueError, match=message):
+            call(masked)
+    for call in (fm.PCA().fit, fm.PCA(2).fit(x).transform, lambda rows: fm.PCA().fit(iter([rows]))):
+        with pytest.raises(ValueError, match=message.replace("x", "X", 1)):
+            call(masked)
+    with pytest.raises(ValueError, match="aweights: expected no masked numbers, got 1"):
+        fm.covariance(x, aweights=np.ma.masked_array(np.ones(210), np.arange(210) == 3))
+    whole = np.ma.masked_array(x, np.zeros(x.shape, bool))
+    np.testing.assert_array_equal(fm.covariance(whole), fm.covariance(x))
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])

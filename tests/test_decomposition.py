@@ -327,6 +327,24 @@ try:
     pca.transform(x)
 except fm.NotFittedError:
     found = pca.fit_transform(x)
+try:
+    import pandas
+except ImportError:
+    pass
+else:
+    frame = pandas.DataFrame(x, columns=list("abcd"))
+    pca.fit(frame)
+    assert pca.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    pca.transform(iter([frame]))
+    for source in (frame[["a", "b", "d", "c"]], frame.rename(columns={"a": 1})):
+        for wrong in (source, iter([source])):
+            try:
+                pca.transform(wrong)
+            except (ValueError, TypeError):
+                continue
+            raise AssertionError("columns of other names")
+    pca.fit(x)
+    assert not hasattr(pca, "feature_names_in_")
 print(json.dumps([repr(pca), found.tolist(), pca.get_feature_names_out().tolist()]))
 """
 

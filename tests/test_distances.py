@@ -399,6 +399,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "objects": (lambda: fm.kneighbors(ROWS.astype(object)), TypeError, "x: expected bool"),
     "too many": (lambda: fm.kneighbors(ROWS, ROWS), ValueError, "n_neighbors: expected at most 4"),
     "too many others": (lambda: fm.kneighbors(ROWS, None, 4), ValueError, "at most 3, the other"),
+    "no rows": (lambda: fm.kneighbors(ROWS[:0]), ValueError, "expected at most 0, the other rows"),
     "none": (lambda: fm.kneighbors(ROWS, None, 0), ValueError, "n_neighbors: expected at least 1"),
     "mahalanobis": (lambda: fm.kneighbors(ROWS, metric="mahalanobis"), ValueError, "VI: expected"),
     "neighbours": (lambda: fm.kneighbors(ROWS, VI=np.eye(3)), ValueError, "VI: expected"),

@@ -387,6 +387,37 @@ def test_projections_in_any_units(points: tuple[int, ...]) -> None:
     np.testing.assert_allclose(found.distance, known.distance, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["d", "D"])
+@pytest.mark.parametrize("points", [(6,), (6, 3)])
+@pytest.mark.parametrize("far", [-774, -400, 600])
+@pytest.mark.parametrize("with_matrix", [False, True])
+def test_projections_onto_vectors_of_any_size(
+    with_matrix: bool, far: int, points: tuple[int, ...], dtype: str
+) -> None:
+    """Whole numbers times powers of two, subnormal ones among them: no digit is lost."""
+    units = np.ldexp(1.0, [300, -300, 10, 0, 3, -20] if with_matrix else [300] * 6)
+    matrix = definite(6, dtype) * units[:, np.newaxis] * units if with_matrix else None
+    product = fm.InnerProduct(matrix)
+    basis = np.rint(99 * normal((6, 2), dtype, 1)) / units[:, np.newaxis]
+    x = (np.rint(99 * normal(points, dtype, 2)).T / units).T
+    known, found = product.project(x, basis), product.project(x, basis * 2.0**far)
+    np.testing.assert_array_equal(found.projection, known.projection)
+    np.testing.assert_array_equal(found.distance, known.distance)
+    np.testing.assert_array_equal(found.coordinates * 2.0**far, known.coordinates)
+    together = product.project(x * 2.0**far, basis * 2.0**far)
+    np.testing.assert_allclose(together.coordinates, known.coordinates, rtol=1e-14)
+    expected = known.projection * 2.0**far
+    np.testing.assert_allclose(together.projection, expected, rtol=1e-14, atol=2.0**-1073)
+    expected = known.distance * 2.0**far
+    np.testing.assert_allclose(together.distance, expected, rtol=1e-14, atol=2.0**-1073)
+
+
+def test_distances_far_below_the_point() -> None:
+    for product in (fm.InnerProduct(), fm.InnerProduct(np.eye(2))):
+        found = product.project([1.0, 1e-200], [[1.0], [0.0]])
+        assert found.distance == 1e-200
+
+
 def test_a_point_is_a_subspace() -> None:
     """Its basis has no vectors."""
     for product in (fm.InnerProduct(), fm.InnerProduct(np.eye(3))):

@@ -244,6 +244,21 @@ def test_threads_give_the_same_bits(variant: Kernels, dtype: Any, shape: tuple[i
         np.testing.assert_array_equal(other, results[0])
 
 
+@pytest.mark.parametrize("size", [1e200, 1e306])
+def test_variances_that_overflow_are_infinite(size: float) -> None:
+    x = np.array([[1.0, 3, 1], [2, 1, 4], [4, 2, 9]]) * [size, size, 1]
+    mean, covariance = fm.mean_covariance(x)
+    np.testing.assert_array_equal(covariance[:2, :2], [[np.inf, -np.inf], [-np.inf, np.inf]])
+    expected = fm.covariance(x / [size, size, 1])[2] * [size, size, 1]
+    np.testing.assert_allclose(covariance[2], expected, rtol=1e-12)
+    np.testing.assert_allclose(mean, np.mean(x, axis=0), rtol=1e-12)
+
+
+def test_weights_are_real() -> None:
+    with pytest.raises(TypeError, match="aweights: expected real numbers, got complex"):
+        fm.covariance(np.ones((3, 2)), aweights=[1, 2, 1j])
+
+
 @pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
 def test_weights_of_any_size(size: float) -> None:
     x, factors = data(60, 3, np.float64), np.random.default_rng(7).uniform(0.5, 2, size=60)

@@ -73,6 +73,26 @@ def test_labels_have_colours(count: int) -> None:
     assert sum(len(part.get_offsets()) for part in rows.collections) == len(x)
 
 
+@pytest.mark.parametrize("kept", [1, 2])
+@pytest.mark.parametrize("kinds", [["_a", "b", "$c_d"], ["_only"]])
+def test_labels_are_shown_as_they_are(kept: int, kinds: list[str], tmp_path: Path) -> None:
+    x = data()
+    figure = fm.PCA(kept).fit(x).plot(x, np.resize(kinds, 60))
+    legend = figure.axes[2].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == sorted(kinds)
+    assert len(legend.legend_handles) == len(kinds)
+    figure.savefig(tmp_path / "picture.png")
+
+
+def test_names_of_features_are_shown_as_they_are(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    names = ["_a", "$b", r"$\nothing$", "d", "e"]
+    figure = fm.PCA(2).fit(pandas.DataFrame(data(), columns=names)).plot()
+    assert [text.get_text() for text in figure.axes[1].get_yticklabels()] == names
+    figure.savefig(tmp_path / "picture.png")
+
+
 def test_rows_without_a_label_are_drawn() -> None:
     x = np.random.default_rng(0).normal(size=(60, 5))
     figure = fm.PCA(2).fit(x).plot(x, np.where(np.arange(60) % 3, 1.0, np.nan))

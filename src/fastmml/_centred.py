@@ -123,6 +123,13 @@ class Centred(NamedTuple):
         with np.errstate(all="ignore"):
             return np.asarray(np.sqrt(np.diagonal(self.products).clip(0) / self.weight))
 
+    def without(self, lost: Array) -> Centred:
+        """NaN in these columns."""
+        products = self.products.copy()
+        products[lost] = products[:, lost] = np.nan
+        offset = np.where(lost, np.nan, self.mean.offset)
+        return self._replace(mean=self.mean._replace(offset=offset), products=products)
+
     def has_changed(self, dtype: np.dtype[Any]) -> Array:
         """Whose numbers differ by more than the rounding of their mean."""
         unit = CONSTANT * float(np.finfo(dtype).eps / np.finfo(np.float64).eps)
@@ -150,6 +157,8 @@ def _around(data: Data, dtype: np.dtype[Any], shift: Array) -> Centred:
     weight = float(sums[-1, -1])
     offset = sums[-1, :-1] / weight
     products = sums[:-1, :-1] - weight * np.outer(offset, offset)
+    if np.isinf(np.diagonal(sums)).any():  # squares that overflow, whatever is taken off
+        products = np.where(np.isinf(sums[:-1, :-1]), sums[:-1, :-1], products)
     return Centred(weight, Mean(shift.astype(np.float64), offset), products)
 
 

@@ -129,6 +129,7 @@ def factorisable(name: str, values: ArrayLike) -> NDArray[Any]:
 
 def observations(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return a float64 or float32 array of two dimensions, with a row and a column at least."""
+    unmasked(name, values)
     array = np.asarray(values)
     if array.dtype.kind == "c":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
@@ -192,6 +193,9 @@ def per_row(
     name: str, values: ArrayLike, rows: int, is_positive: bool = False
 ) -> NDArray[np.float64]:
     """Return (rows,) finite numbers of at least, or above, 0; one number stands for all."""
+    unmasked(name, values)
+    if np.asarray(values).dtype.kind == "c":
+        raise TypeError(f"{name}: expected real numbers, got complex ones")
     array = np.asarray(values, np.float64)
     array = np.full(rows, array) if array.ndim == 0 else array
     if array.shape != (rows,):
@@ -202,6 +206,15 @@ def per_row(
             f"{name}: expected finite numbers {'above' if is_positive else 'of at least'} 0"
         )
     return array
+
+
+def unmasked(name: str, values: Any) -> None:
+    """Refuse masked numbers, which `numpy.asarray` would uncover."""
+    if isinstance(values, np.ma.MaskedArray) and np.any(values.mask):
+        raise ValueError(
+            f"{name}: expected no masked numbers, got {np.count_nonzero(values.mask)}: "
+            "fill them, or leave their rows out"
+        )
 
 
 def as_many(name: str, weights: NDArray[Any] | None, rows: int) -> None:
@@ -241,6 +254,7 @@ def finite_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
 
     float16 and float32 become float32, all others float64; strides stay.
     """
+    unmasked(name, values)
     array = np.asarray(values)
     if array.dtype.kind not in "biuf" or array.dtype.char == "g":
         raise TypeError(

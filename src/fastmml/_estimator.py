@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from fastmml import _check
+from fastmml._frames import names_of, same_columns
 from fastmml.errors import NotFittedError
 
 Array = NDArray[Any]
@@ -33,7 +34,21 @@ except ImportError:
 _DTYPES = [np.float64, np.float32]
 
 
-class _OwnEstimator:
+class _Named:
+    """Names of the features in `fit`, if these have names."""
+
+    @property
+    def _feature_names(self) -> list[str] | None:
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else list(names)
+
+    def _set_feature_names(self, names: list[str] | None) -> None:
+        vars(self).pop("feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+
+
+class _OwnEstimator(_Named):
     """Parameters and validation without scikit-learn."""
 
     _takes_sparse = False
@@ -61,7 +76,7 @@ class _OwnEstimator:
     def _fit_rows(self, X: Any) -> Any:
         rows = self._rows(X)
         self.n_features_in_ = rows.shape[1]
-        vars(self).pop("feature_names_in_", None)
+        self._set_feature_names(names_of("X", X))
         return rows
 
     def _check_fitted(self) -> None:
@@ -72,6 +87,7 @@ class _OwnEstimator:
         self._check_fitted()
         rows = self._rows(X)
         self._check_columns(rows)
+        same_columns("X", self._feature_names, names_of("X", X))
         return rows
 
     def _rows(self, X: Any) -> Any:
@@ -128,7 +144,7 @@ if BaseEstimator is None:
     Transformer: Any = _OwnTransformer
 else:
 
-    class _Estimator(BaseEstimator):  # type: ignore[misc]
+    class _Estimator(_Named, BaseEstimator):  # type: ignore[misc]
         """Parameters and validation of scikit-learn.
 
         Whether numbers are finite is seen from what is computed of them.
@@ -137,6 +153,7 @@ else:
         _takes_sparse = False
 
         def _fit_rows(self, X: Any) -> Any:
+            _check.unmasked("X", X)
             return validate_data(
                 self, X, dtype=_DTYPES, ensure_all_finite=False, accept_sparse=self._sparse_formats
             )
@@ -146,6 +163,7 @@ else:
 
         def _new_rows(self, X: Any) -> Any:
             self._check_fitted()
+            _check.unmasked("X", X)
             return validate_data(
                 self, X, reset=False, dtype=_DTYPES, ensure_all_finite=False,
                 accept_sparse=self._sparse_formats,
@@ -159,6 +177,7 @@ else:
         """Score of scikit-learn."""
 
         def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
+            _check.unmasked("X", X)
             rows, targets = validate_data(
                 self, X, y, reset=reset, dtype=_DTYPES, ensure_all_finite=False,
                 multi_output=True, y_numeric=True,

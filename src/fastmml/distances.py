@@ -55,8 +55,8 @@ def pairwise_distances(
     ------
     ValueError
         Other than two dimensions; no columns, or numbers of them that differ; NaN or infinities;
-        another metric; a VI that is missing, does not fit or is not positive definite; for
-        "cosine", rows whose squared length overflows or underflows float64.
+        masked numbers; another metric; a VI that is missing, does not fit or is not positive
+        definite; for "cosine", rows whose squared length overflows or underflows float64.
     TypeError
         A dtype that is not real, or longdouble.
 
@@ -160,7 +160,7 @@ def kneighbors(
     if count > available:
         others = "rows" if asked is not None else "other rows"
         raise ValueError(
-            f"n_neighbors: expected at most {available}, the {others} of x, got {count}"
+            f"n_neighbors: expected at most {max(available, 0)}, the {others} of x, got {count}"
         )
     left, right = (data, None) if asked is None else (asked, data)
     if VI is not None:

@@ -11,8 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
 from fastmml._definite import Factor, factorise
+from fastmml._powers import ldexp, lengths, near_one, sums_of_squares
 from fastmml.linalg import gram, matmul
-from fastmml.orthogonal import Projection, affine, independent_qr, project, qr
+from fastmml.orthogonal import (
+    Projection,
+    affine,
+    coordinates_of,
+    independent_qr,
+    measured_near,
+    project,
+    qr,
+)
 
 Array = NDArray[Any]
 
@@ -344,19 +353,24 @@ class InnerProduct:
             return Projection(coordinates.astype(dtype), projection.astype(dtype), near)
 
     def _project(self, points: Array, vectors: Array, start: Array) -> Projection:
-        """`project` under a matrix."""
+        """`project` under a matrix, of points and vectors scaled by powers of two."""
         shift = start.reshape(len(start), *[1] * (points.ndim - 1))
-        points = points - shift
         lower, exponents = self._factor
-        units = np.ldexp(1.0, exponents - max(exponents, default=0))[:, np.newaxis]
-        q, r = independent_qr(vectors * units)
-        units = units.reshape(shift.shape)
-        turned, small = qr(matmul(lower.conj().T, q))
-        inside = matmul(turned.conj().T, matmul(lower.conj().T, points * units))
-        inside = np.linalg.solve(small, inside)
-        projection = matmul(q, inside) / units
-        distance = self.norm((points - projection).T)
-        return Projection(np.linalg.solve(r, inside), projection + shift, distance)
+        turn = lower.conj().T
+        with np.errstate(all="ignore"):
+            q, r, sizes = independent_qr(vectors, exponents)
+            turned, small = qr(matmul(turn, q))
+
+            def measure(near: Array) -> tuple[Array, Array, Array]:
+                inside = matmul(turned.conj().T, matmul(turn, near))
+                inside = np.linalg.solve(small, inside)
+                projection = matmul(q, inside)
+                return inside, projection, lengths(matmul(turn, near - projection).T)
+
+            inside, projection, distance, far = measured_near(measure, points - shift, exponents)
+            coordinates = coordinates_of(inside, r, sizes, far)
+            projection = ldexp(projection, far - exponents.reshape(shift.shape))
+            return Projection(coordinates, projection + shift, distance)
 
     def _operands(self, **operands: ArrayLike) -> tuple[list[Array], np.dtype[Any]]:
         """Vectors in float64 or complex128, and the dtype of results."""
@@ -401,7 +415,7 @@ class InnerProduct:
 
     def _angles(self, x: Array, y: Array) -> Array:
         first, second = self._directions(x), self._directions(y)
-        apart, along = _squares(first - second), _squares(first + second)
+        apart, along = sums_of_squares(first - second), sums_of_squares(first + second)
         return np.asarray(2 * np.arctan2(np.sqrt(apart), np.sqrt(along)))
 
     def _directions(self, x: Array) -> Array:
@@ -415,7 +429,7 @@ class InnerProduct:
         e is 0 unless a square would over- or underflow.
         """
         turned = x if self._matrix is None else _times(x, self._whole.conj())
-        squares = _squares(turned)
+        squares = sums_of_squares(turned)
         is_far = ~((squares >= _LEAST) & (squares <= _MOST))
         if is_far.any():
             is_far &= x.any(axis=-1)
@@ -424,36 +438,22 @@ class InnerProduct:
         exponents = np.zeros(squares.shape, np.int64)
         far, exponents[is_far] = self._far(x[is_far])
         turned = np.array(turned)
-        turned[is_far], squares[is_far] = far, _squares(far)
+        turned[is_far], squares[is_far] = far, sums_of_squares(far)
         return turned, squares, exponents
 
     def _far(self, x: Array) -> tuple[Array, Array]:
         """``L* x / 2**e`` of vectors of any size, the largest number scaled to near 1; and e."""
         own = 0 if self._matrix is None else self._factor.exponents
-        sizes = np.maximum(np.abs(x.real), np.abs(x.imag))
-        bits = np.where(np.isfinite(sizes) & (sizes > 0), np.frexp(sizes)[1] + own, -(1 << 20))
-        exponents = bits.max(axis=-1)
-        shift = own - exponents[..., np.newaxis]
-        scaled = np.ldexp(x.real, shift).astype(x.dtype)
-        if x.dtype.kind == "c":
-            scaled.imag = np.ldexp(x.imag, shift)
-        return (
-            scaled if self._matrix is None else _times(scaled, self._factor.lower.conj()),
-            exponents,
-        )
+        scaled, exponents = near_one(x, own)
+        if self._matrix is not None:
+            scaled = _times(scaled, self._factor.lower.conj())
+        return scaled, exponents
 
 
 def _times(x: Array, matrix: Array) -> Array:
     """Rows times a matrix."""
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     return np.asarray(matmul(rows, matrix)).reshape(x.shape)
-
-
-def _squares(x: Array) -> Array:
-    """Sums of squares along the last axis."""
-    if x.dtype.kind != "c":
-        return np.asarray(np.einsum("...i,...i->...", x, x))
-    return np.asarray(_squares(x.real) + _squares(x.imag))
 
 
 def _real(dtype: np.dtype[Any]) -> np.dtype[Any]:

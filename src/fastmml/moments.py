@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -159,6 +160,7 @@ class Moments:
         self._aweight = 0.0  # the weighted mean of aweights, for ddof
         self._columns: int | None = None
         self._centred: Centred | None = None
+        self._lost: Any = np.False_  # columns that are not finite in a chunk of weight 0
         self._unit = 0.0  # rounding error of what was multiplied
 
     def update(
@@ -175,9 +177,10 @@ class Moments:
         x : (m, n) array_like, frame, Arrow data, or iterable of these
             Observations, as in `mean_covariance`, but x may have no rows; columns are as many in
             all calls. Of a `numpy.memmap`, a frame of pandas or polars, a Table, RecordBatch,
-            RecordBatchReader, Dataset or ParquetFile of pyarrow, some rows are in memory at a time;
-            of a generator, or any other iterable that is no sequence, one chunk, which may be any
-            of these.
+            RecordBatchReader, RecordBatchFileReader, Dataset, Scanner or ParquetFile of pyarrow,
+            and of whatever has ``__arrow_c_stream__`` and is no array, some rows are in memory at a
+            time; of a generator, or any other iterable that is no sequence, one chunk, which may be
+            any of these.
         fweights, aweights : (m,) array_like, optional
             As in `mean_covariance`, of all chunks end to end.
 
@@ -192,23 +195,24 @@ class Moments:
             As `mean_covariance`; another number of columns than before; columns of frames that do
             not hold numbers, or have nulls.
         """
-        return self.take(Chunks("x", x), fweights, aweights)
+        return self.take("x", Chunks("x", x), fweights, aweights)
 
     def take(
         self,
-        chunks: Chunks,
+        name: str,
+        chunks: Iterable[Array],
         fweights: ArrayLike | None = None,
         aweights: ArrayLike | None = None,
     ) -> Moments:
-        """`update` with rows that another function was given."""
+        """`update` with chunks of rows that another function was given under this name."""
         first = self.rows
-        counts = None if fweights is None else np.asarray(fweights)
-        factors = None if aweights is None else np.asarray(aweights)
+        counts = None if fweights is None else np.asanyarray(fweights)
+        factors = None if aweights is None else np.asanyarray(aweights)
         with all_or_nothing(self):
             for x in chunks:
-                array = _check.real_rows(chunks.name, x)
+                array = _check.real_rows(name, x)
                 rows = slice(self.rows - first, self.rows - first + len(array))
-                self._take(chunks.name, array, _part(counts, rows), _part(factors, rows))
+                self._take(name, array, _part(counts, rows), _part(factors, rows))
             _check.as_many("fweights", counts, self.rows - first)
             _check.as_many("aweights", factors, self.rows - first)
         return self
@@ -236,6 +240,7 @@ class Moments:
             raise ValueError("other: expected a finite sum of all weights, got inf")
         if other._centred is not None:
             self._join(other._centred, other.weight, other._aweight)
+        self._lost = self._lost | other._lost
         self._columns = other._columns if self._columns is None else self._columns
         self.rows += other.rows
         self._unit = max(self._unit, other._unit)
@@ -280,7 +285,7 @@ class Moments:
     def _all(self) -> Centred:
         if self._centred is None:
             raise ValueError("Moments: expected an observation of positive weight before, got none")
-        return self._centred
+        return self._centred.without(self._lost) if np.any(self._lost) else self._centred
 
     def _take(
         self, name: str, array: Array, fweights: Array | None, aweights: Array | None
@@ -297,6 +302,8 @@ class Moments:
             before = None if self._centred is None else self._centred.mean.total()
             self._join(_centred(array, weights, before), weight, aweight)
             self._unit = max(self._unit, float(np.finfo(_working(array)).eps))
+        else:  # 0 times NaN, or infinity, is NaN
+            self._lost = self._lost | ~np.isfinite(array).all(axis=0)
         self._columns = array.shape[1]
         self.rows += len(array)
 
@@ -311,6 +318,9 @@ class Moments:
         with np.errstate(all="ignore"):
             step = (new.mean.shift - old.mean.shift) + (new.mean.offset - old.mean.offset)
             offset = old.mean.offset + step * (weight / total)
+            is_far = ~np.isfinite(step)  # of an infinite mean, or of means whose difference is
+            means = old.mean.total() * (old.weight / total) + new.mean.total() * (weight / total)
+            offset[is_far] = (means - old.mean.shift)[is_far]
             products = old.products + new.products
             products += np.outer(step, step) * (old.weight * (weight / total))
         self._centred = Centred(total, Mean(old.mean.shift, offset), products)
@@ -350,14 +360,15 @@ def mean_covariance(
     ValueError
         x has not two dimensions, no row or no column; weights of another length, below 0 or not
         finite, or none above 0, or whose sum overflows; fweights that are not whole; nulls; chunks
-        of other columns than the first.
+        of other columns than the first; masked numbers.
     TypeError
         Complex numbers, longdouble, objects, sparse matrices, columns of text.
 
     Notes
     -----
     NaN in a column, or an infinity, makes NaN of its covariances with all columns, and of nothing
-    else; so it does in a row of weight 0.
+    else; so it does in a row of weight 0, and in a chunk of such rows, and then of the mean, too.
+    Variances that overflow are infinite.
 
     One pass over the data [1]_ multiplies deviations from a provisional mean, that of some 1000
     rows, which is corrected exactly; a second one only where that was more than three standard

@@ -18,6 +18,7 @@ from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import SMALL_QR_ROWS
 from fastmml._lapack_qr import is_for_lapack, lapack_qr
+from fastmml._powers import are_near, ldexp, lengths, near_one
 from fastmml._tall_qr import tall_qr
 from fastmml.linalg import gram, matmul
 from fastmml.systems import eigh
@@ -287,14 +288,38 @@ def project(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None = None) -> 
     points, vectors, start = affine(x, basis, origin)
     shift = start.reshape(len(start), *[1] * (points.ndim - 1))
     with np.errstate(all="ignore"):
-        points = points - shift
-    q, r = independent_qr(vectors)
-    inside = matmul(q.conj().T, points)
-    projection = matmul(q, inside)
-    rest = (points - projection).reshape(len(points), -1)
-    scales = _scales(rest)
-    distance = (np.linalg.norm(rest * scales, axis=0) / scales[0]).reshape(points.shape[1:])
-    return Projection(np.linalg.solve(r, inside), projection + shift, distance[()])
+        q, r, sizes = independent_qr(vectors)
+
+        def measure(near: Array) -> tuple[Array, Array, Array]:
+            inside = matmul(q.conj().T, near)
+            projection = matmul(q, inside)
+            return inside, projection, lengths((near - projection).T)
+
+        inside, projection, distance, far = measured_near(measure, points - shift)
+        coordinates = coordinates_of(inside, r, sizes, far)
+        return Projection(coordinates, ldexp(projection, far) + shift, distance[()])
+
+
+def measured_near(
+    measure: Callable[[Array], tuple[Array, Array, Array]], points: Array, own: Any = 0
+) -> tuple[Array, Array, Array, Array]:
+    """What is measured of points in columns, times ``2**(own - e)``: and e.
+
+    Coordinates, projections and distances, the last of them those of the points as they are. e is 0
+    unless lengths are far from 1.
+    """
+    units = own.reshape(-1, *[1] * (points.ndim - 1)) if np.ndim(own) else own
+    inside, projection, distance = measure(ldexp(points, units))
+    if are_near(np.maximum(np.abs(inside).max(axis=0, initial=0), distance)):
+        return inside, projection, distance, np.zeros(distance.shape, np.int64)
+    near, far = near_one(points.T, own)
+    inside, projection, distance = measure(near.T)
+    return inside, projection, np.ldexp(distance, far), far
+
+
+def coordinates_of(inside: Array, r: Array, sizes: Array, far: Array) -> Array:
+    """Coordinates in a basis, of those in what `independent_qr` made of it."""
+    return ldexp(np.linalg.solve(r, inside), far - sizes.reshape(-1, *[1] * far.ndim))
 
 
 def affine(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None) -> tuple[Array, Array, Array]:
@@ -312,16 +337,31 @@ def affine(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None) -> tuple[Ar
     return points, vectors, start
 
 
-def independent_qr(basis: Array) -> QRResult:
-    """The factors of a basis, which is refused where its columns are linearly dependent."""
-    q, r = qr(basis)
+class IndependentQR(NamedTuple):
+    """What `independent_qr` returns: ``q r = basis * 2**(own - sizes)``."""
+
+    q: Array
+    r: Array
+    sizes: Array  # a power of two for each column: 0 unless lengths are far from 1
+
+
+def independent_qr(basis: Array, own: Any = 0) -> IndependentQR:
+    """The factors of a basis, which is refused where its columns are linearly dependent.
+
+    ``own`` are powers of two that rows are multiplied with.
+    """
+    units = own[:, np.newaxis] if np.ndim(own) else own
+    q, r = qr(ldexp(basis, units))
+    sizes = np.zeros(basis.shape[1], np.int64)
+    if not are_near(np.abs(r).max(axis=0, initial=0)):
+        near, sizes = near_one(basis.T, own)
+        q, r = qr(near.T)
     scaled = r * _scales(r)
     new = np.abs(np.diagonal(scaled))
-    lengths = np.linalg.norm(scaled, axis=0)
     limit = _DEPENDENT * max(basis.shape) * np.finfo(r.dtype).eps
-    if r.shape[0] < r.shape[1] or not (new > limit * lengths).all():
+    if r.shape[0] < r.shape[1] or not (new > limit * lengths(scaled.T)).all():
         raise np.linalg.LinAlgError("basis: expected linearly independent columns")
-    return QRResult(q, r)
+    return IndependentQR(q, r, sizes)
 
 
 def is_tall(x: Array) -> bool:

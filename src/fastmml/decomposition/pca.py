@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.sparse import issparse
 from fastmml import _check
 from fastmml._chunks import are_streamed, is_converted
 from fastmml._estimator import Transformer
+from fastmml._frames import is_table
 from fastmml._undo import all_or_nothing
 from fastmml.decomposition import projection, sparse
 from fastmml.decomposition.number import Number
@@ -20,7 +21,16 @@ from fastmml.decomposition.operators import Centred, DenseRows, Products, Sparse
 from fastmml.decomposition.options import Options, solve
 from fastmml.decomposition.projection import ProjectedRows
 from fastmml.decomposition.solvers import Spectrum
-from fastmml.decomposition.streamed import ONE_PASS, gathered, spectrum_of
+from fastmml.decomposition.streamed import (
+    ONE_PASS,
+    NamedRows,
+    Names,
+    are_gathered,
+    check_solver,
+    gathered,
+    in_memory,
+    spectrum_of,
+)
 from fastmml.linalg import matmul
 from fastmml.moments import Moments
 
@@ -179,7 +189,8 @@ class PCA(Transformer):  # type: ignore[misc]
             as float64. Not overwritten; SciPy's sparse matrices are never made dense. Mapped files,
             data of pyarrow and iterables of chunks may be larger than memory, as in
             `Moments.update`. Data of pyarrow, iterables, mapped files of other types, and `Moments`
-            of rows that were elsewhere take the covariance's way, in one pass.
+            of rows that were elsewhere take the covariance's way, in one pass; tables and such
+            files are copied into memory for other solvers, and for "auto" where m < n.
         y : None
             Not used.
 
@@ -194,13 +205,13 @@ class PCA(Transformer):  # type: ignore[misc]
             One row; more components than min(m, n), or another number than the solver finds; NaN
             and infinities; parameters that are not among the above.
         TypeError
-            Sparse matrices with ``svd_solver="full"``.
+            Sparse matrices with ``svd_solver="full"``; names of columns of which some are strings.
         """
         options = Options.checked(self)
-        is_read_once = are_streamed(X) or (options.solver in ONE_PASS and is_converted(X))
-        if isinstance(X, Moments) or is_read_once:
+        if are_gathered(X, options.solver):
+            check_solver(options.solver)
             return self._fit_moments(*gathered(X))
-        rows = self._fit_rows(X)
+        rows = self._fit_table(X) if is_table(X) else self._fit_rows(X)
         m = rows.shape[0]
         if m < 2:
             raise ValueError("X: expected at least 2 rows, got 1 sample")
@@ -259,23 +270,56 @@ class PCA(Transformer):  # type: ignore[misc]
                 "partial_fit starts anew: fit keeps no sums that rows could be added to",
                 stacklevel=3,
             )
-        names = None if before is None else getattr(self, "feature_names_in_", None)
-        if are_streamed(X) or is_converted(X):
-            moments, names = gathered(X, before, names)
+        if are_streamed(X) or is_table(X) or is_converted(X):
+            moments, names = gathered(X, before, None if before is None else self._feature_names)
         else:
             rows = self._fit_rows(X) if before is None else self._new_rows(X)
             moments, _ = gathered(rows, before)
-            names = getattr(self, "feature_names_in_", None)
+            names = self._feature_names
         self._fit_moments(moments, names)
         self._moments = moments
         return self
+
+    def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> Array:
+        """`fit`, and `transform` the same rows, which are read twice.
+
+        Parameters
+        ----------
+        X : (m, n) array_like, sparse, frame, or Arrow data
+            As in `fit`.
+        y : None
+            Not used.
+        **fit_params
+            As scikit-learn has it: there are none.
+
+        Returns
+        -------
+        (m, k) ndarray
+            As `transform`.
+
+        Raises
+        ------
+        TypeError
+            Rows that are read once, as a generator's or a RecordBatchReader's, and `Moments`: call
+            `fit`, and `transform` with the rows once more.
+        ValueError
+            As `fit`.
+        """
+        if isinstance(X, (Iterator, Moments)):
+            raise TypeError(
+                f"X: expected rows that can be read twice, got {type(X).__name__}: call fit, and "
+                "transform with the rows once more, or partial_fit and transform for each chunk"
+            )
+        found: Array = super().fit_transform(X, y, **fit_params)
+        return found
 
     def transform(self, X: Any) -> Array:
         """Coordinates of the rows along the components.
 
         Parameters
         ----------
-        X : (m, n) array_like
+        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these
+            As in `fit`: of rows that may be larger than memory some are there at a time.
 
         Returns
         -------
@@ -285,20 +329,19 @@ class PCA(Transformer):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            Another number of features than in `fit`; NaN and infinities.
+            Another number, or other names, of features than in `fit`; NaN and infinities.
         NotFittedError
             Before `fit`; scikit-learn's where that is installed.
         """
-        rows = self._new_rows(X)
-        found = _way(rows).coordinates(rows, self.mean_, self.components_)
-        return self._whitened(found)
+        return self._whitened(self._measured("coordinates", X))
 
     def project(self, X: Any) -> ProjectedRows:
         """Coordinates of the rows, and their squared distances from the subspace, in one pass.
 
         Parameters
         ----------
-        X : (m, n) array_like
+        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these
+            As in `transform`.
 
         Returns
         -------
@@ -311,8 +354,7 @@ class PCA(Transformer):  # type: ignore[misc]
         ValueError, NotFittedError
             As `transform`.
         """
-        rows = self._new_rows(X)
-        found: ProjectedRows = _way(rows).project(rows, self.mean_, self.components_)
+        found: ProjectedRows = self._measured("project", X)
         return found._replace(coordinates=self._whitened(found.coordinates))
 
     def inverse_transform(self, X: Any) -> Array:
@@ -340,18 +382,18 @@ class PCA(Transformer):  # type: ignore[misc]
             raise ValueError(
                 f"X: expected shape (m, {k}), a column for each component, got {coordinates.shape}"
             )
-        if coordinates.size:
+        if coordinates.size and not is_converted(coordinates):
             coordinates = _check.observations("X", coordinates)
-        dtype = np.dtype(np.float32 if coordinates.dtype == np.float32 else np.float64)
         basis = self.components_ * self._scale()[:, np.newaxis]
-        return projection.reconstruct(coordinates.astype(dtype, copy=False), self.mean_, basis)
+        return projection.reconstruct(coordinates, self.mean_, basis)
 
     def reconstruction_errors(self, X: Any) -> Array:
         """Squared distance of each row from the subspace of the components.
 
         Parameters
         ----------
-        X : (m, n) array_like
+        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these
+            As in `transform`.
 
         Returns
         -------
@@ -363,8 +405,7 @@ class PCA(Transformer):  # type: ignore[misc]
         ValueError, NotFittedError
             As `transform`.
         """
-        rows = self._new_rows(X)
-        return np.asarray(_way(rows).errors(rows, self.mean_, self.components_))
+        return np.asarray(self._measured("errors", X))
 
     def get_covariance(self) -> Array:
         """Covariance of the probabilistic model: components, and noise in all other directions.
@@ -400,7 +441,8 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like
+        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these
+            As in `transform`.
 
         Returns
         -------
@@ -412,11 +454,10 @@ class PCA(Transformer):  # type: ignore[misc]
         ValueError, NotFittedError, numpy.linalg.LinAlgError
             As `transform` and `get_precision`.
         """
-        rows = self._new_rows(X)
+        self._check_fitted()
         self._check_invertible()
-        found = _way(rows).squared_lengths(
-            rows, self.mean_, self.components_, self.explained_variance_, self.noise_variance_
-        )
+        variances = self.explained_variance_, self.noise_variance_
+        found = self._measured("squared_lengths", X, *variances)
         others = self.n_features_in_ - self.n_components_
         size = np.log(self.explained_variance_).sum()
         size += others * np.log(self.noise_variance_) if others else 0.0
@@ -427,7 +468,8 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like
+        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these
+            As in `transform`.
         y : None
             Not used.
 
@@ -447,7 +489,7 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like, optional
+        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these, optional
             Rows whose coordinates are drawn; without them there are two panels in place of three.
         y : (m,) array_like, optional
             Labels of the rows of X, at most 20 different ones: a colour each.
@@ -515,15 +557,43 @@ class PCA(Transformer):  # type: ignore[misc]
         if not known.min() > self.n_features_in_ * np.finfo(float).eps * known.max():
             raise np.linalg.LinAlgError("Singular matrix: a direction without variance")
 
-    def _fit_moments(self, moments: Moments, names: Any) -> PCA:
+    def _fit_moments(self, moments: Moments, names: Names) -> PCA:
         """Components of rows that were read once."""
-        found, number, data = spectrum_of(moments, self.n_components, self.svd_solver)
+        found, number, data = spectrum_of(moments, self.n_components)
         self.n_features_in_, self.n_samples_ = len(data.mean), moments.rows
-        if names is not None:
-            self.feature_names_in_ = np.asarray(names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+        self._set_feature_names(names)
         return self._set(found, number, data, (moments.divisor(), moments.weight))
+
+    def _fit_table(self, table: Any) -> Array:
+        """The rows of a table in memory, as `_fit_rows`."""
+        rows, names = in_memory(table)
+        found: Array = self._fit_rows(rows)
+        self._set_feature_names(names)
+        return found
+
+    def _measured(self, measure: str, X: Any, *variances: Any) -> Any:
+        """What `projection`, or `sparse`, computes of new rows, under this name."""
+        self._check_fitted()
+        if are_streamed(X) or is_table(X):
+            return self._measured_in_chunks(getattr(projection, measure), X, variances)
+        if is_converted(X):
+            self._new_rows(X[:1])  # checked as all of them would be, which are converted in pieces
+            rows = X
+        else:
+            rows = self._new_rows(X)
+        way: Any = sparse if issparse(rows) else projection
+        return getattr(way, measure)(rows, self.mean_, self.components_, *variances)
+
+    def _measured_in_chunks(self, compute: Callable[..., Any], X: Any, variances: Any) -> Any:
+        rows = NamedRows(X, self._feature_names)
+        parts = [
+            compute(part, self.mean_, self.components_, *variances)
+            for part in rows.of_columns(self.n_features_in_)
+        ]
+        rows.warn(stacklevel=5)
+        if isinstance(parts[0], ProjectedRows):
+            return ProjectedRows(*map(np.concatenate, zip(*parts, strict=True)))
+        return np.concatenate(parts)
 
     def _set(
         self, found: Spectrum, number: Number, data: Products, divisors: tuple[float, float]
@@ -548,11 +618,6 @@ class PCA(Transformer):  # type: ignore[misc]
         found = np.asarray(matmul(basis.T * (along - across), basis))
         found.flat[:: len(found) + 1] += across
         return found
-
-
-def _way(rows: Any) -> Any:
-    """The module that computes with such rows."""
-    return sparse if issparse(rows) else projection
 
 
 def _turned(components: Array) -> Array:

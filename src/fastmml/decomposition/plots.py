@@ -99,6 +99,8 @@ def _draw_loadings(axis: Any, loadings: Array, names: list[str]) -> None:
         for i, (values, label, colour) in enumerate(drawn):
             axis.barh(places + (i + 0.5) * width - 0.4, values, width, color=colour, label=label)
         axis.set_yticks(places, names, fontsize=8 if len(names) <= _MOST_BARS // 2 else 5)
+        for text in axis.get_yticklabels():
+            text.set_parse_math(False)
         axis.invert_yaxis()
         axis.axvline(0, color=_GREY, linewidth=0.7)
         axis.set(xlabel="loading", ylabel="feature")
@@ -117,17 +119,27 @@ def _draw_coordinates(axis: Any, groups: list[tuple[str | None, Array]], ratios:
     colours = _group_colours(len(groups))
     if len(names) == 1:
         along = [part[:, 0] for _, part in groups]
-        axis.hist(along, _BINS, stacked=True, color=colours, label=[label for label, _ in groups])
+        drawn = axis.hist(along, _BINS, stacked=True, color=colours)[2]
+        drawn = drawn if len(groups) > 1 else [drawn]
     else:
-        for (label, part), colour in zip(groups, colours, strict=True):
-            axis.scatter(
-                *part[:, :2].T, s=6, color=colour, label=label, linewidths=0, rasterized=True
-            )
+        drawn = [
+            axis.scatter(*part[:, :2].T, s=6, color=colour, linewidths=0, rasterized=True)
+            for (_, part), colour in zip(groups, colours, strict=True)
+        ]
     axis.set(xlabel=names[0], ylabel="rows" if len(names) == 1 else names[1])
     axis.set_title("Coordinates of the rows")
     if groups[0][0] is not None:
-        beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
-        axis.legend(frameon=False, fontsize=8, markerscale=2, handletextpad=0.2, **beside)
+        _draw_legend(axis, drawn, [str(label) for label, _ in groups])
+
+
+def _draw_legend(axis: Any, drawn: list[Any], labels: list[str]) -> None:
+    """Labels as they are: matplotlib hides those that start with "_", and typesets "$"."""
+    legend = axis.legend(
+        drawn, map(str, range(len(drawn))), loc="center left", bbox_to_anchor=(1, 0.5),
+        frameon=False, fontsize=8, markerscale=2, handletextpad=0.2,
+    )  # fmt: skip
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set(text=label, parse_math=False)
 
 
 def _group_colours(count: int) -> list[Any]:

@@ -1,7 +1,12 @@
-"""Rows to coordinates and back, in one pass: what `PCA` computes of new data."""
+"""Rows to coordinates and back, in one pass: what `PCA` computes of new data.
+
+Rows are of any real type: those that kernels do not read are converted to float64 some at a time,
+and those of mapped files leave memory again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +31,7 @@ class ProjectedRows(NamedTuple):
 
 def project(rows: Array, mean: Array, basis: Array) -> ProjectedRows:
     """Coordinates along orthonormal rows of a basis, and squared distances from what they span."""
-    found = np.empty((len(rows), len(basis)), rows.dtype)
+    found = np.empty((len(rows), len(basis)), _number(rows))
     errors = np.empty(len(rows))
     _fill(rows, mean, basis, found, errors)
     return ProjectedRows(found, errors)
@@ -34,11 +39,12 @@ def project(rows: Array, mean: Array, basis: Array) -> ProjectedRows:
 
 def coordinates(rows: Array, mean: Array, basis: Array) -> Array:
     """Products of centred rows with orthonormal ones of a basis."""
-    found = np.empty((len(rows), len(basis)), rows.dtype)
+    found = np.empty((len(rows), len(basis)), _number(rows))
     if len(basis):
         _fill(rows, mean, basis, found, None)
-    else:
-        _check.finite("X", rows)
+        return found
+    for _, piece in _pieces(rows, _number(rows)):
+        _check.finite("X", piece)
     return found
 
 
@@ -51,11 +57,13 @@ def errors(rows: Array, mean: Array, basis: Array) -> Array:
 
 def reconstruct(y: Array, mean: Array, basis: Array) -> Array:
     """Points that have these coordinates."""
-    found = np.empty((len(y), basis.shape[1]), y.dtype)
-    kernels().reconstruct_rows(
-        _check.readable(y), np.ascontiguousarray(basis, y.dtype), _shift(mean, y.dtype), found,
-        get_num_threads(),
-    )  # fmt: skip
+    dtype = _number(y)
+    found = np.empty((len(y), basis.shape[1]), dtype)
+    basis, shift = np.ascontiguousarray(basis, dtype), _shift(mean, dtype)
+    for part, piece in _pieces(y, dtype):
+        kernels().reconstruct_rows(
+            _check.readable(piece), basis, shift, found[part], get_num_threads()
+        )
     return found
 
 
@@ -66,26 +74,41 @@ def squared_lengths(rows: Array, mean: Array, basis: Array, along: Array, across
     basis spans everything.
     """
     found, spans_all = np.empty(len(rows)), len(basis) == basis.shape[1]
-    size = max(_PIECE // rows.shape[1], 1)
-    for start in range(0, len(rows), size):
-        part = slice(start, start + size)
-        y, rest = project(rows[part].astype(np.float64, copy=False), mean, basis)
+    for part, piece in _pieces(rows, np.dtype(np.float64), is_cut=True):
+        y, rest = project(piece, mean, basis)
         with np.errstate(all="ignore"):
             found[part] = (y**2 / along).sum(axis=1) + (0 if spans_all else rest / across)
     return found
 
 
 def _fill(rows: Array, mean: Array, basis: Array, found: Array | None, rest: Array | None) -> None:
-    """Fill results, some rows at a time of mapped files; refuse what is not finite."""
-    shift, basis = _shift(mean, rows.dtype), np.ascontiguousarray(basis, rows.dtype)
-    start = 0
-    for piece in pieces(rows):
-        part = slice(start, start + len(piece))
+    """Fill results; refuse what is not finite."""
+    dtype = _number(rows)
+    shift, basis = _shift(mean, dtype), np.ascontiguousarray(basis, dtype)
+    for part, piece in _pieces(rows, dtype):
         y, squares = (None if x is None else x[part] for x in (found, rest))
         kernels().project_rows(_check.readable(piece), shift, basis, y, squares, get_num_threads())
         if not all(x is None or _check.is_finite(x) for x in (y, squares)):
             _check.finite("X", piece)
-        start = part.stop
+
+
+def _pieces(
+    rows: Array, dtype: np.dtype[Any], is_cut: bool = False
+) -> Iterator[tuple[slice, Array]]:
+    """Rows in this type, and which they are: cut into pieces if they are converted."""
+    start, size = 0, max(_PIECE // max(rows.shape[1], 1), 1)
+    for part in pieces(rows):
+        end = start + len(part)
+        step = size if is_cut or part.dtype != dtype else max(len(part), 1)
+        for first in range(start, end, step):
+            piece = slice(first, min(first + step, end))
+            yield piece, part[piece.start - start : piece.stop - start].astype(dtype, copy=False)
+        start = end
+
+
+def _number(rows: Array) -> np.dtype[Any]:
+    """What is computed with: float32 or float64."""
+    return np.dtype(np.float32 if rows.dtype == np.float32 else np.float64)
 
 
 def _shift(mean: Array, dtype: np.dtype[Any]) -> Array:

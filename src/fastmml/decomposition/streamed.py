@@ -1,47 +1,126 @@
-"""PCA of rows that are read once, some at a time: for `PCA.fit` and `PCA.partial_fit`."""
+"""PCA of rows that are read once, some at a time: what `PCA` takes beside arrays in memory."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from copy import copy
 from typing import Any
 
-from fastmml._chunks import Chunks
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmml import _check
+from fastmml._chunks import Chunks, are_streamed, is_converted
+from fastmml._frames import feature_names, is_table, same_columns
 from fastmml.decomposition.number import Number
 from fastmml.decomposition.operators import GatheredRows
 from fastmml.decomposition.solvers import Spectrum, products_eigh
 from fastmml.moments import Moments
 
+Array = NDArray[Any]
+Names = list[str] | None
+
 #: Solvers that need no second look at the rows.
 ONE_PASS = ("auto", "covariance_eigh")
 
 
+def are_gathered(source: Any, svd_solver: str) -> bool:
+    """Whether `PCA.fit` needs nothing of the rows but their moments.
+
+    Of rows that are there, in a table or in a file of another type, a copy serves all solvers; it
+    is smaller than the moments where there are fewer rows than columns.
+    """
+    if are_streamed(source) or isinstance(source, Moments):
+        return True
+    if not is_table(source) and not is_converted(source):
+        return False
+    is_tall = source.shape[0] >= source.shape[1]
+    return svd_solver == "covariance_eigh" or (svd_solver == "auto" and is_tall)
+
+
 def gathered(
-    source: Any, before: Moments | None = None, names: Any = None
-) -> tuple[Moments, list[str] | None]:
-    """Moments of all rows, and those before, which stay as they are; and names of the columns."""
+    source: Any, before: Moments | None = None, known: Names = None
+) -> tuple[Moments, Names]:
+    """Moments of all rows, and those before, which stay as they are; and names of features."""
     if isinstance(source, Moments):
         return source, None
-    chunks = Chunks("X", source)
-    chunks.columns = None if names is None else [str(name) for name in names]
+    rows = NamedRows(source, known)
     moments = Moments() if before is None else copy(before)
-    return moments.take(chunks), chunks.columns
+    moments.take("X", rows)
+    if before is None:
+        return moments, rows.names
+    rows.warn(stacklevel=5)
+    return moments, known
 
 
-def spectrum_of(
-    moments: Moments, n_components: Any, svd_solver: str
-) -> tuple[Spectrum, Number, GatheredRows]:
+def in_memory(table: Any) -> tuple[Array, Names]:
+    """The rows of a table as an array, by columns as they lie in it; and names of features."""
+    rows, found, start = NamedRows(table), np.empty(table.shape, order="F"), 0
+    for part in rows:
+        if start == 0:
+            found = np.empty(table.shape, part.dtype, order="F")
+        found[start : start + len(part)] = part
+        start += len(part)
+    return found, rows.names
+
+
+class NamedRows:
+    """Rows some at a time, whose columns have the names that features had before.
+
+    Attributes
+    ----------
+    names : list of str, or None
+        Of the features, as scikit-learn has them, once rows came.
+    """
+
+    def __init__(self, source: Any, known: Names = None) -> None:
+        self.names: Names = None
+        self._chunks, self._known = Chunks("X", source), known
+
+    def __iter__(self) -> Iterator[Array]:
+        for rows in self._chunks:
+            self.names = feature_names("X", self._chunks.columns)
+            same_columns("X", self._known, self.names)
+            yield rows
+
+    def of_columns(self, columns: int) -> Iterator[Array]:
+        """Rows of numbers, so many in each, for a model that was fitted with as many."""
+        count = 0
+        for rows in self:
+            array = _check.real_rows("X", rows)
+            if array.shape[1] != columns:
+                raise ValueError(f"X: expected {columns} features as in fit, got {array.shape[1]}")
+            count += len(array)
+            yield array
+        if count == 0:
+            raise ValueError("X: expected at least 1 row, got none")
+
+    def warn(self, stacklevel: int) -> None:
+        """Warn, as scikit-learn does, where either the rows or the model have no names."""
+        if (self.names is None) == (self._known is None):
+            return
+        wrong = "with names, as in fit, got none" if self._known else "without names, as in fit"
+        warnings.warn(f"X: expected columns {wrong}", stacklevel=stacklevel)
+
+
+def check_solver(svd_solver: str) -> None:
+    """Refuse a solver that needs the rows again."""
+    if svd_solver not in ONE_PASS:
+        raise ValueError(
+            "svd_solver: expected 'auto' or 'covariance_eigh' for rows that are read once, "
+            f"got {svd_solver!r}, which takes arrays and tables in memory"
+        )
+
+
+def spectrum_of(moments: Moments, n_components: Any) -> tuple[Spectrum, Number, GatheredRows]:
     """Find components from the moments alone.
 
     Raises
     ------
     ValueError
-        A solver that needs the rows again; less than two rows; more components than min(m, n).
+        Less than two rows; more components than min(m, n).
     """
-    if svd_solver not in ONE_PASS:
-        raise ValueError(
-            "svd_solver: expected 'auto' or 'covariance_eigh' for rows that are read once, "
-            f"got {svd_solver!r}"
-        )
     if moments.rows < 2:
         raise ValueError(f"X: expected at least 2 rows, got {moments.rows} sample")
     if not moments.divisor() > 0:

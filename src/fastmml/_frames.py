@@ -1,0 +1,183 @@
+"""Columns of frames and of Arrow's data as arrays of numbers: their names, types and nulls.
+
+No library of frames is imported: an object that is one's brings it along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+#: Batches and files of a dataset that are read ahead: by default 16 and 4, some gigabytes.
+_READAHEAD = 1
+#: Arrow's names of the types that NumPy computes with.
+_ARROW_NUMBERS = frozenset(
+    ["bool", "halffloat", "float", "double"]
+    + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+)
+#: What Arrow's data, but for arrays of it, tell of their columns.
+_SCHEMAS = ("schema", "projected_schema")
+
+
+class Columns:
+    """Frames that come one after the other, each as an array of what its columns hold.
+
+    Attributes
+    ----------
+    names : list, or None
+        Once a frame came.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Of the methods: a column that does not hold numbers, or nulls; other names than before.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.names: list[Hashable] | None = None
+
+    def of_record_batch(self, batch: Any) -> Array:
+        schema = batch.schema
+        is_number = {kind: str(kind) in _ARROW_NUMBERS for kind in set(schema.types)}
+        self._check(schema.names, schema.types, [is_number[kind] for kind in schema.types])
+        self._check_nulls(schema.names, [column.null_count for column in batch.columns])
+        arrays = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
+        return _side_by_side(arrays, batch.num_rows)
+
+    def of_pandas(self, frame: Any) -> Array:
+        names, kinds = list(frame.columns), list(frame.dtypes)
+        self._check(names, kinds, [kind.kind in "biufc" for kind in kinds])
+        if len(set(kinds)) == 1 and isinstance(kinds[0], np.dtype):
+            return np.asarray(frame)
+        columns = [frame.iloc[:, i] for i in range(len(names))]
+        is_nullable = [not isinstance(kind, np.dtype) for kind in kinds]
+        nulls = [
+            int(x.isna().sum()) if may else 0 for x, may in zip(columns, is_nullable, strict=True)
+        ]
+        self._check_nulls(names, nulls)
+        arrays = [
+            x.to_numpy(np.float64) if may else x.to_numpy()
+            for x, may in zip(columns, is_nullable, strict=True)
+        ]
+        return _side_by_side(arrays, len(frame))
+
+    def of_polars(self, frame: Any) -> Array:
+        kinds = frame.dtypes
+        is_number = [
+            kind.is_integer() or kind.is_float() or str(kind) == "Boolean" for kind in kinds
+        ]
+        self._check(frame.columns, kinds, is_number)
+        self._check_nulls(frame.columns, frame.null_count().row(0) if frame.columns else ())
+        return np.asarray(frame.to_numpy())
+
+    def _check(
+        self, names: Sequence[Hashable], kinds: Sequence[Any], is_number: Sequence[bool]
+    ) -> None:
+        if not all(is_number):
+            wrong = list(is_number).index(False)
+            raise TypeError(
+                f"{self._name}: expected columns of numbers, got {kinds[wrong]} "
+                f"in column {names[wrong]!r}"
+            )
+        same_columns(self._name, self.names, names)
+        self.names = list(names)
+
+    def _check_nulls(self, names: Sequence[Hashable], counts: Sequence[int]) -> None:
+        if any(counts):
+            wrong = [count > 0 for count in counts].index(True)
+            raise ValueError(
+                f"{self._name}: expected no nulls, got {counts[wrong]} in column {names[wrong]!r}"
+            )
+
+
+def same_columns(
+    name: str, before: Sequence[Hashable] | None, names: Sequence[Hashable] | None
+) -> None:
+    """Refuse names of as many columns as before that are others, where both have names."""
+    if before is None or names is None or len(before) != len(names):
+        return
+    for old, new in zip(before, names, strict=True):
+        if old != new:
+            raise ValueError(
+                f"{name}: expected the columns of the rows before, got {new!r} instead of {old!r}"
+            )
+
+
+def feature_names(name: str, names: Sequence[Hashable] | None) -> list[str] | None:
+    """What scikit-learn takes for names of features: those of columns, if all are strings."""
+    kinds = {type(column) for column in names or ()}
+    if str in kinds and len(kinds) > 1:
+        found = ", ".join(sorted(kind.__qualname__ for kind in kinds))
+        raise TypeError(
+            f"{name}: expected columns whose names are all strings, or none of them, got {found} "
+            "(Feature names are only supported if all input features have string names)"
+        )
+    return [str(column) for column in names or ()] if str in kinds else None
+
+
+def names_of(name: str, x: Any) -> list[str] | None:
+    """Names of features, if x is a frame whose columns have them."""
+    is_frame = library(x) in ("pandas", "polars") and hasattr(x, "columns")
+    return feature_names(name, list(x.columns)) if is_frame else None
+
+
+def library(x: Any) -> str:
+    """Whose the object is, of the libraries of frames."""
+    names = {str(base.__module__).partition(".")[0] for base in type(x).__mro__}
+    return next(iter(names & {"pyarrow", "pandas", "polars"}), "")
+
+
+def is_arrow(x: Any) -> bool:
+    """Whether rows come in Arrow's batches: of pyarrow, or of what gives no array but a stream."""
+    if library(x) == "pyarrow":
+        return any(hasattr(x, schema) for schema in _SCHEMAS)
+    return hasattr(x, "__arrow_c_stream__") and not hasattr(x, "__array__")
+
+
+def is_table(x: Any) -> bool:
+    """Whether this is a Table or RecordBatch of pyarrow, whose rows are there all at once."""
+    return is_arrow(x) and hasattr(x, "num_rows")
+
+
+def record_batches(x: Any, numbers: int) -> Iterator[Any]:
+    """Batches of Arrow's tables, batches, readers, datasets and files.
+
+    Those that are cut here have about so many numbers.
+    """
+    if library(x) != "pyarrow":
+        from fastmml.graph.convert import import_pyarrow
+
+        x = import_pyarrow("reading streams of Arrow").RecordBatchReader.from_stream(x)
+    if hasattr(x, "get_batch"):  # RecordBatchFileReader
+        return (x.get_batch(i) for i in range(x.num_record_batches))
+    size = max(numbers // max(len(_schema(x)), 1), 1)
+    if hasattr(x, "iter_batches"):  # ParquetFile
+        whole: Iterable[Any] = x.iter_batches(batch_size=size)
+    elif hasattr(x, "get_fragments"):  # Dataset
+        whole = x.to_batches(
+            batch_size=size, batch_readahead=_READAHEAD, fragment_readahead=_READAHEAD
+        )
+    elif hasattr(x, "to_batches"):  # Table, Scanner
+        whole = x.to_batches()
+    else:  # RecordBatchReader, or RecordBatch
+        whole = (x,) if hasattr(x, "num_rows") else x
+    return iter(whole)
+
+
+def _schema(x: Any) -> Any:
+    return next(getattr(x, schema) for schema in _SCHEMAS if hasattr(x, schema))
+
+
+def _side_by_side(columns: list[Array], rows: int) -> Array:
+    """Columns of numbers as one array, each of them contiguous."""
+    dtype = np.result_type(*columns) if columns else np.float64
+    found = np.empty((rows, len(columns)), dtype, order="F")
+    for i, column in enumerate(columns):
+        found[:, i] = column
+    return found
