@@ -2,11 +2,11 @@
  *
  * A real here is TERMS terms of a sum, two numbers of 16 bits or four of 8, and the product of two
  * reals is the sum of those of their terms (`add_times` in vectors.h): one instruction of every x86
- * for two, of newer ones (VNNI) for four, a of which are unsigned and b signed. What that takes off
- * or adds to the numbers of an operand is made good by sums of the other's: (a' - 128) (b' + 128) =
- * a' b' + 128 a' - 128 (b' + 128). Operands become reals where they are packed. A block of B,
- * shared by all threads, stays in the second-level cache; each task packs some rows of A, which its
- * panels pass by.
+ * for two; for four one of newer ones (VNNI), to which terms of A are unsigned and those of B
+ * signed. So 128 is added to numbers of a signed A and taken off those of an unsigned B, and sums
+ * start from what that changes: (a - 128) (b + 128) = a b + 128 a - 128 (b + 128). Operands become
+ * reals where they are packed. A block of B, shared by all threads, stays in the second-level
+ * cache; each task packs some rows of A, which its panels pass by.
  * Cost: m n k multiply-adds, TERMS times as many in an instruction as of 32 bits; B is packed once,
  * A n / SHARED_COLUMNS times.
  */
@@ -20,6 +20,9 @@ enum { TASK_ROWS = 48 };
 /* Multiply-adds that are worth a second thread: 30 microseconds. */
 enum { THREAD_WORK = TERMS << 22 };
 
+/* A real whose four terms are 1. */
+static const real ONES = 0x01010101;
+
 /* Terms in the memory of reals. */
 #if FML_TERMS(FML_TYPE) == 4
 typedef uint8_t term;
@@ -29,7 +32,7 @@ typedef int16_t term __attribute__((may_alias));
 
 typedef struct block {
     const fml_short *a, *b;
-    real a_flip, b_flip; /* of four terms: 128 where a is signed and where b is not */
+    real a_flip, b_flip; /* of four terms: 128 where A is signed, and where B is not */
     ptrdiff_t m, n, k;   /* of the product */
     uint32_t *c;
     ptrdiff_t c_row;
@@ -82,24 +85,24 @@ static void group_lines(fml_short_kind kind, real flip, ptrdiff_t lines, ptrdiff
 }
 
 /* LANES terms next to each other; a loop, since gcc makes single numbers of a converted vector. */
-FML_INLINE vec load_terms(fml_short_kind kind, real flip, const char *at)
+FML_INLINE vec load_terms(fml_short_kind kind, const char *at)
 {
     const ptrdiff_t size = kind == FML_INT16 ? 2 : 1;
     const real mask = UINT32_MAX >> (32 - TERM_BITS);
     real terms[LANES];
     for (ptrdiff_t l = 0; l < LANES; l++)
-        terms[l] = (real)number(kind, flip, at + l * size) & mask;
+        terms[l] = (real)number(kind, 0, at + l * size) & mask;
     return load(terms);
 }
 
 /* The reals of LANES lanes next to each other. */
 FML_INLINE vec group_vector(fml_short_kind kind, real flip, const char *in, ptrdiff_t step)
 {
-    vec group = load_terms(kind, 0, in);
+    vec group = load_terms(kind, in);
 #pragma GCC unroll 4
     for (int t = 1; t < TERMS; t++)
-        group |= load_terms(kind, 0, in + t * step) << t * TERM_BITS;
-    return group ^ flip * 0x01010101;
+        group |= load_terms(kind, in + t * step) << t * TERM_BITS;
+    return group ^ flip * ONES;
 }
 
 /* The real of one lane, from at most TERMS terms. */
@@ -113,6 +116,7 @@ FML_INLINE real group_one(fml_short_kind kind, real flip, ptrdiff_t terms, const
     return group;
 }
 
+/* A row of a panel: the reals of some lanes. */
 FML_INLINE void group_lanes(fml_short_kind kind, real flip, ptrdiff_t lanes, ptrdiff_t terms,
                             const char *in, ptrdiff_t lane, ptrdiff_t step, real *out)
 {
@@ -147,7 +151,7 @@ static void group_columns(fml_short_kind kind, real flip, ptrdiff_t columns, ptr
     }
 }
 
-/* Such rows of A, to panels of ROWS rows. */
+/* Rows of A whose terms are not next to each other, to panels. */
 static void group_rows(fml_short_kind kind, real flip, ptrdiff_t rows, ptrdiff_t terms,
                        const char *in, ptrdiff_t row, ptrdiff_t col, real *panels)
 {
@@ -165,20 +169,19 @@ static real *own_room(const block *x)
     return x->own + fml_thread_number() * TASK_ROWS * BLOCK_K;
 }
 
-/* What the flip of A changes in the sums of so many columns of B, taken off. */
+/* What sums of so many columns start from, but for what the rows of A add. */
 static void set_starts(const block *x, ptrdiff_t columns, const real *panel, real *starts)
 {
     const ptrdiff_t reals = blocks_of(x->terms, TERMS);
-    const real ones = 0x01010101;
     for (ptrdiff_t j = 0; j < columns; j += LANES) {
         vec sum = (vec){0} + x->b_flip * (real)x->terms, other = {0};
         ptrdiff_t p = 0;
         for (; p + 1 < reals; p += 2) {
-            sum = add_times(sum, ones, load(panel + p * COLUMNS + j));
-            other = add_times(other, ones, load(panel + (p + 1) * COLUMNS + j));
+            sum = add_times(sum, ONES, load(panel + p * COLUMNS + j));
+            other = add_times(other, ONES, load(panel + (p + 1) * COLUMNS + j));
         }
         if (p < reals)
-            sum = add_times(sum, ones, load(panel + p * COLUMNS + j));
+            sum = add_times(sum, ONES, load(panel + p * COLUMNS + j));
         store(starts + j, -x->a_flip * (sum + other));
     }
 }
@@ -200,7 +203,8 @@ static void pack_b(const block *x, ptrdiff_t panel)
         set_starts(x, lanes, out, x->starts + column);
 }
 
-/* Rows of A in reals, of which real p of row i is a[i * row + p * col] within groups of ROWS. */
+/* Rows of A, `reals` each: real p of row i of a tile is a[i * row + p * col]; tiles follow each
+ * other. */
 typedef struct packed_rows {
     const real *a;
     ptrdiff_t reals, row, col;
@@ -223,12 +227,12 @@ static packed_rows pack_rows(const block *x, ptrdiff_t row, ptrdiff_t rows)
 /* Sums of so many rows of A, from `row` on. */
 static void sum_rows(const packed_rows *a, ptrdiff_t row, ptrdiff_t rows, real *sums)
 {
-    const vec ones = (vec){0} + 0x01010101;
+    const vec ones = (vec){0} + ONES;
     FML(tile)(rows, 1)(a->reals, a->a + row * a->reals, a->row, a->col, (const real *)&ones, 0, 1,
                        sums, 1, false);
 }
 
-/* Puts into a tile of C, or adds to it, what the flips change, taken off. */
+/* Puts what its sums start from into a tile of C, or adds it. */
 static void start_tile(const block *x, ptrdiff_t rows, ptrdiff_t columns, const real *row_sums,
                        const real *starts, real *c)
 {
