@@ -25,6 +25,10 @@ LINTERS = [
 CLANG_NAMES = ["clang", *(f"clang-{version}" for version in range(30, 12, -1))]
 #: A session that is about compiled kernels must not fall back to numba.
 REQUIRE_NATIVE = {"FASTMML_REQUIRE_NATIVE": "1"}
+#: The whole suite, in two processes; `-n 0` among a session's arguments runs it in one.
+PYTEST = ["python", "-m", "pytest", "-n", "2", "--dist=worksteal"]
+#: Threads that wait for one another spin, and take the cores from the other process.
+NO_SPINNING = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
 
 def build_options(session: nox.Session, **definitions: str) -> list[str]:
@@ -108,7 +112,7 @@ def strict(session: nox.Session) -> None:
     for openmp in ("ON", "OFF"):
         options = build_options(session, FASTMML_WERROR="ON", FASTMML_OPENMP=openmp)
         session.install(".[test]", *options, env=REQUIRE_NATIVE)
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run(*PYTEST, *session.posargs, env=NO_SPINNING)
 
 
 @nox.session
@@ -127,9 +131,10 @@ def sanitize(session: nox.Session) -> None:
         "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1:allocator_may_return_null=1",
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
         "PYTHONMALLOC": "malloc",
+        **NO_SPINNING,
     }
     # What a sanitizer says goes to the terminal: pytest must not hold it when the process ends.
-    session.run("python", "-m", "pytest", "--capture=sys", *session.posargs, env=environment)
+    session.run(*PYTEST, "--capture=sys", *session.posargs, env=environment)
 
 
 @nox.session
@@ -146,7 +151,10 @@ def fuzz(session: nox.Session) -> None:
         *(f"-DCMAKE_C_COMPILER={compiler}", f"-DFASTMML_FUZZ_SECONDS={seconds}"),
     )
     session.run("cmake", "--build", str(build))
-    session.run("ctest", "--test-dir", str(build), "--output-on-failure", "--verbose")
+    session.run(
+        *("ctest", "--test-dir", str(build), "--parallel", "2"),
+        *("--output-on-failure", "--verbose"),
+    )
 
 
 @nox.session
@@ -156,7 +164,7 @@ def no_compiler(session: nox.Session) -> None:
     session.install(".[test]", *build_options(session), env=environment)
     check = "import fastmml; assert fastmml.backend() == 'numba', fastmml.backend()"
     session.run("python", "-c", check, env=environment)
-    session.run("python", "-m", "pytest", *session.posargs, env=environment)
+    session.run(*PYTEST, *session.posargs, env={**environment, **NO_SPINNING})
 
 
 @nox.session

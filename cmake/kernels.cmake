@@ -1,14 +1,14 @@
 # The lists of numeric kernels, and how they become an object library per element type and CPU
 # level.
 
-set(FML_KERNELS rank_pull difference_gram combine sparse_times
+set(FML_KERNELS rank_pull difference_gram combine sparse_times sparse_gram_times
                 small_solve small_inverse small_det small_eigh small_qr)
 set(FML_KERNELS_F64 rank_solve)
 set(FML_KERNELS_F64X8 rank_pull rank_solve) # for eight columns side by side
 # The files of matrix products (csrc/dense), and those for floating-point numbers alone.
 set(FML_DENSE tile pack vector direct tall blocked multiply fitting run matmul strassen gram)
 set(FML_DENSE_FLOAT complex substitution solve_right solved_gram shifted centred_parts centred_shared
-                    centred_gram pairs pairwise_distances kneighbors project)
+                    centred_gram gram_times pairs pairwise_distances kneighbors project)
 set(FML_DENSE_SHORT tile pack short) # and for pairs of numbers of 16 bits, and fours of 8
 set(FML_REAL_f64 double)
 set(FML_REAL_f32 float)

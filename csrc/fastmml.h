@@ -89,7 +89,11 @@ typedef struct fml_rank_plan {
  *
  * sparse_times: out = A b - 1 shift' for sparse rows (indptr, indices, values) of A, m of them, and
  * `columns` columns of b, which lie side by side; indices within a row may come in any order and
- * repeat. Sums are double. */
+ * repeat. Sums are double.
+ *
+ * sparse_gram_times: out = Y'A for Y = A B' - scale offset', where B has `count` rows of n numbers,
+ * as out has, and a scale of NULL is 1 everywhere; moments = Y' scale. The rows of A are cut into
+ * `parts`, whose sums are added up in `real` each and in double together. No size is 0. */
 #define FML_KERNEL_TYPES(real, type)                                                          \
     typedef fml_status fml_rank_pull_##type##_fn(                                             \
         ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */, \
@@ -111,7 +115,13 @@ typedef struct fml_rank_plan {
         ptrdiff_t m, ptrdiff_t columns, const int64_t *indptr /* in, m + 1 */,                \
         const uint32_t *indices /* in */, const real *values /* in */,                        \
         const double *b /* in, columns a row */, const double *shift /* in, columns */,       \
-        double *out /* out, m columns */, int threads);
+        double *out /* out, m columns */, int threads);                                       \
+    typedef fml_status fml_sparse_gram_times_##type##_fn(                                     \
+        ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const int64_t *indptr /* in, m + 1 */,     \
+        const uint32_t *indices /* in */, const real *values /* in */,                        \
+        const real *b /* in, count n */, const double *scale /* in, m, or NULL */,            \
+        const real *offset /* in, count */, ptrdiff_t parts, real *out /* out, count n */,    \
+        double *moments /* out, count */, int threads);
 
 /* The types of the kernels on many small matrices, of n <= FML_SMALL_ROWS rows and at least one.
  * Inputs have any strides, in elements: from matrix to matrix, row to row, column to column.
@@ -238,6 +248,9 @@ typedef enum fml_distance {
  * centred_gram: the Gram matrix of the k rows scale (x - shift, y - shift, 1), of n + p + 1
  * columns, exactly symmetric. scale may be NULL for ones. Sums are double for every type.
  *
+ * gram_times: Y = X B' - 1 offset' and out = Y'X, for the rows of X (m, n), of B (count, n) and of
+ * out; y has m rows. Sums over at most 4096 rows are of the element type. No size is 0.
+ *
  * pairwise_distances: out[i][j] = the distance from row i of x to row j of y, of k finite numbers
  * each; squared, with a relative error of at most 4 (k + 48) roundoffs. y may be NULL: the rows of
  * x, with out exactly symmetric, and 0 for equal rows. No size is 0; both x and y have scales or
@@ -275,6 +288,10 @@ typedef enum fml_distance {
         ptrdiff_t k, const fml_side_by_side *sides, const real *shift /* in, n + p */,             \
         const real *scale /* in, k, or NULL */, double *out /* out, (n + p + 1)^2 */,              \
         int threads);                                                                              \
+    typedef fml_status fml_gram_times_##type##_fn(                                                 \
+        ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const real *x /* in, m n */,                    \
+        const real *b /* in, count n */, const real *offset /* in, count */,                       \
+        real *y /* out, m count */, real *out /* out, count n */, int threads);                    \
     typedef fml_status fml_pairwise_distances_##type##_fn(                                         \
         const fml_rows *x /* in */, const fml_rows *y /* in or NULL */, ptrdiff_t k,               \
         fml_distance kind, real *out /* out, rows of x by rows of y */, int threads);              \
@@ -324,12 +341,13 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
 
 /* The lists of kernels: for both element types, for double alone, for several columns; for
  * real and whole numbers, for floating-point ones alone. */
-#define FML_KERNELS(X, type) \
-    X(rank_pull, type)       \
-    X(difference_gram, type) \
-    X(combine, type)         \
-    X(sparse_times, type)    \
-    X(small_solve, type)     \
+#define FML_KERNELS(X, type)   \
+    X(rank_pull, type)         \
+    X(difference_gram, type)   \
+    X(combine, type)           \
+    X(sparse_times, type)      \
+    X(sparse_gram_times, type) \
+    X(small_solve, type)       \
     X(small_inverse, type) X(small_det, type) X(small_eigh, type) X(small_qr, type)
 #define FML_KERNELS_F64(X) X(rank_solve, f64)
 #define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
@@ -346,6 +364,7 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
     X(solve_right, type)             \
     X(solved_gram, type)             \
     X(centred_gram, type)            \
+    X(gram_times, type)              \
     X(pairwise_distances, type) X(kneighbors, type) X(project_rows, type) X(reconstruct_rows, type)
 #define FML_KERNELS_DENSE(X) \
     FML_MATMUL(X)            \

@@ -12,6 +12,12 @@ import fastmml as fm
 from fastmml import _backend
 from fastmml._kernels import Kernels
 
+# Two processes that save to one cache of numba's at once may give two versions of a function one
+# name: each worker of pytest-xdist has a cache of its own, for itself and its children.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    cache = Path(fm.__file__).parent / "_numba" / "__pycache__"
+    os.environ["NUMBA_CACHE_DIR"] = str(Path(os.environ.get("NUMBA_CACHE_DIR", cache)) / worker)
+
 
 def _variant_names() -> list[str]:
     """Every backend that is installed, at every CPU level that this machine runs."""

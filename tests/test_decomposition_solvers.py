@@ -333,6 +333,18 @@ def test_a_sparse_matrix_has_no_full_solver() -> None:
 # ---- operators and choice ----
 
 
+def test_sparse_data_that_float32_would_lose_digits_of() -> None:
+    x = sp.csr_array(sparse(9000, 31, 0.2, np.float32)[:, 1:])
+    heavy = sp.csr_array((np.ones(9000, np.float32), (np.arange(9000), np.zeros(9000, int))))
+    far, few = sp.csr_array(x.toarray() + 1000), sp.csr_array((9000, 3000), dtype=np.float32)
+    single = (x, sp.hstack([x, heavy], format="csr"))
+    double = (x.astype(np.float64), x * np.float32(1e-20), far, sp.hstack([heavy, few, x]).tocsr())
+    for matrices, dtype in ((single, np.float32), (double, np.float64)):
+        for matrix in matrices:
+            assert SparseRows(matrix).number == dtype
+            assert SparseRows(matrix.T.tocsr()).number == dtype
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     m=st.integers(2, 40),
@@ -348,13 +360,16 @@ def test_products_are_those_of_a_centred_copy(
     random = np.random.default_rng(seed)
     x = (random.standard_normal((m, n)) + offset).astype(dtype)
     centred = (x - x.mean(axis=0, dtype=np.longdouble)).astype(float)
-    b, y = random.standard_normal((n, 3)), random.standard_normal((m, 3))
+    y = random.standard_normal((m, 3))
     before = operators.PIECE
     operators.PIECE = piece
     try:
         for data in (DenseRows(x), SparseRows(sp.csr_array(x))):
+            b = random.standard_normal((data.size, 3)).T.astype(data.number)
+            side = centred if data.size == n else centred.T
+            atol = 1e-9 if data.number == np.float64 else 1e-3
+            np.testing.assert_allclose(data.apply(b), b @ side.T @ side, rtol=atol, atol=atol)
             atol = 1e-9 if data.unit < 1e-10 else 1e-3
-            np.testing.assert_allclose(data.times(b), centred @ b, atol=atol)
             np.testing.assert_allclose(data.transposed_times(y), centred.T @ y, atol=atol)
             np.testing.assert_allclose(data.total, (centred**2).sum(), rtol=1e-5, atol=1e-7)
             np.testing.assert_allclose(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 from collections.abc import Iterator
 from typing import Any
@@ -73,11 +74,17 @@ def test_any_size_and_mean(
     assert (np.abs(found.mean - mean) <= LIMIT[x.dtype.char] * spread).all()
 
 
+@functools.cache  # seconds, the same for every variant
+def large(shape: tuple[int, int], dtype: Any) -> tuple[Array, Array, Array]:
+    """Rows with their mean and covariance."""
+    x = np.random.default_rng(1).normal(1e4, 1, size=shape).astype(dtype)
+    return x, *two_passes(x)
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("shape", [(50_000, 10), (5000, 101), (3000, 300), (1100, 700)])
 def test_large_with_a_mean_of_10000_spreads(shape: tuple[int, int], dtype: Any) -> None:
-    x = np.random.default_rng(1).normal(1e4, 1, size=shape).astype(dtype)
-    mean, expected = two_passes(x)
+    x, mean, expected = large(shape, dtype)
     found = fm.mean_covariance(x, ddof=0)
     assert_near(found.covariance, expected, LIMIT[x.dtype.char])
     np.testing.assert_allclose(found.mean, mean, rtol=1e-9 if x.dtype.char == "f" else 1e-15)

@@ -74,6 +74,17 @@ def sparse_times(kernels: Kernels, dtype: str) -> Call:
     return lambda: kernels.sparse_times(indptr, indices, values, b, shift, out, THREADS)
 
 
+def sparse_gram_times(kernels: Kernels, dtype: str) -> Call:
+    """Sparse rows and their transpose times two tiles of rows, the second not full."""
+    indptr = np.arange(0, 20 * NODES + 1, 20)
+    indices = (scrambled(20 * NODES, 8) % NODES).astype(np.uint32)
+    values, b = reals((20 * NODES,), 9).astype(dtype), reals((9, NODES), 10).astype(dtype)
+    offset, out, moments = reals((9,), 11).astype(dtype), np.empty((9, NODES), dtype), np.empty(9)
+    return lambda: kernels.sparse_gram_times(
+        indptr, indices, values, b, None, offset, 4, out, moments, THREADS
+    )
+
+
 def solve_right(kernels: Kernels) -> Call:
     """Many rows against a small triangle."""
     a, u = reals((2000, 12), 16), np.triu(reals((12, 12), 17)) + 9 * np.eye(12)
@@ -86,6 +97,13 @@ def solved_gram(kernels: Kernels) -> Call:
     a, u = reals((2000, 12), 16), np.triu(reals((2, 12, 12), 17)) + 9 * np.eye(12)
     out = np.empty((12, 12))
     return lambda: kernels.solved_gram(a, None, u, out, THREADS)
+
+
+def gram_times(kernels: Kernels, dtype: str) -> Call:
+    """Some groups of rows times a panel and a part of one."""
+    x, b = reals((250, 700), 33).astype(dtype), reals((11, 700), 34).astype(dtype)
+    offset, y, out = np.ones(11, dtype), np.empty((250, 11), dtype), np.empty((11, 700), dtype)
+    return lambda: kernels.gram_times(x, b, offset, y, out, THREADS)
 
 
 def centred_gram(kernels: Kernels, weighted: bool = False, is_wide: bool = False) -> Call:

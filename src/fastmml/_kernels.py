@@ -339,6 +339,27 @@ class Kernels(Protocol):
         """
         ...
 
+    def sparse_gram_times(
+        self,
+        indptr: I64,
+        indices: U32,
+        values: Real,
+        b: Real,
+        scale: F64 | None,
+        offset: Real,
+        parts: int,
+        out: Real,
+        moments: F64,
+        threads: int,
+    ) -> None:
+        """``out = Y.T @ A`` for ``Y = A @ b.T - np.outer(scale, offset)``, in one pass over A.
+
+        A has sparse rows, at least one, as in `sparse_times`; b and ``out`` (count, n) are not
+        empty. A ``scale`` of None is 1 everywhere. Out, too: ``moments = Y.T @ scale`` (count,).
+        Sums over each of ``parts`` parts of the rows are of the type of b, those of parts float64.
+        """
+        ...
+
     # ---- many small matrices ----
     #
     # Of one element type, 1 to `SMALL_ROWS` rows, at least one matrix; inputs have any strides.
@@ -481,6 +502,13 @@ class Kernels(Protocol):
 
         u is (count, n, n). b (m, p) has any strides; None stands for no columns. ``out``
         (n + p, n + p) is C-contiguous. Reads a and b once.
+        """
+        ...
+
+    def gram_times(self, x: Real, b: Real, offset: Real, y: Real, out: Real, threads: int) -> None:
+        """``y = x @ b.T - offset`` (m, count) and ``out = y.T @ x`` (count, n), in one pass over x.
+
+        x (m, n) and b (count, n) are not empty. Sums over at most 4096 rows are of their type.
         """
         ...
 

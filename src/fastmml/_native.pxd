@@ -59,6 +59,10 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t m, Py_ssize_t columns, const int64_t *indptr, const uint32_t *indices,
         const double *values, const double *b, const double *shift, double *out,
         int threads) noexcept
+    ctypedef fml_status (*fml_sparse_gram_times_f64_fn)(
+        Py_ssize_t m, Py_ssize_t n, Py_ssize_t count, const int64_t *indptr,
+        const uint32_t *indices, const double *values, const double *b, const double *scale,
+        const double *offset, Py_ssize_t parts, double *out, double *moments, int threads) noexcept
     ctypedef fml_status (*fml_rank_pull_f32_fn)(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
         const float *inverse_strength, const float *teleport, Py_ssize_t teleport_stride,
@@ -74,6 +78,10 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t m, Py_ssize_t columns, const int64_t *indptr, const uint32_t *indices,
         const float *values, const double *b, const double *shift, double *out,
         int threads) noexcept
+    ctypedef fml_status (*fml_sparse_gram_times_f32_fn)(
+        Py_ssize_t m, Py_ssize_t n, Py_ssize_t count, const int64_t *indptr,
+        const uint32_t *indices, const float *values, const float *b, const double *scale,
+        const float *offset, Py_ssize_t parts, float *out, double *moments, int threads) noexcept
 
     enum:
         FML_SMALL_ROWS
@@ -183,6 +191,9 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_kneighbors_fn)(
         const fml_rows *x, const fml_rows *y, Py_ssize_t k, fml_distance kind,
         Py_ssize_t neighbors, void *distances, int64_t *indices, int threads) noexcept
+    ctypedef fml_status (*fml_gram_times_fn)(
+        Py_ssize_t m, Py_ssize_t n, Py_ssize_t count, const void *x, const void *b,
+        const void *offset, void *y, void *out, int threads) noexcept
     ctypedef fml_status (*fml_project_rows_fn)(
         const fml_rows *x, Py_ssize_t n, const void *shift, Py_ssize_t k, const void *basis,
         void *coordinates, double *errors, int threads) noexcept
@@ -203,6 +214,8 @@ cdef extern from "fastmml.h" nogil:
         fml_combine_f32_fn combine_f32
         fml_sparse_times_f64_fn sparse_times_f64
         fml_sparse_times_f32_fn sparse_times_f32
+        fml_sparse_gram_times_f64_fn sparse_gram_times_f64
+        fml_sparse_gram_times_f32_fn sparse_gram_times_f32
         fml_small_solve_f64_fn small_solve_f64
         fml_small_solve_f32_fn small_solve_f32
         fml_small_inverse_f64_fn small_inverse_f64
@@ -242,6 +255,8 @@ cdef extern from "fastmml.h" nogil:
         fml_centred_gram_fn centred_gram_f32
         fml_solved_gram_fn solved_gram_f64
         fml_solved_gram_fn solved_gram_f32
+        fml_gram_times_fn gram_times_f64
+        fml_gram_times_fn gram_times_f32
         fml_pairwise_distances_fn pairwise_distances_f64
         fml_pairwise_distances_fn pairwise_distances_f32
         fml_kneighbors_fn kneighbors_f64

@@ -333,6 +333,23 @@ cdef class DenseKernels(SmallKernels):
         check(status)
         return out
 
+    def gram_times(self, cnp.ndarray x, cnp.ndarray b, cnp.ndarray offset, cnp.ndarray y,
+                   cnp.ndarray out, int threads):
+        cdef Py_ssize_t m = cnp.PyArray_DIM(x, 0), n = cnp.PyArray_DIM(x, 1)
+        cdef Py_ssize_t count = cnp.PyArray_DIM(b, 0)
+        cdef bint is_double = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+        cdef fml_status status
+        with nogil:
+            if is_double:
+                status = self.table.gram_times_f64(
+                    m, n, count, cnp.PyArray_DATA(x), cnp.PyArray_DATA(b),
+                    cnp.PyArray_DATA(offset), cnp.PyArray_DATA(y), cnp.PyArray_DATA(out), threads)
+            else:
+                status = self.table.gram_times_f32(
+                    m, n, count, cnp.PyArray_DATA(x), cnp.PyArray_DATA(b),
+                    cnp.PyArray_DATA(offset), cnp.PyArray_DATA(y), cnp.PyArray_DATA(out), threads)
+        check(status)
+
     def pairwise_distances(self, cnp.ndarray x, const double[::1] x_scale, y,
                            const double[::1] y_scale, int kind, cnp.ndarray out, int threads):
         cdef fml_rows rows = as_rows(x, x_scale), others

@@ -228,6 +228,19 @@ fml_status TYPED(run_kneighbors)(int threads, uint64_t *digest)
     return status;
 }
 
+/* Several groups of rows, and panels the last of which is not full. */
+fml_status TYPED(run_gram_times)(int threads, uint64_t *digest)
+{
+    enum { ROWS = 150, WIDTH = 131, COUNT = 11 };
+    static const real offset[COUNT] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
+    static real y[ROWS * COUNT], out[COUNT * WIDTH];
+    fml_status status = fml_variants()[0]->TYPED(gram_times)(ROWS, WIDTH, COUNT, numbers(),
+                                                             numbers(), offset, y, out, threads);
+    FOLD_ARRAY(digest, y);
+    FOLD_ARRAY(digest, out);
+    return status;
+}
+
 /* Several blocks of rows, and the way back. */
 fml_status TYPED(run_project_rows)(int threads, uint64_t *digest)
 {

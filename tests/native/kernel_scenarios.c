@@ -78,6 +78,24 @@ fml_status TYPED(run_sparse_times)(int threads, uint64_t *digest)
     return status;
 }
 
+fml_status TYPED(run_sparse_gram_times)(int threads, uint64_t *digest)
+{
+    enum { COUNT = 9, PARTS = 3 }; /* a tile, and part of one */
+    static const real offset[COUNT] = {0.5, 0.25};
+    static real values[LINKS], b[COUNT * NODES], out[COUNT * NODES];
+    static double moments[COUNT];
+    for (ptrdiff_t i = 0; i < LINKS; i++)
+        values[i] = (real)link_weights[i];
+    for (ptrdiff_t i = 0; i < COUNT * NODES; i++)
+        b[i] = (real)vectors[i % (VECTORS * NODES)];
+    fml_status status =
+        fml_variants()[0]->TYPED(sparse_gram_times)(NODES, NODES, COUNT, indptr, sources, values, b,
+                                                    vectors, offset, PARTS, out, moments, threads);
+    FOLD_ARRAY(digest, out);
+    FOLD_ARRAY(digest, moments);
+    return status;
+}
+
 /* Two blocks of the largest matrices, of which the last group is not full. */
 enum { ROWS = FML_SMALL_ROWS, MATRICES = VECTORS * NODES / (ROWS * ROWS), COLUMNS = 3 };
 static const ptrdiff_t steps[] = {ROWS * ROWS, ROWS, 1}, right_steps[] = {ROWS * COLUMNS, 1, ROWS};

@@ -48,6 +48,7 @@ class NumbaKernels:
     combine = staticmethod(rank.combine)
 
     sparse_times = staticmethod(sparse.sparse_times)
+    sparse_gram_times = staticmethod(sparse.sparse_gram_times)
 
     small_solve = staticmethod(systems.small_solve)
     small_inverse = staticmethod(systems.small_inverse)
@@ -69,6 +70,7 @@ class NumbaKernels:
     solve_right = staticmethod(dense.solve_right)
     centred_gram = staticmethod(dense.centred_gram)
     solved_gram = staticmethod(dense.solved_gram)
+    gram_times = staticmethod(dense.gram_times)
     project_rows = staticmethod(dense.project_rows)
     reconstruct_rows = staticmethod(dense.reconstruct_rows)
 

@@ -23,6 +23,8 @@ ROWS = 4
 CENTRED_ROWS = 1024
 #: Numbers of the rows that are projected at a time: 4 MB of float32, of a last-level cache.
 PROJECTED_NUMBERS = 1 << 20
+#: Rows whose products are added up in their own type, at most.
+GRAM_ROWS = 4096
 #: Rows of a part of a result.
 PART_ROWS = 256
 #: Parts in one call: some milliseconds.
@@ -221,6 +223,18 @@ def solved_gram(a: Real, b: Real | None, u: Real, out: Real, threads: int) -> No
     if b is not None:
         solved[:, n:] = b
     gram(solved, out, threads)
+
+
+def gram_times(x: Real, b: Real, offset: Real, y: Real, out: Real, threads: int) -> None:
+    """See `fastmml._kernels.Kernels.gram_times`; the threads of BLAS are its own."""
+    sums = np.zeros(out.shape)
+    size = min(max(PROJECTED_NUMBERS // x.shape[1], 1), GRAM_ROWS)
+    with np.errstate(all="ignore"):
+        for start in range(0, len(x), size):
+            rows = slice(start, start + size)
+            y[rows] = x[rows] @ b.T - offset
+            sums += y[rows].T @ x[rows]
+        out[...] = sums
 
 
 def project_rows(

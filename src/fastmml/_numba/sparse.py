@@ -1,6 +1,8 @@
-"""Sparse rows times dense columns: ``csrc/kernels/sparse_times.c`` for numba."""
+"""Products of sparse rows: ``csrc/kernels/sparse_{times,gram_times}.c`` for numba."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from fastmml._kernels import F64, I64, U32, Real
 from fastmml._numba._jit import jit, readonly
@@ -39,3 +41,50 @@ def sparse_times(
         threads,
         BLOCKS_AT_ONCE,
     )
+
+
+@jit
+def _sum_parts(
+    first: int, last: int, parts: int, indptr: I64, indices: U32, values: Real, b: Real, scale: F64,
+    offset: Real, sums: Real, moments: F64,
+) -> None:  # fmt: skip
+    """Some parts of the rows; b has a row for each column, as each part of the sums."""
+    m, count = len(indptr) - 1, len(offset)
+    work = (indptr[m] + m) // parts + 1
+    y = np.empty(count, b.dtype)
+    for part in range(first, last):
+        found = sums[part]
+        for row in range(row_at(indptr, part * work), row_at(indptr, (part + 1) * work)):
+            factor = scale[row] if len(scale) else 1.0
+            for c in range(count):
+                y[c] = -(b.dtype.type(factor) * offset[c])
+            for k in range(indptr[row], indptr[row + 1]):
+                value, other = values[k], b[indices[k]]
+                for c in range(count):
+                    y[c] += value * other[c]
+            for c in range(count):
+                moments[part, c] += factor * y[c]
+            for k in range(indptr[row], indptr[row + 1]):
+                value, target = values[k], found[indices[k]]
+                for c in range(count):
+                    target[c] += value * y[c]
+
+
+def sparse_gram_times(
+    indptr: I64, indices: U32, values: Real, b: Real, scale: F64 | None, offset: Real, parts: int,
+    out: Real, moments: F64, threads: int,
+) -> None:  # fmt: skip
+    """See `fastmml._kernels.Kernels.sparse_gram_times`."""
+    count, n = b.shape
+    sums, of_parts = np.zeros((parts, n, count), b.dtype), np.zeros((parts, count))
+    rows, columns, numbers = readonly(indptr), readonly(indices), readonly(values)
+    others, factors = readonly(np.ascontiguousarray(b.T)), np.empty(0) if scale is None else scale
+    less, factors = readonly(offset), readonly(factors)
+    run_blocks(
+        lambda first, last: _sum_parts(
+            first, last, parts, rows, columns, numbers, others, factors, less, sums, of_parts
+        ),
+        parts, threads, 1,
+    )  # fmt: skip
+    out[...] = sums.sum(axis=0, dtype=np.float64).T
+    moments[:] = of_parts.sum(axis=0)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmml.decomposition.krylov import LARGEST, WHOLE
+from fastmml.decomposition.iterative import is_large
+from fastmml.decomposition.krylov import LARGEST
 from fastmml.decomposition.number import Number
 from fastmml.decomposition.operators import Centred
 from fastmml.decomposition.solvers import FEW
@@ -14,17 +15,17 @@ from fastmml.decomposition.solvers import FEW
 #: Time of a multiply-add, in units of one of a large product of float32 with itself, of which a
 #: triangle is computed: measured on AVX-512.
 _FLOAT64 = 2.0  # times that of float32
-_THIN = 2.5  # products of dense data with a block of vectors
+_THIN = 2.5  # of each of the two products of dense data with a block of vectors
 _SPARSE = 20.0  # an entry of sparse data and a vector
 _EIGH = 24.0  # LAPACK's eigenvectors of some of n rows: n³ of these
 _EIGH_ALL = 60.0  # of all
-_VECTOR = 20.0  # orthogonalisation in float64
+_VECTOR = 6.0  # orthogonalisation
 #: Products for each component that iterations take where singular values fall fast.
 _PASSES = 4
 #: Products with vectors that Lanczos takes for each component of a spectrum without gaps.
 _STEPS = 24
-#: Part of the time of the exact solver that may be lost to a try of another one.
-_TRY = 0.5
+#: Time that another solver may take before it ends, as a part of the exact solver's.
+_TRY = 1.0
 
 
 class Choice(NamedTuple):
@@ -45,12 +46,12 @@ def choose(data: Centred, number: Number, extra: int) -> Choice:
     k = number.known
     if not k or data.is_mapped:
         return Choice(exact)
-    cost, small = exact_cost(data, k), min(m, n)
+    cost = exact_cost(data, k)
     vector = _vector_cost(data, k)
     if data.is_sparse:
         return Choice("arpack" if _STEPS * k * vector < cost else exact)
     products = int(_TRY * cost / vector)
-    is_worth_it = small > WHOLE and products >= _PASSES * (k + extra)
+    is_worth_it = is_large(data, k) and products >= _PASSES * (k + extra)
     return Choice("arpack", products) if is_worth_it else Choice(exact)
 
 
@@ -59,7 +60,8 @@ def exact_cost(data: Centred, k: int) -> float:
     small = min(data.shape)
     vectors = (_EIGH if k < small else _EIGH_ALL) * float(small) ** 3
     if k * FEW <= small:
-        vectors = min(vectors, _STEPS * k * small * (_FLOAT64 * _THIN * small + _VECTOR * k))
+        step = _factor(data) * small * (_THIN * small + _VECTOR * LARGEST * k)
+        vectors = min(vectors, _STEPS * k * step)
     each = 2 * _SPARSE if data.is_sparse else _factor(data)
     return each * data.work * small + vectors
 
@@ -67,7 +69,7 @@ def exact_cost(data: Centred, k: int) -> float:
 def _vector_cost(data: Centred, k: int) -> float:
     """The predicted time that an iteration takes for each vector of its block."""
     each = _SPARSE if data.is_sparse else _factor(data) * _THIN
-    return 2 * each * data.work + _VECTOR * min(data.shape) * LARGEST * k
+    return 2 * each * data.work + _factor(data) * _VECTOR * data.size * LARGEST * k
 
 
 def _factor(data: Centred) -> float:

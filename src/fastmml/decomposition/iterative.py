@@ -1,7 +1,7 @@
 """Principal components from products of the data with blocks of vectors: randomised, and Lanczos.
 
-Both are block Lanczos on C'C or CC', whichever is smaller, of the centred data C: from a random
-block of all components and some more [1]_, or from small ones.
+Both are block Lanczos on C'C of the centred data C, or on CC' of sparse data of fewer rows than
+columns: from a random block of all components and some more [1]_, or from small ones.
 
 References
 ----------
@@ -16,64 +16,54 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmml.decomposition.krylov import Found, Limits, largest
+from fastmml.decomposition import krylov
+from fastmml.decomposition.krylov import Found, Limits
 from fastmml.decomposition.operators import Centred
 from fastmml.decomposition.solvers import Spectrum, angles, refined, rounding, through_rows
 from fastmml.orthogonal import qr
 
 Array = NDArray[Any]
 
-#: Vectors of a block of `lanczos`: dense data are multiplied twice as fast by 32 as by 8, sparse
-#: ones as fast by 8 as by any number.
-_DENSE_BLOCK, _SPARSE_BLOCK = 32, 8
+#: Vectors of a block of `lanczos`: kernels multiply eight at a time. Of dense data, which memory is
+#: slow to give, two times as many cost half as much more.
+_DENSE_BLOCK, _SPARSE_BLOCK = 16, 8
 #: Residuals of float32 and of float64 data, in units of the largest eigenvalue, at which iterations
 #: end: rounding errors of the exact solvers are as large.
 TOLERANCE = {"f": 5e-7, "d": 2e-14}
 
 
-def lanczos_block(data: Centred, k: int) -> int:
-    """How many vectors `lanczos` multiplies at a time."""
-    return _SPARSE_BLOCK if data.is_sparse else min(_DENSE_BLOCK, max(k, 8))
+def block_size(data: Centred, k: int, extra: int | None = None) -> int:
+    """How many vectors are multiplied at a time: k and ``extra``, or as many as are fast."""
+    if extra is not None:
+        return k + extra
+    return _SPARSE_BLOCK if data.is_sparse else _DENSE_BLOCK
 
 
-def lanczos(data: Centred, k: int, limits: Limits, rng: np.random.RandomState) -> Found:
-    """The largest eigenvalues of the smaller product, by small blocks.
+def is_large(data: Centred, k: int, extra: int | None = None) -> bool:
+    """Whether iterations are worth it; small data have exact solutions only."""
+    return krylov.is_large(min(data.shape), k, block_size(data, k, extra))
+
+
+def eigenpairs(
+    data: Centred, k: int, extra: int | None, limits: Limits, rng: np.random.RandomState
+) -> Found:
+    """The largest eigenvalues of the data as an operator, by blocks of `block_size`.
 
     A tolerance below `TOLERANCE` is taken for that.
     """
-    return _eigenpairs(data, k, lanczos_block(data, k), limits, rng)
-
-
-def randomized(
-    data: Centred, k: int, extra: int, limits: Limits, rng: np.random.RandomState
-) -> Found:
-    """The same by blocks of k and ``extra`` vectors."""
-    return _eigenpairs(data, k, k + extra, limits, rng)
-
-
-def _eigenpairs(
-    data: Centred, k: int, block: int, limits: Limits, rng: np.random.RandomState
-) -> Found:
-    m, n = data.shape
     tolerance = max(limits.tolerance, TOLERANCE[data.dtype.char])
-
-    def by_columns(block: Array) -> Array:
-        return data.transposed_times(data.times(block))
-
-    def by_rows(block: Array) -> Array:
-        return data.times(data.transposed_times(block))
-
-    apply = by_rows if m < n else by_columns
-    return largest(apply, min(m, n), k, block, limits._replace(tolerance=tolerance), rng)
+    limits = limits._replace(tolerance=tolerance)
+    return krylov.largest(data, k, block_size(data, k, extra), limits, rng)
 
 
 def spectrum(data: Centred, found: Found) -> Spectrum:
-    """Components of the eigenvectors of the smaller product, and squares that lost no digits."""
-    m, n = data.shape
-    k = found.vectors.shape[1]
-    residuals = found.residuals + rounding(data, found.values)
+    """Components of the eigenvectors, and squares that lost no digits."""
+    n = data.shape[1]
+    k = len(found.vectors)
+    unit = float(np.finfo(data.number).eps)
+    residuals = found.residuals + rounding(data, found.values, unit)
     errors = angles(found.values.clip(0), residuals, n)
-    if m >= n:
-        return refined(data, found.vectors, errors)
+    if data.size == n:
+        return refined(data, found.vectors.T, errors)
     errors = through_rows(found.values[:k].clip(0), errors)
-    return refined(data, qr(data.transposed_times(found.vectors), overwrite_a=True).Q, errors)
+    return refined(data, qr(data.transposed_times(found.vectors.T), overwrite_a=True).Q, errors)

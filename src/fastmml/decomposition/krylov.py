@@ -17,13 +17,14 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from fastmml._blas import on_one_thread
+from fastmml.decomposition.products import gram_times
 from fastmml.linalg import matmul
 from fastmml.orthogonal import qr
 
@@ -32,11 +33,11 @@ Array = NDArray[Any]
 #: A block that keeps less than this part of its length is orthogonalised again.
 _TWICE = 0.5
 #: A block with a vector of which so little is left, as a part of the largest eigenvalue, is
-#: orthogonalised once more, and one that is rounding is replaced.
-_DEPENDENT, _EMPTY = 1e-3, 1e-14
+#: orthogonalised once more, and one that is rounding, so many times that of the type, is replaced.
+_DEPENDENT, _EMPTY = 1e-3, 32
 #: Vectors of a basis, and those that a restart keeps, for each eigenvalue that is wanted.
 LARGEST, _KEPT = 4, 2.0
-#: Operators of so many rows are factorised: as many products are needed in any case.
+#: Matrices of so many rows are no work for LAPACK.
 WHOLE = 512
 #: Vectors that are added to a basis between looks at its eigenvalues, at least.
 _LOOK = 32
@@ -46,7 +47,7 @@ class Found(NamedTuple):
     """The largest eigenvalues, and what is known of their errors."""
 
     values: Array  # (k + 1 at most,), falling: one more than wanted, if there is one
-    vectors: Array  # (size, k)
+    vectors: Array  # (k, size): orthonormal rows
     residuals: Array  # (k,): norms
     is_converged: bool
 
@@ -59,25 +60,54 @@ class Limits(NamedTuple):
     is_patient: bool = False  # whether all of these are made, if need be, however little they bring
 
 
+class Operator(Protocol):
+    """A symmetric matrix, as what it multiplies."""
+
+    @property
+    def size(self) -> int:
+        """Rows of the matrix."""
+        ...
+
+    @property
+    def number(self) -> np.dtype[Any]:
+        """What is multiplied: float32 or float64."""
+        ...
+
+    def apply(self, b: Array) -> Array:
+        """Products with the rows of b (p, size), as rows, both of `number`."""
+        ...
+
+
+class Symmetric:
+    """A symmetric matrix of float32 or float64."""
+
+    def __init__(self, matrix: Array) -> None:
+        self.size, self.number, self._matrix = len(matrix), matrix.dtype, matrix
+
+    def apply(self, b: Array) -> Array:
+        return np.asarray(matmul(b, self._matrix))
+
+
+def is_large(size: int, k: int, block: int) -> bool:
+    """Whether a matrix of so many rows is worth it: a basis and two blocks must be fewer."""
+    return size > max(WHOLE, _most(k, block) + 2 * block)
+
+
+def _most(k: int, block: int) -> int:
+    """Vectors of a basis, at most."""
+    return max(LARGEST * k, k + 16 * block)
+
+
 def largest(
-    apply: Callable[[Array], Array],
-    size: int,
-    k: int,
-    block: int,
-    limits: Limits,
-    rng: np.random.RandomState,
+    operator: Operator, k: int, block: int, limits: Limits, rng: np.random.RandomState
 ) -> Found:
-    """The k largest eigenvalues of ``apply``, which multiplies (size, p) float64, p <= ``block``.
+    """The k largest eigenvalues, by products with blocks of so many vectors.
 
-    Where a basis would be as large as the space, all of the operator is factorised.
-
-    Of an eigenvalue that is there more often than a block has vectors only so many are found: where
-    as many are equal, another random block has to find nothing new.
+    The matrix `is_large`. Of an eigenvalue that is there more often than a block has vectors only
+    so many are found: where as many are equal, another random block has to find nothing new.
     """
-    most = max(LARGEST * k, k + 8 * block)
-    if size <= max(WHOLE, most + block):
-        return _whole(apply, size, k, block)
-    basis, progress = _Basis(apply, size, block, most, rng), _Progress(limits)
+    most = _most(k, block)
+    basis, progress = _Basis(operator, block, most, rng), _Progress(limits)
     before, wait = np.empty(0), k + block
     while True:
         basis.extend()
@@ -91,12 +121,8 @@ def largest(
         )
         is_found = is_converged and is_sure
         if is_found or progress.is_hopeless(basis.products, residuals.max() / (values[0] or 1)):
-            found = matmul(basis.rows.T, vectors[:, :k])
-            values, residuals = (
-                np.ldexp(values, basis.exponent),
-                np.ldexp(residuals, basis.exponent),
-            )
-            return Found(values[: k + 1], found, residuals, is_found)
+            values, residuals = basis.unscaled(values[: k + 1]), basis.unscaled(residuals)
+            return Found(values, basis.vectors(vectors[:, :k]), residuals, is_found)
         if is_converged:
             before = values[:k]
             basis.restart(vectors[:, : k + block], values, is_fresh=True)
@@ -136,52 +162,43 @@ def _is_repeated(values: Array, block: int, tolerance: float) -> bool:
     return bool((steps <= 2 * tolerance).any())
 
 
-def _whole(apply: Callable[[Array], Array], size: int, k: int, block: int) -> Found:
-    """By LAPACK, on the product with the identity matrix."""
-    products, unit = np.empty((size, size)), np.eye(size)
-    for start in range(0, size, block):
-        part = slice(start, start + block)
-        products[:, part] = apply(np.ascontiguousarray(unit[:, part]))
-    values, vectors = scipy.linalg.eigh((products + products.T) / 2, check_finite=False)
-    vectors = np.ascontiguousarray(vectors[:, ::-1][:, :k])
-    return Found(values[::-1][: k + 1], vectors, np.zeros(k), True)
-
-
 class _Basis:
     """Orthonormal vectors, the operator on them, and the block that it takes out of their span."""
 
     def __init__(
-        self,
-        apply: Callable[[Array], Array],
-        size: int,
-        block: int,
-        most: int,
-        rng: np.random.RandomState,
+        self, operator: Operator, block: int, most: int, rng: np.random.RandomState
     ) -> None:
-        self._apply, self._block, self._most, self._rng = apply, block, most, rng
-        self._rows = np.zeros((most + 2 * block, size))
+        self._operator, self._block, self._most, self._rng = operator, block, most, rng
+        self._rows = np.zeros((most + 2 * block, operator.size), operator.number)
         self._inside = np.zeros((most + block, most + block))
         self._next = np.zeros((block, block))  # what the next block is multiplied by
+        self._empty = _EMPTY * float(np.finfo(operator.number).eps)
         self._scale = 0.0
-        self.exponent = 0  # the operator is divided by this power of two, so that squares hold
+        self._exponent = 0  # the operator is divided by this power of two, so that squares hold
         self.count = self.products = 0
-        self._rows[:block] = self._fresh().T
-
-    @property
-    def rows(self) -> Array:
-        return self._rows[: self.count]
+        self._rows[:block] = self._fresh()
 
     @property
     def is_full(self) -> bool:
         return self.count >= self._most
 
+    def unscaled(self, values: Array) -> Array:
+        return np.asarray(np.ldexp(values, self._exponent))
+
+    def vectors(self, inside: Array) -> Array:
+        """Vectors in the basis as orthonormal rows in float64, whatever the type has lost."""
+        found = matmul(inside.T.astype(self._rows.dtype), self._filled)
+        if found.dtype == np.float64:
+            return np.asarray(found)
+        return np.ascontiguousarray(qr(found.astype(np.float64).T, overwrite_a=True).Q.T)
+
     def extend(self) -> None:
         """Multiply the next block, and find the one after it."""
         b, start, end = self._block, self.count, self.count + self._block
-        image = self._apply(np.ascontiguousarray(self._rows[start:end].T))
+        image = self._operator.apply(self._rows[start:end])
         if not self.products:
-            self.exponent = int(np.frexp(np.abs(image).max())[1])
-        image = np.ldexp(image, -self.exponent)
+            self._exponent = int(np.frexp(np.abs(image).max())[1])
+        image = np.ldexp(image, -self._exponent)
         self.products += b
         rest, inside = self._less(image, self._rows[:end])
         self._inside[:end, start:end] = inside
@@ -194,7 +211,8 @@ class _Basis:
     def ritz(self) -> tuple[Array, Array]:
         """Eigenvalues of the operator on the basis, falling, and their vectors in it."""
         inside = self._inside[: self.count, : self.count]
-        values, vectors = scipy.linalg.eigh(inside, check_finite=False)
+        with on_one_thread():
+            values, vectors = scipy.linalg.eigh(inside, check_finite=False)
         return values[::-1], np.ascontiguousarray(vectors[:, ::-1])
 
     def residuals(self, vectors: Array) -> Array:
@@ -205,46 +223,56 @@ class _Basis:
         """Keep these vectors alone, and go on with the next block, or with a random one."""
         kept, b = vectors.shape[1], self._block
         following = self._rows[self.count : self.count + b].copy()
-        self._rows[:kept] = matmul(vectors.T, self.rows)
+        self._rows[:kept] = matmul(vectors.T.astype(self._rows.dtype), self._filled)
         self._inside[:] = 0
         self._inside[range(kept), range(kept)] = values[:kept]
         self.count = kept
-        if is_fresh:
-            following = self._fresh().T
-        self._rows[kept : kept + b] = following
+        self._rows[kept : kept + b] = self._fresh() if is_fresh else following
+
+    @property
+    def _filled(self) -> Array:
+        return self._rows[: self.count]
 
     def _fresh(self) -> Array:
-        """Random orthonormal vectors (size, block) that are orthogonal to the basis."""
-        found = self._rng.standard_normal((self._rows.shape[1], self._block))
+        """Random orthonormal rows that are orthogonal to the basis."""
+        found = self._rng.standard_normal((self._block, self._rows.shape[1]))
+        return self._orthogonal(found.astype(self._rows.dtype))
+
+    def _orthogonal(self, rows: Array) -> Array:
+        """Orthonormal rows of the same span, as far as it is not that of the basis."""
         for _ in range(2):
-            found = qr(found - matmul(self.rows.T, matmul(self.rows, found))).Q
-        return np.asarray(found)
+            rows = qr((rows - _along(self._filled, rows)[1]).T).Q.T
+        return rows
 
     def _less(self, image: Array, rows: Array) -> tuple[Array, Array]:
         """What is orthogonal to the rows, and the coordinates along them.
 
         Nearly all of an image is along the last two blocks: less these, one pass over all does.
         """
-        near = rows[-2 * self._block :]
-        along = matmul(near, image)
-        rest = image - matmul(near.T, along)
-        before = np.linalg.norm(rest, axis=0)
-        inside = matmul(rows, rest)
-        rest -= matmul(rows.T, inside)
-        if (np.linalg.norm(rest, axis=0) < _TWICE * before).any():
-            again = matmul(rows, rest)
-            rest -= matmul(rows.T, again)
+        near, taken = _along(rows[-2 * self._block :], image)
+        rest = image - taken
+        before = np.linalg.norm(rest, axis=1)
+        inside, taken = _along(rows, rest)
+        rest -= taken
+        if (np.linalg.norm(rest, axis=1) < _TWICE * before).any():
+            again, taken = _along(rows, rest)
+            rest -= taken
             inside += again
-        inside[-2 * self._block :] += along
+        inside[-2 * self._block :] += near
         return rest, inside
 
     def _orthonormal(self, rest: Array) -> tuple[Array, Array]:
-        """The rows of the next block, and the factor that gives the rest of them."""
-        q, r = qr(rest)
-        pivots = np.abs(np.diagonal(r))
+        """The next block, and the factor that gives the rest of it."""
+        q, r = qr(rest.T)
+        rows, pivots = q.T, np.abs(np.diagonal(r))
         if not pivots.min() > _DEPENDENT * self._scale:
-            q = np.where(pivots <= _EMPTY * self._scale, self._fresh(), q)
-            for _ in range(2):
-                q = qr(q - matmul(self.rows.T, matmul(self.rows, q))).Q
-            r = matmul(q.T, rest)
-        return q.T, r
+            is_empty = pivots <= self._empty * self._scale
+            rows = self._orthogonal(np.where(is_empty[:, np.newaxis], self._fresh(), rows))
+            r = matmul(rows, rest.T)
+        return rows, r.astype(np.float64)
+
+
+def _along(rows: Array, b: Array) -> tuple[Array, Array]:
+    """Coordinates along orthonormal rows (k, n) of those of b (p, n), and what they stand for."""
+    inside, taken = gram_times(rows, b, np.zeros(len(b)))
+    return inside.astype(np.float64), taken

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from fastmml import _check
-from fastmml._backend import get_num_threads, kernels
 from fastmml._centred import TINY
 from fastmml._chunks import is_mapped, let_go, pieces
+from fastmml.decomposition.krylov import Operator
+from fastmml.decomposition.products import (
+    SUM_ENTRIES,
+    Compressed,
+    compressed,
+    gram_times,
+    parts_of,
+    sparse_gram_times,
+    sparse_times,
+)
 from fastmml.linalg import gram, matmul
 from fastmml.moments import Moments
 from fastmml.orthogonal import qr
@@ -30,6 +40,10 @@ _SAMPLE = 128
 #: A mean within so many spreads of 0 is taken off the products instead of the rows: rounding errors
 #: grow by no more than this factor.
 _NEAR = 3.0
+#: Squares that the mean takes off products of sparse data, for those of the column of the most.
+_MOST_REMOVED = 64.0
+#: Numbers whose products with other numbers of the data, summed up, are normal ones of float32.
+_LARGE = 1e12
 #: Rows whose products are added up in float32, at most.
 _SUM_ROWS = 4096
 #: Columns of the identity matrix that sparse data are multiplied by at a time.
@@ -69,8 +83,8 @@ class Products(Protocol):
         ...
 
 
-class Centred(Products, Protocol):
-    """Data that can be multiplied again and again."""
+class Centred(Products, Operator, Protocol):
+    """Data that can be multiplied again and again; as an operator C' C, or C C'."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -88,10 +102,6 @@ class Centred(Products, Protocol):
     @property
     def work(self) -> float:
         """Multiply-adds of a product with one vector."""
-        ...
-
-    def times(self, b: Array) -> Array:
-        """C b, of float64."""
         ...
 
     def transposed_times(self, y: Array) -> Array:
@@ -129,6 +139,7 @@ class DenseRows:
         self._rows = rows
         self.is_mapped = is_mapped(rows)
         self.shape: tuple[int, int] = (rows.shape[0], rows.shape[1])
+        self.size = rows.shape[1]
         self.dtype = rows.dtype
 
     @property
@@ -137,7 +148,7 @@ class DenseRows:
 
     @property
     def unit(self) -> float:
-        return float(np.finfo(self._number).eps)
+        return float(np.finfo(self.number).eps)
 
     @property
     def mean(self) -> Array:
@@ -147,19 +158,20 @@ class DenseRows:
     def total(self) -> float:
         return self._moments[1]
 
-    def times(self, b: Array) -> Array:
-        out, narrow = np.empty((self.shape[0], b.shape[1])), b.astype(self._number, copy=False)
-        if self._is_plain:
-            out[...] = matmul(self._rows, narrow)
-        else:
-            for part, piece in self._pieces():
-                out[part] = matmul(piece, narrow)
-        out -= matmul(self._offset, b)
-        return out
+    def apply(self, b: Array) -> Array:
+        """C' C b', in one pass."""
+        out, sums = np.zeros(b.shape), np.zeros(len(b))
+        offset = matmul(b, self._offset)
+        for piece in [self._rows] if self._is_plain else (piece for _, piece in self._pieces()):
+            y, products = gram_times(piece, b, offset)
+            out += products
+            sums += y.sum(axis=0, dtype=np.float64)
+        out -= np.outer(sums, self._offset)
+        return out.astype(self.number)
 
     def triangle(self, b: Array) -> Array:
         """Some rows at a time: C b would be a good part of the data."""
-        stream, narrow = StreamingQR(), b.astype(self._number, copy=False)
+        stream, narrow = StreamingQR(), b.astype(self.number, copy=False)
         offset = matmul(self._offset, b)
         for _, piece in self._pieces():
             stream.update(matmul(piece, narrow) - offset)
@@ -167,7 +179,7 @@ class DenseRows:
 
     def transposed_times(self, y: Array) -> Array:
         m, n = self.shape
-        out, narrow = np.zeros((n, y.shape[1])), y.astype(self._number, copy=False)
+        out, narrow = np.zeros((n, y.shape[1])), y.astype(self.number, copy=False)
         for start in range(0, m, _SUM_ROWS):
             part = slice(start, start + _SUM_ROWS)
             if self._is_plain:
@@ -231,7 +243,7 @@ class DenseRows:
         sums, squares = np.zeros(self.shape[1]), 0.0
         with np.errstate(all="ignore"):
             for _, piece in self._pieces():
-                sums += piece.sum(axis=0, dtype=np.float64)
+                sums += matmul(np.ones(len(piece), piece.dtype), piece)
                 squares += float(np.einsum("ij,ij->i", piece, piece).sum(dtype=np.float64))
             offset = sums / self.shape[0]
             total = squares - self.shape[0] * float(offset @ offset)
@@ -245,12 +257,12 @@ class DenseRows:
             return rows.mean(axis=0), rows.std(axis=0)
 
     @cached_property
-    def _number(self) -> np.dtype[Any]:
+    def number(self) -> np.dtype[Any]:
         """What is multiplied: float32 where squares of such numbers are numbers."""
         if self.dtype == np.float32:
             mean, spread = self._sample
             largest = float(np.max(np.abs(mean) + spread))
-            is_fit = TINY["f"] < float(spread.max()) and largest < 1 / TINY["f"]
+            is_fit = float(spread.max()) > 1 / _LARGE and largest < _LARGE
             return np.dtype(np.float32 if is_fit else np.float64)
         return self.dtype
 
@@ -261,7 +273,7 @@ class DenseRows:
         mean = np.where(np.isfinite(mean), mean, 0)
         if (np.abs(mean) <= _NEAR * spread).all():
             return np.zeros_like(mean)
-        return mean.astype(self._number).astype(np.float64)
+        return mean.astype(self.number).astype(np.float64)
 
     @cached_property
     def _offset(self) -> Array:
@@ -270,12 +282,12 @@ class DenseRows:
     @cached_property
     def _is_plain(self) -> bool:
         """Whether products read the data where they lie, all at once."""
-        return self._number == self.dtype and not self._shift.any() and not self.is_mapped
+        return self.number == self.dtype and not self._shift.any() and not self.is_mapped
 
     def _shifted(self, part: slice, slab: slice) -> Array:
-        piece = self._rows[part, slab].astype(self._number, copy=False)
+        piece = self._rows[part, slab].astype(self.number, copy=False)
         shift = self._shift[slab]
-        return piece - shift.astype(self._number) if self._shift.any() else piece
+        return piece - shift.astype(self.number) if self._shift.any() else piece
 
     def _pieces(self) -> Iterator[tuple[slice, Array]]:
         """Rows less the provisional mean, some at a time, and which they are."""
@@ -305,9 +317,9 @@ class GatheredRows:
 
 
 class SparseRows:
-    """A sparse matrix, in compressed rows and in compressed columns, multiplied in float64.
+    """A sparse matrix, of which the mean is taken off the products.
 
-    The mean is taken off the products.
+    As an operator it is C' C or C C', whichever is smaller.
     """
 
     is_sparse = True
@@ -320,30 +332,42 @@ class SparseRows:
         if not rows.has_canonical_format:
             rows = rows.copy()
             rows.sum_duplicates()
-        self._rows, self._columns = compressed(rows), compressed(rows.T.tocsr())
-        self.shape = rows.shape
-        self.dtype = rows.dtype
-        self.mean = self._mean()
-        self.total = self._total()
+        self.shape: tuple[int, int] = rows.shape
+        self.size, self.dtype = min(rows.shape), rows.dtype
+        self._rows = compressed(rows)
+        self.mean = self._sums(self._rows.data) / self.shape[0]
+        self._squares = self._squared_deviations()
+        self.total = finite_total(self._rows.data, float(self._squares.sum()))
         self.removed = self.shape[0] * float(self.mean @ self.mean)
 
     @property
     def work(self) -> float:
         return float(len(self._rows.data))
 
-    def _mean(self) -> Array:
-        m = self.shape[0]
-        one, none = np.full((m, 1), 1 / m), np.zeros(1)
-        return np.asarray(sparse_times(self._columns, one, none)[:, 0])
+    @cached_property
+    def number(self) -> np.dtype[Any]:
+        """What is multiplied: float32 where the mean takes few digits, and sums are short."""
+        if self.dtype != np.float32:
+            return np.dtype(np.float64)
+        largest = float(self._squares.max())
+        spread = np.sqrt(largest / self.shape[0])
+        is_fit = spread > 1 / _LARGE and np.sqrt(largest) < _LARGE
+        is_near = self.removed <= _MOST_REMOVED * largest
+        return np.dtype(np.float32 if is_fit and is_near and self._is_short() else np.float64)
 
-    def _total(self) -> float:
-        with np.errstate(all="ignore"):
-            stored = np.diff(self._columns.indptr)
-            deviations = self._columns.data - np.repeat(self.mean, stored)
-            others = (self.shape[0] - stored) * self.mean**2
-            return finite_total(self._rows.data, float((deviations**2).sum() + others.sum()))
+    def apply(self, b: Array) -> Array:
+        """C' C b', or C C' b', in one pass over the one of A and A' that has more rows.
+
+        Of A the mean is taken off the rows, which all have the same products with it; of A' off the
+        columns.
+        """
+        m, n = self.shape
+        scale, along = (None, self.mean) if m >= n else (self.mean, np.ones(m))
+        moments, out = sparse_gram_times(self._tall, b, scale, matmul(b, along))
+        return (out - np.outer(moments, along)).astype(b.dtype)
 
     def times(self, b: Array) -> Array:
+        """C b, of float64."""
         return sparse_times(self._rows, b, matmul(self.mean, b))
 
     def triangle(self, b: Array) -> Array:
@@ -368,27 +392,33 @@ class SparseRows:
             found[:, start : start + width] = apply(np.eye(size, width, -start))
         return (found + found.T) / 2
 
+    @cached_property
+    def _columns(self) -> Compressed:
+        """The transpose."""
+        data, indices, indptr = self._rows.data, self._rows.indices, self._rows.indptr
+        return compressed(sp.csr_array((data, indices, indptr), self.shape).T.tocsr())
 
-class Compressed(NamedTuple):
-    """Compressed rows as the kernel reads them."""
+    @cached_property
+    def _tall(self) -> Compressed:
+        """The one of the matrix and its transpose that has more rows, as it is multiplied."""
+        rows = self._rows if self.size == self.shape[1] else self._columns
+        return rows._replace(data=rows.data.astype(self.number, copy=False))
 
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.uint32]
-    data: Array
+    def _is_short(self) -> bool:
+        """Whether no sum of `apply` has too many terms for float32."""
+        rows, by_columns = self._rows, self.size == self.shape[1]
+        entries = np.bincount(rows.indices) if by_columns else np.diff(rows.indptr)
+        most = SUM_ENTRIES * parts_of(len(rows.data), self.size)
+        return int(entries.max(initial=0)) <= most
 
+    def _sums(self, values: Array) -> Array:
+        """Of each column, of values in the places of the entries."""
+        return np.asarray(np.bincount(self._rows.indices, values, self.shape[1]))
 
-def compressed(rows: Any) -> Compressed:
-    """Compressed rows of SciPy's, whose structure was checked."""
-    end = rows.indptr[-1]
-    indptr = np.ascontiguousarray(rows.indptr, np.int64)
-    indices = np.ascontiguousarray(rows.indices[:end], np.uint32)
-    return Compressed(indptr, indices, np.ascontiguousarray(rows.data[:end]))
-
-
-def sparse_times(rows: Compressed, b: Array, shift: Array) -> Array:
-    """A sparse matrix times b, less a number for each column, of float64."""
-    out = np.empty((len(rows.indptr) - 1, b.shape[1]))
-    if out.size:
-        b = np.ascontiguousarray(b, np.float64)
-        kernels().sparse_times(*rows, b, shift, out, get_num_threads())
-    return out
+    def _squared_deviations(self) -> Array:
+        """From its mean, of each column."""
+        with np.errstate(all="ignore"):
+            stored = np.bincount(self._rows.indices, minlength=self.shape[1])
+            deviations = self._rows.data - self.mean[self._rows.indices]
+            others = (self.shape[0] - stored) * self.mean**2
+            return np.asarray(self._sums(deviations**2) + others)

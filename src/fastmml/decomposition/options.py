@@ -78,21 +78,13 @@ def solve(data: Centred, number: Number, options: Options) -> Spectrum:
     if solver == "full":
         return full(_dense(data), number)
     exact = gram_eigh if data.shape[1] > data.shape[0] else covariance_eigh
-    if solver in _EXACT or not number.known:
+    k, extra = number.known, options.extra if solver == "randomized" else None
+    if solver in _EXACT or not k or not iterative.is_large(data, k, extra):
         return _EXACT.get(solver, exact)(data, number)
-    k, extra, power = number.known, options.extra, options.power
-    limits = Limits(options.tol, most)  # a try, given up where it does not lead to anything
-    if not most:
-        limits = Limits(options.tol, max(_MOST_STEPS * k, _LEAST_STEPS), is_patient=True)
-    if solver == "arpack":
-        found = iterative.lanczos(data, k, limits, options.rng)
-    elif power is None:
-        found = iterative.randomized(data, k, extra, limits, options.rng)
-    else:  # as many products as were asked for, however accurate that is
-        limits = Limits(options.tol, (power + 1) * (k + extra), is_patient=True)
-        found = iterative.randomized(data, k, extra, limits, options.rng)
-        return iterative.spectrum(data, found)
-    if found.is_converged:
+    is_counted = solver == "randomized" and options.power is not None
+    limits = _counted(options, k) if is_counted else _limits(options, k, most)
+    found = iterative.eigenpairs(data, k, extra, limits, options.rng)
+    if found.is_converged or is_counted:
         return iterative.spectrum(data, found)
     if data.is_sparse and min(data.shape) > _MOST_DENSE:
         warnings.warn(
@@ -101,6 +93,19 @@ def solve(data: Centred, number: Number, options: Options) -> Spectrum:
         )  # fmt: skip
         return iterative.spectrum(data, found)
     return exact(data, number)
+
+
+def _limits(options: Options, k: int, most: int) -> Limits:
+    """A try of so many products, given up where it does not lead to anything; 0 for no try."""
+    if most:
+        return Limits(options.tol, most)
+    return Limits(options.tol, max(_MOST_STEPS * k, _LEAST_STEPS), is_patient=True)
+
+
+def _counted(options: Options, k: int) -> Limits:
+    """As many products as were asked for, however accurate that is."""
+    assert options.power is not None
+    return Limits(options.tol, (options.power + 1) * (k + options.extra), is_patient=True)
 
 
 def _dense(data: Centred) -> DenseRows:

@@ -8,7 +8,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from fastmml.decomposition.krylov import Limits, largest
+from fastmml._blas import on_one_thread
+from fastmml.decomposition.krylov import Limits, Symmetric, is_large, largest
 from fastmml.decomposition.number import Number
 from fastmml.decomposition.operators import Centred, DenseRows, Products
 from fastmml.linalg import matmul
@@ -25,8 +26,9 @@ _EPS = float(np.finfo(np.float64).eps)
 _LOST = {"f": 16.0, "d": 256.0}
 #: Eigenvalues of a matrix of so many rows for each that is wanted come from products with it.
 FEW, _FEW_BLOCK = 24, 16
-#: Residuals in units of the largest eigenvalue, at which eigenvectors are as good as LAPACK's.
-_EXACT = 1e-14
+#: Residuals in units of the largest eigenvalue, at which eigenvectors are as good as LAPACK's of
+#: products of float32 and of float64.
+_EXACT = {"f": 5e-7, "d": 1e-14}
 
 
 class Spectrum(NamedTuple):
@@ -47,17 +49,17 @@ def covariance_eigh(data: Centred, number: Number) -> Spectrum:
 
 def products_eigh(data: Products, number: Number) -> Spectrum:
     """By the products of columns alone."""
-    values, vectors = _largest(data.column_products(), number, data.total)
+    values, vectors = _largest(data, data.column_products(), number)
     k, n = vectors.shape[1], len(vectors)
-    errors = angles(values, np.full(k, rounding(data, values)), n)
+    errors = angles(values, np.full(k, rounding(data, values, data.unit)), n)
     return Spectrum(values[:k], vectors.T, errors)
 
 
 def gram_eigh(data: Centred, number: Number) -> Spectrum:
     """By the products of rows, and another pass for the components."""
-    values, vectors = _largest(data.row_products(), number, data.total)
+    values, vectors = _largest(data, data.row_products(), number)
     k = vectors.shape[1]
-    residuals = np.full(k, rounding(data, values))
+    residuals = np.full(k, rounding(data, values, data.unit))
     errors = through_rows(values[:k], angles(values, residuals, data.shape[1]))
     components = qr(_from_rows(data, values[:k], vectors)).Q
     if not _has_lost(data, values[:k]):
@@ -80,10 +82,10 @@ def full(data: DenseRows, number: Number) -> Spectrum:
     return Spectrum(squares[:k], rows[:k], angles(squares[: k + 1], residuals, data.shape[1]))
 
 
-def rounding(data: Products, values: Array) -> float:
-    """What rounding leaves of residuals of these eigenvalues."""
+def rounding(data: Products, values: Array, unit: float) -> float:
+    """What rounding errors of this unit in products leave of residuals of these eigenvalues."""
     top = float(values.max(initial=0))
-    products = _PRODUCTS * data.unit * np.sqrt(top) * np.sqrt(top + data.removed)
+    products = _PRODUCTS * unit * np.sqrt(top) * np.sqrt(top + data.removed)
     return float(products + _VECTORS * _EPS * top + np.finfo(float).tiny)
 
 
@@ -112,14 +114,20 @@ def through_rows(values: Array, errors: Array) -> Array:
 
 def refined(data: Centred, vectors: Array, errors: Array) -> Spectrum:
     """Singular values of the data in the span of orthonormal vectors (n, k), without squares."""
-    _, lengths, turn = _svd(data.triangle(vectors))
+    triangle = data.triangle(vectors)
+    with on_one_thread():
+        _, lengths, turn = _svd(triangle)
     return Spectrum(lengths**2, matmul(turn, vectors.T), errors)
 
 
-def _has_lost(data: Centred, values: Array) -> bool:
-    return bool(len(values)) and float(values[0]) > _LOST[
-        "f" if data.unit > 1e-10 else "d"
-    ] * float(values[-1])
+def _is_single(data: Products) -> bool:
+    """Whether products have the digits of float32."""
+    return data.unit > _EPS
+
+
+def _has_lost(data: Products, values: Array) -> bool:
+    factor = _LOST["f" if _is_single(data) else "d"]
+    return bool(len(values)) and float(values[0]) > factor * float(values[-1])
 
 
 def _svd(x: Array) -> tuple[Array, Array, Array]:
@@ -129,21 +137,43 @@ def _svd(x: Array) -> tuple[Array, Array, Array]:
     return left, values, right
 
 
-def _largest(products: Array, number: Number, total: float) -> tuple[Array, Array]:
+def _largest(data: Products, products: Array, number: Number) -> tuple[Array, Array]:
     """The largest eigenvalues, one more than wanted if there is one, and the vectors wanted."""
     n, k = len(products), number.known
     if k == 0:
         return np.empty(0), np.empty((n, 0))
-    if k is not None and k * FEW <= n:
-        found = largest(
-            lambda block: np.asarray(matmul(products, block)), n, k, _FEW_BLOCK,
-            Limits(_EXACT, n), np.random.RandomState(0),
-        )  # fmt: skip
-        if found.is_converged:
-            return found.values.clip(0), found.vectors
+    if k is not None and k * FEW <= n and is_large(n, k, _FEW_BLOCK):
+        found = _few(data, products, k)
+        if found is not None:
+            return found
     values, vectors = _by_lapack(products, n if k is None else min(k + 1, n))
-    count = number.among(values, total)
+    count = number.among(values, data.total)
     return values[: count + 1], vectors[:, :count]
+
+
+def _few(data: Products, products: Array, k: int) -> tuple[Array, Array] | None:
+    """By iterations: in float32 where products are no better and no eigenvalue is much smaller."""
+    if _is_single(data):
+        found = _iterated(products, k, np.dtype(np.float32))
+        if found is None or not _has_lost(data, found[0][:k]):
+            return found
+    return _iterated(products, k, np.dtype(np.float64))
+
+
+def _iterated(products: Array, k: int, number: np.dtype[Any]) -> tuple[Array, Array] | None:
+    """By iterations in this type, then in float64 in the span that they find, if they find one."""
+    exponent = int(np.frexp(np.trace(products))[1])
+    limits = Limits(_EXACT[number.char], len(products))
+    operator = Symmetric(np.ldexp(products, -exponent).astype(number))
+    found = largest(operator, k, _FEW_BLOCK, limits, np.random.RandomState(0))
+    if not found.is_converged:
+        return None
+    inside = matmul(matmul(found.vectors, products), found.vectors.T)
+    with on_one_thread():
+        values, turn = scipy.linalg.eigh(inside, check_finite=False)
+    others = np.ldexp(found.values[k:], exponent)
+    vectors = matmul(found.vectors.T, np.ascontiguousarray(turn[:, ::-1]))
+    return np.append(values[::-1], others).clip(0), vectors
 
 
 def _by_lapack(products: Array, count: int) -> tuple[Array, Array]:

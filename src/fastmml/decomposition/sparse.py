@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _check
-from fastmml.decomposition.operators import compressed, sparse_times
+from fastmml.decomposition.products import compressed, sparse_times
 from fastmml.decomposition.projection import ProjectedRows
 from fastmml.linalg import matmul
 

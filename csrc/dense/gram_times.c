@@ -1,0 +1,292 @@
+/* Products with X'X, and with X on the way, in one pass over X: Y = X B' - 1 offset', Y'X. For
+ * Krylov methods, whose blocks B have few rows.
+ *
+ * A block of rows is multiplied twice while the second-level cache holds it: inner products with
+ * the rows of B, whose vectors lie side by side in a panel, and then the rows times these products,
+ * added to a panel of sums. The next block is fetched meanwhile. Groups of rows, whose number does
+ * not depend on threads, have sums of their own, which are added up in double.
+ * Cost: 4 m n count flops; X is read once.
+ */
+#include "dense.h"
+
+/* Rows of B in a panel, and rows of X or vectors of a row at a time: sums of a tile fill the
+ * registers, with one vector of each kind beside them. */
+#if FML_MASKS || defined(__aarch64__)
+enum { WIDTH = 8 };
+#else
+enum { WIDTH = 4 };
+#endif
+enum { HEIGHT = 3 };
+/* Vectors of a panel that are multiplied by all rows of a block in turn, from the first-level
+ * cache; rows of a block. */
+enum { CHUNK = 16384 / (WIDTH * FML_VECTOR_BYTES), BLOCK_ROWS = 4 * HEIGHT };
+/* Rows of a group, at least and, where sums in `real` would lose digits, at most; and groups where
+ * these bounds leave the choice. */
+enum { LEAST_ROWS = 48, MOST_ROWS = 4096, GROUPS = 8 };
+
+typedef struct task {
+    ptrdiff_t m, n, count;
+    ptrdiff_t vectors, last; /* of a row, and lanes of the last one */
+    ptrdiff_t panels, groups;
+    const real *x, *offset;
+    real *y;
+    vec *b;    /* panels of `vectors` times WIDTH vectors */
+    vec *sums; /* the same for each group */
+} task;
+
+/* What the threads need of their own. */
+typedef struct block {
+    vec parts[BLOCK_ROWS * WIDTH];
+    real *y; /* of each panel, BLOCK_ROWS x WIDTH */
+} block;
+
+FML_INLINE vec load_some(const real *x, ptrdiff_t count)
+{
+    return count == LANES ? load(x) : load_first(x, count);
+}
+
+/* A vector that several multiply-adds take from a register, not each from memory. */
+FML_INLINE vec in_register(vec v)
+{
+#if FML_MASKS
+    __asm__("" : "+v"(v));
+#endif
+    return v;
+}
+
+FML_INLINE void add_products(int rows, const real *x, ptrdiff_t x_row, ptrdiff_t lanes,
+                             const vec *b, vec (*sums)[WIDTH])
+{
+    vec values[HEIGHT];
+#pragma GCC unroll 3
+    for (int i = 0; i < rows; i++)
+        values[i] = load_some(x + i * x_row, lanes);
+#pragma GCC unroll 8
+    for (int c = 0; c < WIDTH; c++) {
+        vec factor = in_register(b[c]);
+#pragma GCC unroll 3
+        for (int i = 0; i < rows; i++)
+            sums[i][c] += values[i] * factor;
+    }
+}
+
+/* Adds products of some rows with a panel, lane by lane, to parts. */
+FML_INLINE void multiply_rows(int rows, ptrdiff_t vectors, ptrdiff_t last, const real *x,
+                              ptrdiff_t x_row, const vec *b, vec *parts)
+{
+    vec sums[HEIGHT][WIDTH];
+#pragma GCC unroll 3
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int c = 0; c < WIDTH; c++)
+            sums[i][c] = parts[i * WIDTH + c];
+    for (ptrdiff_t v = 0; v + 1 < vectors; v++, x += LANES, b += WIDTH)
+        add_products(rows, x, x_row, LANES, b, sums);
+    add_products(rows, x, x_row, last, b, sums);
+#pragma GCC unroll 3
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int c = 0; c < WIDTH; c++)
+            parts[i * WIDTH + c] = sums[i][c];
+}
+
+typedef void rows_function(ptrdiff_t vectors, ptrdiff_t last, const real *x, ptrdiff_t x_row,
+                           const vec *b, vec *parts);
+#define ROWS_FUNCTION(rows)                                                                        \
+    static void multiply_##rows(ptrdiff_t vectors, ptrdiff_t last, const real *x, ptrdiff_t x_row, \
+                                const vec *b, vec *parts)                                          \
+    {                                                                                              \
+        multiply_rows(rows, vectors, last, x, x_row, b, parts);                                    \
+    }
+ROWS_FUNCTION(1)
+ROWS_FUNCTION(2)
+ROWS_FUNCTION(3)
+static rows_function *const MULTIPLY[HEIGHT] = {multiply_1, multiply_2, multiply_3};
+
+/* Adds rows times their numbers y to so many vectors of a panel of sums; the rows that follow are
+ * fetched. */
+FML_INLINE void add_rows(int vectors, ptrdiff_t rows, ptrdiff_t last, const real *x,
+                         ptrdiff_t x_row, const real *y, vec *panel)
+{
+    vec sums[HEIGHT][WIDTH];
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors; v++)
+#pragma GCC unroll 8
+        for (int c = 0; c < WIDTH; c++)
+            sums[v][c] = panel[v * WIDTH + c];
+    for (ptrdiff_t r = 0; r < rows; r++, x += x_row, y += WIDTH) {
+        vec values[HEIGHT];
+#pragma GCC unroll 3
+        for (int v = 0; v < vectors; v++) {
+            values[v] = load_some(x + v * LANES, v == vectors - 1 ? last : LANES);
+            __builtin_prefetch(
+                (const void *)((uintptr_t)(x + v * LANES) + (uintptr_t)(rows * x_row) * sizeof *x));
+        }
+#pragma GCC unroll 8
+        for (int c = 0; c < WIDTH; c++)
+#pragma GCC unroll 3
+            for (int v = 0; v < vectors; v++)
+                sums[v][c] += y[c] * values[v];
+    }
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors; v++)
+#pragma GCC unroll 8
+        for (int c = 0; c < WIDTH; c++)
+            panel[v * WIDTH + c] = sums[v][c];
+}
+
+typedef void sums_function(ptrdiff_t rows, ptrdiff_t last, const real *x, ptrdiff_t x_row,
+                           const real *y, vec *panel);
+#define SUMS_FUNCTION(vectors)                                                                \
+    static void add_##vectors(ptrdiff_t rows, ptrdiff_t last, const real *x, ptrdiff_t x_row, \
+                              const real *y, vec *panel)                                      \
+    {                                                                                         \
+        add_rows(vectors, rows, last, x, x_row, y, panel);                                    \
+    }
+SUMS_FUNCTION(1)
+SUMS_FUNCTION(2)
+SUMS_FUNCTION(3)
+static sums_function *const ADD[HEIGHT] = {add_1, add_2, add_3};
+
+static real sum_lanes(const vec *v)
+{
+    real lanes[LANES];
+    memcpy(lanes, v, sizeof lanes);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            lanes[l] += lanes[l + half];
+    return lanes[0];
+}
+
+/* y of a block, for the kernel's caller and, padded with zeros, for the second product. */
+static void finish_products(const task *t, ptrdiff_t start, ptrdiff_t rows, ptrdiff_t panel,
+                            block *own)
+{
+    real *y = own->y + panel * BLOCK_ROWS * WIDTH;
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < WIDTH; c++) {
+            ptrdiff_t column = panel * WIDTH + c;
+            real sum = 0;
+            if (column < t->count) {
+                sum = sum_lanes(own->parts + r * WIDTH + c) - t->offset[column];
+                t->y[(start + r) * t->count + column] = sum;
+            }
+            y[r * WIDTH + c] = sum;
+        }
+}
+
+static void multiply_block(const task *t, ptrdiff_t start, ptrdiff_t rows, ptrdiff_t panel,
+                           block *own)
+{
+    const vec *b = t->b + panel * t->vectors * WIDTH;
+    memset(own->parts, 0, sizeof own->parts);
+    for (ptrdiff_t v = 0; v < t->vectors; v += CHUNK) {
+        ptrdiff_t count = smaller(CHUNK, t->vectors - v);
+        ptrdiff_t last = v + count == t->vectors ? t->last : LANES;
+        for (ptrdiff_t r = 0; r < rows; r += HEIGHT)
+            MULTIPLY[smaller(HEIGHT, rows - r) - 1](count, last,
+                                                    t->x + (start + r) * t->n + v * LANES, t->n,
+                                                    b + v * WIDTH, own->parts + r * WIDTH);
+    }
+    finish_products(t, start, rows, panel, own);
+}
+
+static void add_block(const task *t, ptrdiff_t start, ptrdiff_t rows, const block *own, vec *sums)
+{
+    for (ptrdiff_t v = 0; v < t->vectors; v += HEIGHT) {
+        ptrdiff_t count = smaller(HEIGHT, t->vectors - v);
+        ptrdiff_t last = v + count == t->vectors ? t->last : LANES;
+        for (ptrdiff_t panel = 0; panel < t->panels; panel++)
+            ADD[count - 1](rows, last, t->x + start * t->n + v * LANES, t->n,
+                           own->y + panel * BLOCK_ROWS * WIDTH,
+                           sums + (panel * t->vectors + v) * WIDTH);
+    }
+}
+
+static void sum_group(const task *t, ptrdiff_t group, block *own, fml_watch *watch)
+{
+    ptrdiff_t size = t->panels * t->vectors * WIDTH, rows = blocks_of(t->m, t->groups);
+    ptrdiff_t start = group * rows, end = smaller(start + rows, t->m);
+    vec *sums = t->sums + group * size;
+    memset(sums, 0, (size_t)size * sizeof *sums);
+    for (; start < end && !fml_stopped(watch); start += BLOCK_ROWS) {
+        ptrdiff_t height = smaller(BLOCK_ROWS, end - start);
+        for (ptrdiff_t panel = 0; panel < t->panels; panel++)
+            multiply_block(t, start, height, panel, own);
+        add_block(t, start, height, own, sums);
+    }
+}
+
+/* Sums of all groups of a vector of a panel, to the rows of `out`. */
+static void put_sums(const task *t, ptrdiff_t v, real *out)
+{
+    const ptrdiff_t size = t->panels * t->vectors * WIDTH;
+    const ptrdiff_t lanes = v + 1 == t->vectors ? t->last : LANES;
+    for (ptrdiff_t row = 0; row < t->count; row++) {
+        const vec *sums = t->sums + (row / WIDTH * t->vectors + v) * WIDTH + row % WIDTH;
+        double total[LANES] = {0};
+        for (ptrdiff_t group = 0; group < t->groups; group++)
+            for (int l = 0; l < LANES; l++)
+                total[l] += (double)sums[group * size][l];
+        for (ptrdiff_t l = 0; l < lanes; l++)
+            out[row * t->n + v * LANES + l] = (real)total[l];
+    }
+}
+
+static void pack(const task *t, const real *b)
+{
+    memset(t->b, 0, (size_t)(t->panels * t->vectors * WIDTH) * sizeof *t->b);
+    for (ptrdiff_t row = 0; row < t->count; row++) {
+        vec *panel = t->b + row / WIDTH * t->vectors * WIDTH + row % WIDTH;
+        for (ptrdiff_t v = 0; v < t->vectors; v++)
+            panel[v * WIDTH] =
+                load_some(b + row * t->n + v * LANES, v + 1 == t->vectors ? t->last : LANES);
+    }
+}
+
+static ptrdiff_t groups_of(ptrdiff_t rows)
+{
+    ptrdiff_t few = smaller(GROUPS, blocks_of(rows, LEAST_ROWS)), many = blocks_of(rows, MOST_ROWS);
+    return few > many ? few : many;
+}
+
+fml_status FML(gram_times)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const real *x, const real *b,
+                           const real *offset, real *y, real *out, int threads)
+{
+    task t = {.m = m,
+              .n = n,
+              .count = count,
+              .vectors = blocks_of(n, LANES),
+              .last = last_lanes(n),
+              .panels = blocks_of(count, WIDTH),
+              .groups = groups_of(m),
+              .x = x,
+              .offset = offset,
+              .y = y};
+    const int team = fml_clamp_threads(threads, t.groups);
+    const ptrdiff_t of_thread = t.panels * BLOCK_ROWS * WIDTH;
+    fml_status status = FML_NO_MEMORY;
+    t.b = fml_alloc_kept((t.groups + 1) * t.panels * WIDTH, (size_t)t.vectors * sizeof *t.b);
+    real *products = fml_alloc(team * of_thread, sizeof *products);
+    if (!t.b || !products)
+        goto done;
+    t.sums = t.b + t.panels * t.vectors * WIDTH;
+    pack(&t, b);
+    fml_watch watch;
+    fml_watch_start(&watch);
+#pragma omp parallel for schedule(dynamic) num_threads(team)
+    for (ptrdiff_t group = 0; group < t.groups; group++) {
+        block own = {.y = products + fml_thread_number() * of_thread};
+        sum_group(&t, group, &own, &watch);
+    }
+    status = fml_watch_status(&watch);
+    if (status == FML_OK) {
+#pragma omp parallel for schedule(static) num_threads(team)
+        for (ptrdiff_t v = 0; v < t.vectors; v++)
+            put_sums(&t, v, out);
+    }
+done:
+    fml_free(products);
+    fml_keep(t.b);
+    return status;
+}
