@@ -84,15 +84,19 @@ static void group_lines(fml_short_kind kind, real flip, ptrdiff_t lines, ptrdiff
     }
 }
 
-/* LANES terms next to each other; a loop, since gcc makes single numbers of a converted vector. */
+/* LANES terms next to each other; a loop, since gcc makes single numbers of a converted vector, as
+ * it does of four signed bytes. */
 FML_INLINE vec load_terms(fml_short_kind kind, const char *at)
 {
+    const bool is_signed = TERMS == 2 && kind == FML_INT8;
     const ptrdiff_t size = kind == FML_INT16 ? 2 : 1;
-    const real mask = UINT32_MAX >> (32 - TERM_BITS);
     real terms[LANES];
     for (ptrdiff_t l = 0; l < LANES; l++)
-        terms[l] = (real)number(kind, 0, at + l * size) & mask;
-    return load(terms);
+        terms[l] = (real)number(is_signed ? FML_UINT8 : kind, 0, at + l * size);
+    vec found = load(terms);
+    if (is_signed)
+        found = (found ^ 128) - 128;
+    return found & UINT32_MAX >> (32 - TERM_BITS);
 }
 
 /* The reals of LANES lanes next to each other. */
