@@ -21,6 +21,8 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "rank_pull": ranks.rank_pull,
     "rank_solve": ranks.rank_solve,
     "rank_pull_columns": ranks.rank_pull_columns,
+    "rank_image": ranks.rank_image,
+    "rank_image_columns": ranks.rank_image_columns,
     "rank_solve_columns": ranks.rank_solve_columns,
     "rank_push": ranks.rank_push,
     "rank_push weighted": lambda kernels: ranks.rank_push(kernels, weighted=True),

@@ -25,6 +25,12 @@ static inline number fml_abs(number v)
     return v < 0 ? -v : v;
 }
 
+/* 0 for negative ones; NaN stays. */
+static inline number fml_not_negative(number v)
+{
+    return v < 0 ? 0 : v;
+}
+
 #else
 
 #define FML_ROW(type) \
@@ -44,6 +50,11 @@ FML_INLINE number fml_abs(number v)
 {
     masks negative = v < 0;
     return (number)(((masks)v & ~negative) | ((masks)-v & negative));
+}
+
+FML_INLINE number fml_not_negative(number v)
+{
+    return (number)((masks)v & ~(masks)(v < 0));
 }
 
 #endif

@@ -185,11 +185,23 @@ typedef fml_status fml_rank_solve_f64_fn(const fml_rank_plan *plan,
                                          double *dangling_mass /* out, 1 */,
                                          int64_t *visits /* out */, int threads);
 
+/* The pass of rank_pull over ranks x up to their scale, total, as a proof needs it: y is the image
+ * divided by total, negative entries replaced by 0; change = sum |y total - x|; rounded = the sum
+ * of each y times its links and `roundings`. */
+typedef fml_status fml_rank_image_f64_fn(
+    ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */,
+    const double *weights /* in or NULL */, const double *teleport /* in */,
+    ptrdiff_t teleport_stride, const double *jump /* in */, ptrdiff_t jump_stride, double damping,
+    const double *total /* in, 1 */, const double *mass /* in, 1 */, double roundings,
+    const double *x /* in, n */, const double *contribution /* in, n */, double *y /* out, n */,
+    double *change /* out, 1 */, double *rounded /* out, 1 */, int threads);
+
 /* Kernels for FML_SIDE_BY_SIDE columns: every number above that belongs to a node or a system is a
- * row of so many, but inverse_strength, weights, damping, and tolerance. */
+ * row of so many, but inverse_strength, weights, damping, roundings and tolerance. */
 enum { FML_SIDE_BY_SIDE = 8 };
 typedef fml_rank_pull_f64_fn fml_rank_pull_f64x8_fn;
 typedef fml_rank_solve_f64_fn fml_rank_solve_f64x8_fn;
+typedef fml_rank_image_f64_fn fml_rank_image_f64x8_fn;
 
 /* A stack of matrix products: where matrices and their elements lie. Dimensions of the operands
  * and the result are the same in number and, but for the last two, in size. Strides count bytes
@@ -349,8 +361,8 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
     X(sparse_gram_times, type) \
     X(small_solve, type)       \
     X(small_inverse, type) X(small_det, type) X(small_eigh, type) X(small_qr, type)
-#define FML_KERNELS_F64(X) X(rank_solve, f64)
-#define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8)
+#define FML_KERNELS_F64(X) X(rank_solve, f64) X(rank_image, f64)
+#define FML_KERNELS_F64X8(X) X(rank_pull, f64x8) X(rank_solve, f64x8) X(rank_image, f64x8)
 #define FML_MATMUL(X) X(matmul, f64) X(matmul, f32) X(matmul, u64) X(matmul, u32) X(matmul, u16)
 #define FML_GRAM(X) X(gram, f64) X(gram, f32) X(gram, u64) X(gram, u32) X(gram, u16)
 #define FML_STRASSEN(X)     \
@@ -452,7 +464,8 @@ fml_status fml_component_order(ptrdiff_t n, const int64_t *indptr, const uint32_
                                int64_t *segments /* out */, uint8_t *kinds /* out */,
                                int64_t *levels /* out */, ptrdiff_t *segment_count /* out */,
                                ptrdiff_t *level_count /* out */);
-/* Orders the nodes by falling out-degree (the number of links), but those without links in first
+/* Orders the nodes by falling powers of two of their out-degree (the number of links), equals by
+ * falling number of links in, in fours and up to 31 of them; but those without links in first
  * and those without links out (is_sink) last; bounds: where the first kind ends and the last
  * begins. */
 fml_status fml_degree_order(ptrdiff_t n, const int64_t *indptr,

@@ -62,4 +62,21 @@ static inline ptrdiff_t fml_row_at(const int64_t *indptr, ptrdiff_t n, int64_t w
     return low;
 }
 
+/* Rows in blocks of equal work: how many blocks there are, and the rows of one. */
+typedef struct fml_row_range {
+    ptrdiff_t start, end;
+} fml_row_range;
+
+static inline ptrdiff_t fml_count_row_blocks(const int64_t *indptr, ptrdiff_t n, int64_t work)
+{
+    return (ptrdiff_t)((indptr[n] + n) / work) + 1;
+}
+
+static inline fml_row_range fml_rows_of(const int64_t *indptr, ptrdiff_t n, int64_t work,
+                                        ptrdiff_t block)
+{
+    return (fml_row_range){fml_row_at(indptr, n, block * work),
+                           fml_row_at(indptr, n, (block + 1) * work)};
+}
+
 #endif

@@ -131,18 +131,20 @@ def test_degree_order(variant: Kernels, g: fm.Graph) -> None:
     degree = np.bincount(g.indices, minlength=g.num_nodes).astype(float)
     is_sink = sinks(g)
     low, high = variant.degree_order(g.indptr, degree, is_sink, order, 2)
-    has_links_in = np.diff(g.indptr) > 0
-    kind = np.where(is_sink != 0, 2, has_links_in.astype(int))
-    expected = np.lexsort((-degree * (kind == 1), kind))
+    links = np.diff(g.indptr)
+    kind = np.where(is_sink != 0, 2, (links > 0).astype(int))
+    power = np.floor(np.log2(np.maximum(degree, 1)))
+    expected = np.lexsort((-np.ceil(links / 4), -power * (kind == 1), kind))
     assert np.array_equal(order, expected)
     assert (low, high) == (np.sum(kind == 0), np.sum(kind < 2))
 
 
-def test_degree_order_of_huge_degrees_is_by_id(variant: Kernels) -> None:
-    degree = np.array([32766, 32767, 1e5, 1e9, 32768])
+def test_degree_order_of_huge_degrees_is_by_links_then_id(variant: Kernels) -> None:
+    degree = np.array([2.0**31 - 1, 2.0**31, 1e12, 2.0**32, 2.0**32 - 1])
+    indptr = np.cumsum([0, 500, 120, 121, 500, 121])
     order = np.empty(5, np.uint32)
-    assert variant.degree_order(np.arange(6), degree, np.zeros(5, np.uint8), order, 1) == (0, 5)
-    assert order.tolist() == [1, 2, 3, 4, 0]
+    assert variant.degree_order(indptr, degree, np.zeros(5, np.uint8), order, 1) == (0, 5)
+    assert order.tolist() == [2, 3, 4, 1, 0]
 
 
 def test_degree_order_has_the_same_bits_for_all_threads(variant: Kernels) -> None:

@@ -311,6 +311,88 @@ def test_combinations_in_single_precision(variant: Kernels, size: int) -> None:
     assert total == pytest.approx(y.sum(dtype=float), rel=1e-12)
 
 
+# ---- rank_image ----
+
+
+def image_of(
+    p: Pass, kernels: Kernels, roundings: float = 3.0, threads: int = 2
+) -> tuple[F64, float, float]:
+    """Return y, the change and the weighted sum."""
+    y = np.full(p.nodes, np.nan)
+    change, rounded = kernels.rank_image(
+        p.indptr, p.indices, p.weights, p.teleport, p.jump, p.damping, p.total, p.mass, roundings,
+        p.x, p.contribution, y, threads,
+    )  # fmt: skip
+    return y, change, rounded
+
+
+def assert_is_image(p: Pass, kernels: Kernels) -> None:
+    """It is the pass of rank_pull, divided by the total, without what is negative."""
+    y, change, rounded = image_of(p, kernels)
+    pulled, _, moved, _ = p.run(kernels)
+    error = p.expected()[1]
+    assert (np.abs(y * p.total - np.maximum(pulled, 0)) <= 2 * error + gamma(4) * y).all()
+    assert abs(change - moved) <= 2 * error.sum() + 2 * gamma(p.nodes + 4) * moved
+    weighted = math.fsum((np.diff(p.indptr) + 3) * y)
+    assert abs(rounded - weighted) <= gamma(p.nodes + 4) * weighted
+
+
+@settings(max_examples=60, deadline=None)
+@given(p=passes(), uniform=st.booleans(), negative=st.booleans())
+def test_rank_image_of_small_graphs(
+    variant: Kernels, p: Pass, uniform: bool, negative: bool
+) -> None:
+    if uniform:
+        p = replace(p, teleport=p.teleport[:1], jump=p.jump[:1])
+    if negative:
+        p = replace(p, contribution=-p.contribution)
+        y, _, _ = image_of(p, variant)
+        assert (y >= 0).all()
+    else:
+        assert_is_image(p, variant)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rank_image_of_several_blocks_and_a_hub(variant: Kernels, weighted: bool) -> None:
+    assert_is_image(large_pass(weighted), variant)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rank_image_has_the_same_bits_for_all_threads(variant: Kernels, weighted: bool) -> None:
+    p = large_pass(weighted)
+    assert_same_for_all_threads(lambda threads: image_of(p, variant, threads=threads))
+
+
+def test_rank_image_lets_nan_through(variant: Kernels) -> None:
+    p = make_pass([0, 1, 2], [1, 2, 0], 3, weighted=False)
+    y, change, rounded = image_of(replace(p, contribution=np.array([1.0, np.nan, 1.0])), variant)
+    assert np.isnan(y).tolist() == [False, False, True]
+    assert np.isnan([change, rounded]).all()
+
+
+@given(p=passes(), uniform=st.booleans())
+@settings(deadline=None, max_examples=50)
+def test_rank_image_of_columns(variant: Kernels, p: Pass, uniform: bool) -> None:
+    columns = columns_of(p)
+    if uniform:
+        columns = [replace(c, teleport=c.teleport[:1], jump=c.jump[:1]) for c in columns]
+    y = np.full((p.nodes, COLUMNS), np.nan)
+    change, rounded = variant.rank_image_columns(
+        p.indptr, p.indices, p.weights, beside([c.teleport for c in columns]),
+        beside([c.jump for c in columns]), p.damping, np.array([c.total for c in columns]),
+        np.array([c.mass for c in columns]), 3.0, beside([c.x for c in columns]),
+        beside([c.contribution for c in columns]), y, 2,
+    )  # fmt: skip
+    for i, column in enumerate(columns):
+        expected, moved, weighted = image_of(column, variant)
+        error = 2 * column.expected()[1]
+        assert (np.abs(y[:, i] - expected) * column.total <= error + gamma(4) * expected).all()
+        assert abs(change[i] - moved) <= error.sum() + 2 * gamma(p.nodes + 4) * moved
+        off = len(p.indices) + 3  # the most that a value counts
+        slack = off * error.sum() / column.total + gamma(2 * p.nodes + 8) * weighted
+        assert abs(rounded[i] - weighted) <= slack
+
+
 # ---- difference_gram and combine ----
 
 VECTOR_SIZES = (1, 2, 7, 8, 9, 511, 512, 513, 4095, 4096, 4097, 20_001)

@@ -39,6 +39,27 @@ def rank_pull_columns(kernels: Kernels) -> Call:
     )  # fmt: skip
 
 
+def rank_image(kernels: Kernels) -> Call:
+    """The pass of PageRank that proves."""
+    indptr, indices = in_rows()
+    uniform = np.full(1, 1 / NODES)
+    x, contribution, y = reals((NODES,), 4), reals((NODES,), 5), np.empty(NODES)
+    return lambda: kernels.rank_image(
+        indptr, indices, None, uniform, uniform, 0.85, 1.0, 0.1, 64.0, x, contribution, y, THREADS
+    )
+
+
+def rank_image_columns(kernels: Kernels) -> Call:
+    """The pass that proves, for several columns."""
+    indptr, indices = in_rows()
+    uniform, total = np.full((1, COLUMNS), 1 / NODES), np.ones(COLUMNS)
+    x, contribution, y = reals((3, NODES, COLUMNS), 4)
+    return lambda: kernels.rank_image_columns(
+        indptr, indices, None, uniform, uniform, 0.85, total, total, 64.0, x, contribution, y,
+        THREADS,
+    )  # fmt: skip
+
+
 def rank_solve(kernels: Kernels) -> Call:
     """Nine sweeps over components, with two combinations."""
     prepared = prepare(in_graph())

@@ -28,7 +28,7 @@ typedef int64_t words __attribute__((vector_size(LANES * sizeof(int32_t))));
 typedef struct place {
     uint32_t limit;
     bool acyclic; /* then the row itself is the limit */
-    uint32_t starts[FML_WAVE_BLOCKS - 1], lengths[FML_WAVE_BLOCKS - 1];
+    int32_t starts[FML_WAVE_BLOCKS - 1], ends[FML_WAVE_BLOCKS - 1];
 } place;
 
 static place place_of(const fml_rank_plan *plan, ptrdiff_t segment, ptrdiff_t block)
@@ -39,8 +39,8 @@ static place place_of(const fml_rank_plan *plan, ptrdiff_t segment, ptrdiff_t bl
         return at;
     for (ptrdiff_t b = first + (block - first) % waves; b < plan->segments[segment + 1]; b += waves)
         if (b != block && plan->blocks[b + 1] > plan->blocks[b]) {
-            at.starts[others] = (uint32_t)plan->blocks[b];
-            at.lengths[others++] = (uint32_t)(plan->blocks[b + 1] - plan->blocks[b]);
+            at.starts[others] = (int32_t)plan->blocks[b];
+            at.ends[others++] = (int32_t)plan->blocks[b + 1];
         }
     return at;
 }
@@ -54,14 +54,6 @@ static void find_places(const fml_rank_plan *plan, uint32_t *block_of, place *pl
             for (int64_t i = plan->blocks[b]; i < plan->blocks[b + 1]; i++)
                 block_of[i] = (uint32_t)b;
         }
-}
-
-static inline uint32_t in_other_block(const place *at, uint32_t source)
-{
-    uint32_t found = 0;
-    for (int i = 0; i < FML_WAVE_BLOCKS - 1; i++)
-        found |= source - at->starts[i] < at->lengths[i];
-    return found;
 }
 
 static inline lanes read_lanes(const uint32_t *at)
@@ -78,15 +70,14 @@ static inline bool any_below(const uint32_t *sources, uint32_t limit)
     return (below[0] | below[1]) != 0;
 }
 
-static inline void renumber_group(const place *at, uint32_t n, const uint32_t *sources,
-                                  uint32_t *out)
+/* Inlined with a constant for `in_waves`: most rows need not ask for other blocks. */
+static inline void renumber_group(const place *at, bool in_waves, uint32_t n,
+                                  const uint32_t *sources, uint32_t *out)
 {
     for (int half = 0; half < GROUP; half += LANES) {
         lanes source = read_lanes(sources + half), found = {0};
-        for (int i = 0; n > 0 && i < FML_WAVE_BLOCKS - 1; i++) {
-            int32_t start = (int32_t)at->starts[i], end = start + (int32_t)at->lengths[i];
-            found |= (source >= start) & (source < end);
-        }
+        for (int i = 0; in_waves && i < FML_WAVE_BLOCKS - 1; i++)
+            found |= (source >= at->starts[i]) & (source < at->ends[i]);
         unsigned_lanes renumbered = (unsigned_lanes)source + ((unsigned_lanes)found & n);
         memcpy(out + half, &renumbered, sizeof renumbered);
     }
@@ -99,29 +90,31 @@ typedef struct row {
     const place *at;
 } row;
 
-/* Inlined with a constant for `in_waves`: most rows need not ask for other blocks. */
+/* Reads whole groups of sources, whatever is behind the last one. */
 static inline void fill(row *r, bool in_waves, ptrdiff_t links, const uint32_t *sources,
                         const double *weights, const fml_rank_plan *plan)
 {
     const place at = *r->at;
     const uint32_t n = (uint32_t)plan->n, limit = r->limit;
     ptrdiff_t low = r->low, high = r->high;
-    for (ptrdiff_t k = 0; k < links; k++) {
+    for (ptrdiff_t k = 0; k < links; k += GROUP) {
         if (links - k >= GROUP && !any_below(sources + k, limit)) {
             high -= GROUP;
-            renumber_group(&at, in_waves ? n : 0, sources + k, plan->indices + high + 1);
+            renumber_group(&at, in_waves, n, sources + k, plan->indices + high + 1);
             if (weights)
                 memcpy(plan->weights + high + 1, weights + k, GROUP * sizeof *weights);
-            k += GROUP - 1;
             continue;
         }
-        uint32_t source = sources[k];
-        ptrdiff_t earlier = source < limit, to = earlier ? low : high;
-        low += earlier;
-        high -= 1 - earlier;
-        plan->indices[to] = source + (in_waves ? n & -in_other_block(&at, source) : 0);
-        if (weights)
-            plan->weights[to] = weights[k];
+        uint32_t renumbered[GROUP];
+        renumber_group(&at, in_waves, n, sources + k, renumbered);
+        for (ptrdiff_t l = k; l < links && l < k + GROUP; l++) {
+            ptrdiff_t earlier = sources[l] < limit, to = earlier ? low : high;
+            low += earlier;
+            high -= 1 - earlier;
+            plan->indices[to] = renumbered[l - k];
+            if (weights)
+                plan->weights[to] = weights[l];
+        }
     }
     r->low = low;
     r->high = high;
@@ -130,7 +123,7 @@ static inline void fill(row *r, bool in_waves, ptrdiff_t links, const uint32_t *
 static void fill_row(row *r, ptrdiff_t links, const uint32_t *sources, const double *weights,
                      const fml_rank_plan *plan)
 {
-    if (r->at->lengths[0] > 0)
+    if (r->at->ends[0] > 0)
         fill(r, true, links, sources, weights, plan);
     else
         fill(r, false, links, sources, weights, plan);
@@ -163,12 +156,12 @@ static inline void prefetch_row(const job *j, ptrdiff_t i)
  * for random reads; the rows are written to where they belong. */
 static void permute_tile(const job *j, ptrdiff_t start, ptrdiff_t end)
 {
-    uint32_t buffer[BUFFER_LINKS];
+    uint32_t buffer[BUFFER_LINKS + GROUP] = {0};
     int64_t first = j->indptr[start], filled = first, last = j->indptr[end];
     for (ptrdiff_t i = start; i < end; i++) {
+        prefetch_row(j, i + AHEAD < end ? i + AHEAD : i);
         if (j->indptr[i] == j->indptr[i + 1])
             continue;
-        prefetch_row(j, i + AHEAD < end ? i + AHEAD : i);
         row r = start_row(j, j->position[i]);
         int64_t begin = r.low;
         for (int64_t k = j->indptr[i]; k < j->indptr[i + 1];) {

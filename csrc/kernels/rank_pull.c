@@ -9,45 +9,27 @@
  * Several columns are several maps of the same links, in one walk over them.
  * Cost: 4 bytes a link read (12 with weights), one random read of 8 bytes a link, 50 bytes a node.
  */
-#include "../links.h"
+#include "../map.h"
 
 /* Links and rows in a block: large enough to hide a block's cost (0.1 us against about 50),
  * small enough that 16 threads balance on the smallest graph where they pay. */
 enum { BLOCK_WORK = 1 << 16 };
 
 typedef struct problem {
-    const int64_t *indptr;
-    links links;
+    map map;
     const real *inverse_strength;
-    const number *teleport, *jump, *x;
-    ptrdiff_t teleport_stride, jump_stride;
-    number jumping, stay; /* factors of jump and teleport */
-    real damping;
-    ptrdiff_t n;
+    const number *x;
 } problem;
 
-/* Inlined with constants for `weights` (NULL or not) and `uniform` (whether the teleport and the
- * jump are single numbers), so that the loop tests neither. */
-FML_INLINE void pull_rows(const problem *p, const double *weights, bool uniform, ptrdiff_t start,
-                          ptrdiff_t end, number *restrict y, number *restrict next_contribution,
-                          wide *change, wide *dangling_mass)
+FML_INLINE void pull_rows(const problem *p, map m, ptrdiff_t start, ptrdiff_t end,
+                          number *restrict y, number *restrict next_contribution, wide *change,
+                          wide *dangling_mass)
 {
-    const int64_t *indptr = p->indptr;
-    const links l = {p->links.indices, weights, p->links.values};
-    const number *x = p->x, *teleport = p->teleport, *jump = p->jump;
+    const number *x = p->x;
     const real *inverse_strength = p->inverse_strength;
-    const ptrdiff_t teleport_stride = uniform ? 0 : p->teleport_stride;
-    const ptrdiff_t jump_stride = uniform ? 0 : p->jump_stride;
-    const real damping = p->damping;
-    const number jumping = p->jumping, stay = p->stay;
-    const int64_t last_full = indptr[p->n] - 4; /* four links can be read at or before */
     wide moved = {0}, dangling = {0};
     for (ptrdiff_t i = start; i < end; i++) {
-        int64_t first = indptr[i], last = indptr[i + 1];
-        number sum =
-            last <= last_full ? fml_sum_links(l, first, last) : fml_sum_one_by_one(l, first, last);
-        number base = jumping * jump[i * jump_stride] + stay * teleport[i * teleport_stride];
-        number value = damping * sum + base;
+        number value = fml_map_row(&m, i);
         moved += FML_CONVERT(fml_abs(value - x[i]), wide);
         dangling += FML_CONVERT(fml_keep_all_if(inverse_strength[i] == 0, value), wide);
         y[i] = value;
@@ -57,28 +39,20 @@ FML_INLINE void pull_rows(const problem *p, const double *weights, bool uniform,
     *dangling_mass = dangling;
 }
 
-static void pull_block(const problem *p, ptrdiff_t start, ptrdiff_t end, number *y,
-                       number *next_contribution, wide *change, wide *dangling_mass)
+static void pull_block(const problem *p, fml_row_range rows, number *y, number *next, wide *change,
+                       wide *dangling)
 {
-    bool uniform = p->teleport_stride == 0 && p->jump_stride == 0;
-    const double *weights = p->links.weights;
-    if (weights && uniform)
-        pull_rows(p, weights, true, start, end, y, next_contribution, change, dangling_mass);
-    else if (weights)
-        pull_rows(p, weights, false, start, end, y, next_contribution, change, dangling_mass);
+    const map *m = &p->map;
+    const ptrdiff_t start = rows.start, end = rows.end;
+    const bool uniform = fml_map_is_uniform(m);
+    if (m->links.weights && uniform)
+        pull_rows(p, fml_map_where(m, true, true), start, end, y, next, change, dangling);
+    else if (m->links.weights)
+        pull_rows(p, fml_map_where(m, true, false), start, end, y, next, change, dangling);
     else if (uniform)
-        pull_rows(p, NULL, true, start, end, y, next_contribution, change, dangling_mass);
+        pull_rows(p, fml_map_where(m, false, true), start, end, y, next, change, dangling);
     else
-        pull_rows(p, NULL, false, start, end, y, next_contribution, change, dangling_mass);
-}
-
-/* A factor of each column. */
-static void set_factors(number *factors, double factor, const double *of_column)
-{
-    wide all;
-    for (int column = 0; column < FML_COLUMNS; column++)
-        fml_set_column(&all, column, factor * of_column[column]);
-    *factors = FML_CONVERT(all, number);
+        pull_rows(p, fml_map_where(m, false, false), start, end, y, next, change, dangling);
 }
 
 fml_status FML(rank_pull)(ptrdiff_t n, const int64_t *indptr, const uint32_t *indices,
@@ -88,19 +62,19 @@ fml_status FML(rank_pull)(ptrdiff_t n, const int64_t *indptr, const uint32_t *in
                           const real *contribution, real *y, real *next_contribution,
                           double *change, double *dangling_mass, int threads)
 {
-    problem p = {.indptr = indptr,
-                 .links = {indices, weights, (const number *)contribution},
+    problem p = {.map = {.indptr = indptr,
+                         .links = {indices, weights, (const number *)contribution},
+                         .teleport = (const number *)teleport,
+                         .jump = (const number *)jump,
+                         .teleport_stride = teleport_stride,
+                         .jump_stride = jump_stride,
+                         .damping = (real)damping,
+                         .last_full = indptr[n] - 4},
                  .inverse_strength = inverse_strength,
-                 .teleport = (const number *)teleport,
-                 .jump = (const number *)jump,
-                 .x = (const number *)x,
-                 .teleport_stride = teleport_stride,
-                 .jump_stride = jump_stride,
-                 .damping = (real)damping,
-                 .n = n};
-    set_factors(&p.jumping, damping, mass);
-    set_factors(&p.stay, 1 - damping, total);
-    ptrdiff_t blocks = (ptrdiff_t)((indptr[n] + n) / BLOCK_WORK) + 1;
+                 .x = (const number *)x};
+    fml_set_factors(&p.map.jumping, damping, mass);
+    fml_set_factors(&p.map.stay, 1 - damping, total);
+    ptrdiff_t blocks = fml_count_row_blocks(indptr, n, BLOCK_WORK);
     wide *parts = fml_alloc(blocks, 2 * sizeof *parts);
     if (!parts)
         return FML_NO_MEMORY;
@@ -111,10 +85,8 @@ fml_status FML(rank_pull)(ptrdiff_t n, const int64_t *indptr, const uint32_t *in
     for (ptrdiff_t block = 0; block < blocks; block++) {
         if (fml_stopped(&watch))
             continue;
-        ptrdiff_t start = fml_row_at(indptr, n, block * BLOCK_WORK);
-        ptrdiff_t end = block + 1 < blocks ? fml_row_at(indptr, n, (block + 1) * BLOCK_WORK) : n;
-        pull_block(&p, start, end, (number *)y, (number *)next_contribution, &changes[block],
-                   &masses[block]);
+        pull_block(&p, fml_rows_of(indptr, n, BLOCK_WORK, block), (number *)y,
+                   (number *)next_contribution, &changes[block], &masses[block]);
     }
     fml_status status = fml_watch_status(&watch);
     if (status == FML_OK) {

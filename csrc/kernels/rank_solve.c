@@ -398,10 +398,7 @@ static bool is_shared(segment in)
 
 static void history_free(history *h)
 {
-    fml_free(h->steps);
-    fml_free(h->jumps);
     fml_free(h->base);
-    fml_free(h->strength);
     fml_free(h->parts);
 }
 
@@ -417,12 +414,16 @@ static bool history_make(history *h, const fml_rank_plan *plan, bool shared)
         blocks = in.last - in.first > blocks ? in.last - in.first : blocks;
     }
     ptrdiff_t parts = count_parts(nodes) * TILE * WINDOW;
-    h->steps = fml_alloc(nodes, WINDOW * sizeof *h->steps);
-    h->jumps = fml_alloc(nodes, JUMPS * sizeof *h->jumps);
-    h->base = fml_alloc(nodes, sizeof *h->base);
-    h->strength = fml_alloc(nodes, sizeof *h->strength);
+    /* All rows from one piece, which large pages are found for. */
+    h->base = fml_alloc(nodes, sizeof *h->base + sizeof *h->strength + WINDOW * sizeof *h->steps +
+                                   JUMPS * sizeof *h->jumps);
     h->parts = fml_alloc(parts > blocks ? parts : blocks, sizeof *h->parts);
-    return h->steps && h->jumps && h->base && h->strength && h->parts;
+    if (!h->base || !h->parts)
+        return false;
+    h->strength = (double *)(h->base + nodes);
+    h->steps = (narrow *)(h->strength + nodes);
+    h->jumps = h->steps + WINDOW * nodes;
+    return true;
 }
 
 /* Blocks of an independent segment at the same time, those of an acyclic one in a row. */
@@ -544,8 +545,9 @@ fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_stre
     number *sums = fml_alloc(count_parts(plan->n), 2 * sizeof *sums);
     fml_status status = FML_NO_MEMORY;
     if (workers && sums) {
-        /* Links without weight may read ahead. */
-        memset(s.c, 0, (size_t)plan->n * 2 * sizeof *s.c);
+        /* Links of weight 0 may read ahead. */
+        if (plan->weights)
+            memset(s.c, 0, (size_t)plan->n * 2 * sizeof *s.c);
         fml_watch_start(&watch);
         solve_levels(workers, threads);
         add_up(&s, threads, sums, (number *)total, (number *)dangling_mass);

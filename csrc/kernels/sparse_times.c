@@ -58,16 +58,15 @@ fml_status FML(sparse_times)(ptrdiff_t m, ptrdiff_t columns, const int64_t *indp
                              const double *shift, double *out, int threads)
 {
     const problem p = {indptr, indices, values, b, shift, out, columns};
-    ptrdiff_t blocks = (ptrdiff_t)((indptr[m] + m) / BLOCK_WORK) + 1;
+    ptrdiff_t blocks = fml_count_row_blocks(indptr, m, BLOCK_WORK);
     fml_watch watch;
     fml_watch_start(&watch);
 #pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, blocks))
     for (ptrdiff_t block = 0; block < blocks; block++) {
         if (fml_stopped(&watch))
             continue;
-        ptrdiff_t start = fml_row_at(indptr, m, block * BLOCK_WORK);
-        ptrdiff_t end = block + 1 < blocks ? fml_row_at(indptr, m, (block + 1) * BLOCK_WORK) : m;
-        for (ptrdiff_t row = start; row < end; row++) {
+        const fml_row_range rows = fml_rows_of(indptr, m, BLOCK_WORK, block);
+        for (ptrdiff_t row = rows.start; row < rows.end; row++) {
             ptrdiff_t column = 0;
             for (; column + TILE <= columns; column += TILE)
                 add_tile(&p, row, column);

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+_limiting = threading.Lock()
 
-def on_one_thread() -> AbstractContextManager[Any]:
-    """For small matrices: other threads of OpenBLAS would look for work for 0.1 s after the call.
 
-    It holds for the whole process while it lasts; results may differ in the last bits.
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """For small matrices: other threads of OpenBLAS would look for work for 0.1 s after a call.
+
+    It holds for the whole process, and one caller's at a time: overlapping limits would restore
+    each other's.
     """
-    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
-    return limited
+    if not _limiting.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _controller().limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        _limiting.release()
 
 
 @cache
 def _controller() -> ThreadpoolController:
-    """Of the libraries that are loaded now: LAPACK is SciPy's, which was imported before."""
+    """Of the libraries that are loaded now: SciPy's LAPACK was imported before."""
     return ThreadpoolController()

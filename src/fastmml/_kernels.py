@@ -218,6 +218,30 @@ class Kernels(Protocol):
         """
         ...
 
+    def rank_image(
+        self,
+        indptr: I64,
+        indices: U32,
+        weights: F64 | None,
+        teleport: F64,
+        jump: F64,
+        damping: float,
+        total: float,
+        mass: float,
+        roundings: float,
+        x: F64,
+        contribution: F64,
+        y: F64,
+        threads: int,
+    ) -> tuple[float, float]:
+        """The pass of `rank_pull` over ranks ``x`` up to their scale, as a proof needs it.
+
+        Out: ``y``, that pass's divided by ``total``, negative entries replaced by 0. Returns
+        ``sum |y total - x|``, before those are replaced, and the sum of each y times the number of
+        its links and ``roundings``.
+        """
+        ...
+
     def rank_solve(
         self,
         plan: RankPlan,
@@ -264,6 +288,28 @@ class Kernels(Protocol):
 
         All vectors but ``inverse_strength`` have `COLUMNS` columns; ``total`` and ``mass``
         (COLUMNS,), as what is returned.
+        """
+        ...
+
+    def rank_image_columns(
+        self,
+        indptr: I64,
+        indices: U32,
+        weights: F64 | None,
+        teleport: F64,
+        jump: F64,
+        damping: float,
+        total: F64,
+        mass: F64,
+        roundings: float,
+        x: F64,
+        contribution: F64,
+        y: F64,
+        threads: int,
+    ) -> tuple[F64, F64]:
+        """`rank_image` for each of `COLUMNS` columns, in one walk over the links.
+
+        All vectors have `COLUMNS` columns; ``total`` and ``mass`` (COLUMNS,), as what is returned.
         """
         ...
 
@@ -642,10 +688,11 @@ class Kernels(Protocol):
     def degree_order(
         self, indptr: I64, out_degree: F64, is_sink: U8, order: U32, threads: int
     ) -> tuple[int, int]:
-        """Order nodes (``order``, out) by falling out-degree, capped at 32767.
+        """Order nodes (``order``, out) by falling out-degree, rounded down to a power of two.
 
-        But nodes without links in come first and nodes without links out (``is_sink``) last;
-        returns where the first kind ends and where the last begins.
+        Equals by falling number of links in, counted in fours and up to 31 of them. But nodes
+        without links in come first and nodes without links out (``is_sink``) last; returns where
+        the first kind ends and where the last begins.
         """
         ...
 

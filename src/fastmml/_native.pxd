@@ -45,6 +45,12 @@ cdef extern from "fastmml.h" nogil:
         const double *jump, Py_ssize_t jump_stride, double damping, const double *total,
         const double *mass, const double *x, const double *contribution, double *y,
         double *next_contribution, double *change, double *dangling_mass, int threads) noexcept
+    ctypedef fml_status (*fml_rank_image_f64_fn)(
+        Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
+        const double *teleport, Py_ssize_t teleport_stride, const double *jump,
+        Py_ssize_t jump_stride, double damping, const double *total, const double *mass,
+        double roundings, const double *x, const double *contribution, double *y, double *change,
+        double *rounded, int threads) noexcept
     ctypedef fml_status (*fml_rank_solve_f64_fn)(
         const fml_rank_plan *plan, const double *inverse_strength, const double *base,
         Py_ssize_t base_stride, double damping, double tolerance, int64_t max_sweeps, double *y,
@@ -206,8 +212,10 @@ cdef extern from "fastmml.h" nogil:
         fml_rank_pull_f64_fn rank_pull_f64
         fml_rank_pull_f32_fn rank_pull_f32
         fml_rank_solve_f64_fn rank_solve_f64
+        fml_rank_image_f64_fn rank_image_f64
         fml_rank_pull_f64_fn rank_pull_f64x8
         fml_rank_solve_f64_fn rank_solve_f64x8
+        fml_rank_image_f64_fn rank_image_f64x8
         fml_difference_gram_f64_fn difference_gram_f64
         fml_difference_gram_f32_fn difference_gram_f32
         fml_combine_f64_fn combine_f64

@@ -173,6 +173,23 @@ cdef class NativeKernels(PlainKernels):
         check(status)
         return change, dangling_mass
 
+    def rank_image(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
+                   const double[::1] weights, const double[::1] teleport, const double[::1] jump,
+                   double damping, double total, double mass, double roundings,
+                   const double[::1] x, const double[::1] contribution, double[::1] y,
+                   int threads):
+        cdef double change = 0, rounded = 0
+        cdef fml_status status
+        cdef const double *weight = pointer_or_null(weights)
+        cdef Py_ssize_t teleport_stride = teleport.shape[0] > 1, jump_stride = jump.shape[0] > 1
+        with nogil:
+            status = self.table.rank_image_f64(
+                y.shape[0], &indptr[0], &indices[0], weight, &teleport[0], teleport_stride,
+                &jump[0], jump_stride, damping, &total, &mass, roundings, &x[0], &contribution[0],
+                &y[0], &change, &rounded, threads)
+        check(status)
+        return change, rounded
+
     def rank_solve(self, plan, const double[::1] inverse_strength, const double[::1] base,
                    double damping, double tolerance, int64_t max_sweeps, double[::1] y,
                    double[::1] c, int threads):
@@ -207,6 +224,24 @@ cdef class NativeKernels(PlainKernels):
                 &changes[0], &masses[0], threads)
         check(status)
         return change, dangling_mass
+
+    def rank_image_columns(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
+                           const double[::1] weights, const double[:, ::1] teleport,
+                           const double[:, ::1] jump, double damping, const double[::1] total,
+                           const double[::1] mass, double roundings, const double[:, ::1] x,
+                           const double[:, ::1] contribution, double[:, ::1] y, int threads):
+        cdef const double *weight = pointer_or_null(weights)
+        cdef Py_ssize_t teleport_stride = teleport.shape[0] > 1, jump_stride = jump.shape[0] > 1
+        cdef fml_status status
+        change, rounded = np.empty(x.shape[1]), np.empty(x.shape[1])
+        cdef double[::1] changes = change, sums = rounded
+        with nogil:
+            status = self.table.rank_image_f64x8(
+                y.shape[0], &indptr[0], &indices[0], weight, &teleport[0, 0], teleport_stride,
+                &jump[0, 0], jump_stride, damping, &total[0], &mass[0], roundings, &x[0, 0],
+                &contribution[0, 0], &y[0, 0], &changes[0], &sums[0], threads)
+        check(status)
+        return change, rounded
 
     def rank_solve_columns(self, plan, const double[::1] inverse_strength,
                            const double[:, ::1] base, double damping, double tolerance,

@@ -183,4 +183,22 @@ fml_status TYPED(run_rank_solve)(int threads, uint64_t *digest)
     fold(digest, &visits, sizeof visits);
     return status;
 }
+
+fml_status TYPED(run_rank_image)(int threads, uint64_t *digest)
+{
+    static double y[NODES * FML_COLUMNS], total[FML_COLUMNS], mass[FML_COLUMNS];
+    static double change[FML_COLUMNS], rounded[FML_COLUMNS];
+    const double *x = typed_vectors(2);
+    for (int column = 0; column < FML_COLUMNS; column++) {
+        total[column] = 1 + column;
+        mass[column] = 0.1;
+    }
+    fml_status status = fml_variants()[0]->TYPED(rank_image)(
+        NODES, indptr, sources, link_weights, x, 1, x, 1, 0.85, total, mass, 64,
+        x + NODES * FML_COLUMNS, x, y, change, rounded, threads);
+    FOLD_ARRAY(digest, y);
+    FOLD_ARRAY(digest, change);
+    FOLD_ARRAY(digest, rounded);
+    return status;
+}
 #endif

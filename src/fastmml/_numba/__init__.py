@@ -41,6 +41,8 @@ class NumbaKernels:
 
     rank_pull = staticmethod(rank.rank_pull)
     rank_pull_columns = staticmethod(rank.rank_pull_columns)
+    rank_image = staticmethod(rank.rank_image)
+    rank_image_columns = staticmethod(rank.rank_image_columns)
     rank_solve = staticmethod(solve.rank_solve)
     rank_solve_columns = staticmethod(solve.rank_solve_columns)
     rank_push = staticmethod(push.rank_push)

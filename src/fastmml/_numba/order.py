@@ -33,8 +33,11 @@ _NODES_AT_ONCE = 1 << 16
 #: Rows of a tile, and tiles in one call: at most about 20 milliseconds.
 _TILE_ROWS = 1 << 10
 _TILES_AT_ONCE = 64
-#: Higher degrees share a key.
-_DEGREES = 1 << 15
+#: Powers of two of a degree, links that a turn of the loop over a row takes, turns that are told
+#: apart; keys of nodes with links both ways, and without links out.
+_POWERS, _TURN, _TURNS = 32, 4, 32
+_LINKED = 1
+_SINKS = _LINKED + _POWERS * _TURNS
 #: Nodes that are sorted by degree in one call: some 10 milliseconds.
 _SORTED_NODES = 1 << 21
 
@@ -220,11 +223,14 @@ def _assemble(
 
 @jit
 def _degree_key(indptr: I64, out_degree: F64, is_sink: U8, node: int) -> int:
+    links = int(indptr[node + 1] - indptr[node])
+    by_turns = _TURNS - 1 - min(-(-links // _TURN), _TURNS - 1)
     if is_sink[node]:
-        return _DEGREES + 1
-    if indptr[node] == indptr[node + 1]:
+        return _SINKS + by_turns
+    if links == 0:
         return 0
-    return _DEGREES - int(out_degree[node]) if out_degree[node] < _DEGREES else 1
+    power = min(int(np.log2(max(out_degree[node], 1.0))), _POWERS - 1)
+    return _LINKED + (_POWERS - 1 - power) * _TURNS + by_turns
 
 
 @jit
@@ -253,14 +259,14 @@ def degree_order(
     """See `fastmml._kernels.Kernels.degree_order`."""
     inputs = readonly(indptr), readonly(out_degree), readonly(is_sink)
     blocks = -(-len(order) // _SORTED_NODES)
-    counts = np.zeros((_DEGREES + 2, blocks), np.int64)
+    counts = np.zeros((_SINKS + _TURNS, blocks), np.int64)
     run_blocks(lambda first, last: _count_keys(first, last, *inputs, counts), blocks, threads, 1)
     ends = np.cumsum(counts, dtype=np.int64).reshape(counts.shape)
     places = ends - counts
     run_blocks(
         lambda first, last: _place_nodes(first, last, *inputs, places, order), blocks, threads, 1
     )
-    return int(counts[0].sum()), len(order) - int(counts[-1].sum())
+    return int(counts[0].sum()), len(order) - int(counts[_SINKS:].sum())
 
 
 @jit

@@ -58,6 +58,24 @@ def sum_links(indices: U32, weights: F64 | None, contribution: Real, start: int,
 
 
 @jit
+def _map_row(
+    i: int,
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    teleport: Real,
+    jump: Real,
+    damping: float,
+    total: float,
+    mass: float,
+    contribution: Real,
+) -> float:
+    links = sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
+    value = damping * (links + mass * jump[i if len(jump) > 1 else 0])
+    return float(value + (1.0 - damping) * total * teleport[i if len(teleport) > 1 else 0])
+
+
+@jit
 def _pull_rows(
     start: int,
     end: int,
@@ -76,13 +94,10 @@ def _pull_rows(
     next_contribution: Real,
 ) -> tuple[float, float]:
     moved = dangling = 0.0
-    teleport_stride = 1 if len(teleport) > 1 else 0
-    jump_stride = 1 if len(jump) > 1 else 0
     for i in range(start, end):
-        links = sum_links(indices, weights, contribution, indptr[i], indptr[i + 1])
-        value = damping * (links + mass * jump[i * jump_stride])
-        value += (1.0 - damping) * total * teleport[i * teleport_stride]
-        y[i] = value
+        y[i] = _map_row(
+            i, indptr, indices, weights, teleport, jump, damping, total, mass, contribution
+        )
         rounded = y[i]  # to the type of y: the other outputs describe what was stored
         moved += abs(rounded - x[i])
         if inverse_strength[i] == 0.0:
@@ -198,6 +213,104 @@ def rank_pull_columns(
         )  # fmt: skip
         y[:, i], next_contribution[:, i] = image, shares
     return change, dangling
+
+
+@jit
+def _image_blocks(
+    first: int,
+    last: int,
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    teleport: F64,
+    jump: F64,
+    damping: float,
+    total: float,
+    mass: float,
+    roundings: float,
+    x: F64,
+    contribution: F64,
+    y: F64,
+    moved: F64,
+    rounded: F64,
+) -> None:
+    for block in range(first, last):
+        moved[block] = rounded[block] = 0.0
+        start = row_at(indptr, block * WORK_PER_BLOCK)
+        for i in range(start, row_at(indptr, (block + 1) * WORK_PER_BLOCK)):
+            value = _map_row(
+                i, indptr, indices, weights, teleport, jump, damping, total, mass, contribution
+            )
+            rank = value / total
+            y[i] = 0.0 if rank < 0.0 else rank  # NaN stays
+            moved[block] += abs(value - x[i])
+            rounded[block] += (indptr[i + 1] - indptr[i] + roundings) * y[i]
+
+
+def rank_image(
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    teleport: F64,
+    jump: F64,
+    damping: float,
+    total: float,
+    mass: float,
+    roundings: float,
+    x: F64,
+    contribution: F64,
+    y: F64,
+    threads: int,
+) -> tuple[float, float]:
+    """See `fastmml._kernels.Kernels.rank_image`."""
+    blocks = (int(indptr[-1]) + len(y)) // WORK_PER_BLOCK + 1
+    moved, rounded = np.empty(blocks), np.empty(blocks)
+    inputs = (
+        readonly(indptr),
+        readonly(indices),
+        readonly_or_none(weights),
+        readonly(teleport),
+        readonly(jump),
+        float(damping),
+        float(total),
+        float(mass),
+        float(roundings),
+        readonly(x),
+        readonly(contribution),
+    )
+
+    def work(first: int, last: int) -> None:
+        _image_blocks(first, last, *inputs, y, moved, rounded)
+
+    run_blocks(work, blocks, threads, BLOCKS_AT_ONCE)
+    return sum_pairwise(moved), sum_pairwise(rounded)
+
+
+def rank_image_columns(
+    indptr: I64,
+    indices: U32,
+    weights: F64 | None,
+    teleport: F64,
+    jump: F64,
+    damping: float,
+    total: F64,
+    mass: F64,
+    roundings: float,
+    x: F64,
+    contribution: F64,
+    y: F64,
+    threads: int,
+) -> tuple[F64, F64]:
+    """See `fastmml._kernels.Kernels.rank_image_columns`: one by one, which is not slower here."""
+    change, rounded = np.empty(y.shape[1]), np.empty(y.shape[1])
+    image = np.empty(len(y))
+    for i in range(y.shape[1]):
+        change[i], rounded[i] = rank_image(
+            indptr, indices, weights, teleport[:, i].copy(), jump[:, i].copy(), damping, total[i],
+            mass[i], roundings, x[:, i].copy(), contribution[:, i].copy(), image, threads,
+        )  # fmt: skip
+        y[:, i] = image
+    return change, rounded
 
 
 @jit

@@ -56,9 +56,7 @@ def sparse_gram_times(
     out, moments = np.empty(b.shape, b.dtype), np.empty(len(b))
     parts = parts_of(len(rows.data), b.shape[1])
     b, offset = np.ascontiguousarray(b), offset.astype(b.dtype)
-    kernels().sparse_gram_times(
-        *rows, b, scale, offset, parts, out, moments, get_num_threads()
-    )
+    kernels().sparse_gram_times(*rows, b, scale, offset, parts, out, moments, get_num_threads())
     return moments, out
 
 

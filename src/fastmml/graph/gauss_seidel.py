@@ -25,7 +25,7 @@ from fastmml._kernels import COLUMNS, F64
 from fastmml.graph.distribution import scaled, take
 from fastmml.graph.graph import Graph
 from fastmml.graph.plan import prepare
-from fastmml.graph.solution import Info, Solution, Task, blocks_of, column_sums, prove
+from fastmml.graph.solution import ROUNDINGS, Info, Solution, Task, blocks_of, column_sums, prove
 
 #: The last change of every segment overstates the error that is left, on web graphs and random ones
 #: some ten times: the first tolerance is so many times what the theory asks for.
@@ -83,7 +83,7 @@ class _Room(threading.local):
         """Array of this shape; it holds anything."""
         found = self._arrays.get(name)
         if found is None or found.shape != shape:
-            found = self._arrays[name] = np.empty(shape)
+            found = self._arrays[name] = _memory.in_large_pages(shape, np.float64)
         return found
 
 
@@ -149,10 +149,8 @@ class GaussSeidel:
         unknowns = self._begin(v, w, start)
         x, iterations = self._advance(unknowns, task.max_iter - 1 if start is None else 0)
         while True:
-            change, y = self._map(x, v, w)
+            bound, y = self._prove(x, v, w)
             iterations += 1
-            with self.info.timing("prove"):
-                bound = prove(task, change, y, self._prepared.plan.indptr)
             if task.callback is not None:
                 task.callback(iterations, float(np.max(bound)))
             exhausted = iterations >= task.max_iter or unknowns.tolerance <= _LOWEST
@@ -252,18 +250,13 @@ class GaussSeidel:
             self._over_dangling(values),
         )
 
-    def _map(self, x: _Ranks, v: F64, w: F64) -> tuple[Any, F64]:
-        """One pass of the PageRank map: how far the ranks are from their image, and the image."""
+    def _prove(self, x: _Ranks, v: F64, w: F64) -> tuple[Any, F64]:
+        """One pass of the PageRank map: the image of the ranks, and the bound on its error."""
         y = self._room.array("image", len(x.values), x.values)
-        spare = self._room.array("spare", len(y), y)
-        pull = self._kernels.rank_pull if y.ndim == 1 else self._kernels.rank_pull_columns
+        image = self._kernels.rank_image if y.ndim == 1 else self._kernels.rank_image_columns
         with self.info.timing("prove"):
-            change, _ = pull(
-                *self._prepared.rows, self._prepared.inverse_strength, v, w, self._task.damping,
-                x.total, x.dangling, x.values, x.shares, y, spare, self._threads,
+            change, rounded = image(
+                *self._prepared.rows, v, w, self._task.damping, x.total, x.dangling, ROUNDINGS,
+                x.values, x.shares, y, self._threads,
             )  # fmt: skip
-            for rows in blocks_of(len(y)):
-                y[rows] /= x.total
-                # A combination of iterates may end just below 0.
-                np.maximum(y[rows], 0, out=y[rows])
-        return change / x.total, y
+        return prove(self._task, change / x.total, rounded), y

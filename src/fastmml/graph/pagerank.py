@@ -182,7 +182,7 @@ def pagerank(
         )
     several = len(_shape(personalization)) == 2 or start.shape[1] > 1
     n = g.num_nodes
-    scores, bounds = np.empty((n, columns)), np.zeros(columns)
+    scores, bounds = _memory.in_large_pages((n, columns), np.float64), np.zeros(columns)
     if n == 0:
         return _assemble(g, scores, bounds, 0, task, several, Info({}))
     with one_thread(g.num_edges * columns <= _SMALL_LINKS):  # the solver keeps their number

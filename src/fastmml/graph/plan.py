@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fastmml import _memory
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import (
     CYCLIC,
@@ -91,7 +92,7 @@ def prepare(g: Graph) -> Prepared:
     is_random = _is_random(g)
     by = "degree" if is_random and g.num_nodes > _SMALL_NODES else "components"
     is_sink = (strength == 0).view(np.uint8)
-    order = np.empty(g.num_nodes, np.uint32)
+    order = _memory.in_large_pages(g.num_nodes, np.uint32)
     if by == "components":
         starts, kinds, levels = kernels().component_order(g.indptr, g.indices, is_sink, order)
     else:
@@ -116,7 +117,7 @@ def _order_by_degree(g: Graph, strength: F64, is_sink: U8, order: U32) -> tuple[
     """Segments: sources, all that may lie on a cycle, sinks."""
     degree = strength
     if g.weights is not None:
-        degree = np.empty(g.num_nodes)
+        degree = _memory.in_large_pages(g.num_nodes, np.float64)
         kernels().out_strength(g.indices, None, degree, get_num_threads())
     sources, sinks = kernels().degree_order(g.indptr, degree, is_sink, order, get_num_threads())
     starts = np.array([0, sources, sinks, g.num_nodes])
@@ -131,17 +132,17 @@ def _permute(
 ) -> tuple[RankPlan, F64]:
     """Bring the graph into the order; returns the plan and the inverse of each strength."""
     n, threads = g.num_nodes, get_num_threads()
-    position, indptr = np.empty(n, np.uint32), np.empty(n + 1, np.int64)
-    inverse_strength = np.empty(n)
+    position, indptr = _memory.in_large_pages(n, np.uint32), _memory.in_large_pages(n + 1, np.int64)
+    inverse_strength = _memory.in_large_pages(n, np.float64)
     kernels().permute_nodes(order, g.indptr, strength, position, indptr, inverse_strength, threads)
     blocks, segments, waves = _cut_blocks(starts, kinds, indptr)
     padded = g.num_edges + PLAN_PADDING
-    weights = None if g.weights is None else np.empty(padded)
+    weights = None if g.weights is None else _memory.in_large_pages(padded, np.float64)
     plan = RankPlan(
         indptr,
-        np.empty(padded, np.uint32),
+        _memory.in_large_pages(padded, np.uint32),
         weights,
-        np.empty(n, np.uint32),
+        _memory.in_large_pages(n, np.uint32),
         blocks,
         segments,
         kinds,
@@ -155,14 +156,16 @@ def _permute(
 
 def _kept(plan: RankPlan, inverse_strength: F64) -> F64:
     """Weights of the links that stay in the one cyclic segment: all but those to the last one."""
-    kept = np.zeros(len(inverse_strength))
+    kept = _memory.in_large_pages(len(inverse_strength), np.float64)
+    kept[:] = 0
     for segment in np.flatnonzero(plan.kinds == CYCLIC):
         start, end = plan.blocks[plan.segments[segment : segment + 2]]
         leaving = slice(plan.indptr[end], plan.indptr[-1])
         weights = None if plan.weights is None else plan.weights[leaving]
-        left = np.empty(len(kept))
+        left = _memory.in_large_pages(len(kept), np.float64)
         kernels().out_strength(plan.indices[leaving], weights, left, get_num_threads())
-        np.subtract(1 / inverse_strength[start:end], left[start:end], out=kept[start:end])
+        np.divide(1, inverse_strength[start:end], out=kept[start:end])
+        kept[start:end] -= left[start:end]
     return kept
 
 

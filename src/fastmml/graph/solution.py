@@ -14,7 +14,7 @@ from fastmml._kernels import F64, I64
 
 _UNIT_ROUNDOFF = 2.0**-53
 #: Roundings of a component of the map beside those of its sum over links.
-_ROUNDINGS = 64
+ROUNDINGS = 64.0
 #: Rows that `column_sums` adds up side by side, and one after another.
 _SIDE_BY_SIDE = 64
 _IN_A_ROW = 64
@@ -97,24 +97,21 @@ def blocks_of(n: int) -> Iterator[slice]:
     return (slice(start, start + _BLOCK) for start in range(0, max(n, 1), _BLOCK))
 
 
-def _rounded(indptr: I64, y: F64) -> Any:
-    """Sums of the components of y, each as often as it is rounded, slack included."""
-    total: Any = 0.0
+def rounded_sum(indptr: I64, y: F64) -> float:
+    """Sum of the components of y, each as often as it is rounded, slack included."""
+    total = 0.0
     for rows in blocks_of(len(y)):
         links = np.diff(indptr[rows.start : rows.stop + 1])
         # einsum, since a matrix product would start the threads of the BLAS.
-        total = total + np.einsum("i,i...->...", links + float(_ROUNDINGS), y[rows])
+        total += float(np.einsum("i,i", links + ROUNDINGS, y[rows]))
     return total
 
 
-def prove(task: Task, change: Any, y: F64, indptr: I64) -> Any:
+def prove(task: Task, change: Any, rounded: Any) -> Any:
     """Bound the 1-norm of ``y - solution`` for the image y of an iterate ``change`` away from it.
 
     The map contracts by ``damping``; each component of y, which is not negative, carries gamma_k
-    relative rounding error, k its number of roundings. They are left out where the bound misses
-    ``tol`` without them.
+    relative rounding error, k its number of roundings; ``rounded`` is their sum, so weighted.
     """
     truncation = task.damping * change / (1 - task.damping)
-    if np.all(truncation > task.tol):
-        return truncation
-    return truncation + _UNIT_ROUNDOFF * 1.01 * _rounded(indptr, y) / (1 - task.damping)
+    return truncation + _UNIT_ROUNDOFF * 1.01 * rounded / (1 - task.damping)
