@@ -3,6 +3,9 @@
 #include "fastmml.h"
 
 #include <string.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
 
 #define DECLARE(isa) extern const fml_table fml_table_all_##isa;
 #define X(isa) DECLARE(isa)
@@ -39,6 +42,13 @@ static bool runs_x86_v4(void)
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+/* Read here, since clang's __builtin_cpu_supports does not know it. */
+static bool has_avxvnni(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4) != 0;
+}
+
 bool fml_variant_runs(const fml_table *variant)
 {
     __builtin_cpu_init();
@@ -46,7 +56,12 @@ bool fml_variant_runs(const fml_table *variant)
         return runs_x86_v2();
     if (strcmp(variant->isa, "x86_v3") == 0)
         return runs_x86_v3();
-    return strcmp(variant->isa, "x86_v4") == 0 && runs_x86_v4();
+    if (strcmp(variant->isa, "x86_v3_vnni") == 0)
+        return runs_x86_v3() && has_avxvnni();
+    if (strcmp(variant->isa, "x86_v4") == 0)
+        return runs_x86_v4();
+    return strcmp(variant->isa, "x86_v4_vnni") == 0 && runs_x86_v4() &&
+           __builtin_cpu_supports("avx512vnni");
 }
 
 #else

@@ -392,6 +392,7 @@ typedef struct fml_table {
     FML_KERNELS_F64X8(FML_FIELD)
     FML_KERNELS_DENSE(FML_FIELD)
 #undef FML_FIELD
+    fml_matmul_short_p16_fn *matmul_bytes; /* for two matrices of numbers of 8 bits */
 } fml_table;
 
 /* ---- match.c ----------------------------------------------------------------------------------

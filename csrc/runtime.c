@@ -161,15 +161,6 @@ int fml_thread_number(void)
 #endif
 }
 
-bool fml_is_in_team(void)
-{
-#ifdef _OPENMP
-    return omp_get_level() > 0;
-#else
-    return false;
-#endif
-}
-
 void fml_watch_start(fml_watch *watch)
 {
     atomic_init(&watch->stop, false);
@@ -193,4 +184,28 @@ bool fml_stopped(fml_watch *watch)
 fml_status fml_watch_status(fml_watch *watch)
 {
     return atomic_load(&watch->stop) ? FML_INTERRUPTED : FML_OK;
+}
+
+/* Whether a team of the caller's, of one thread even, would take an `omp for` for its own. */
+static bool is_in_team(void)
+{
+#ifdef _OPENMP
+    return omp_get_level() > 0;
+#else
+    return false;
+#endif
+}
+
+fml_status fml_with_team(int team, fml_team_work *work, const void *job)
+{
+    fml_watch watch;
+    fml_watch_start(&watch);
+    /* A team of one would wake nobody at each barrier, by system calls. */
+    if (team == 1 && !is_in_team()) {
+        work(job, &watch);
+    } else {
+#pragma omp parallel num_threads(team)
+        work(job, &watch);
+    }
+    return fml_watch_status(&watch);
 }

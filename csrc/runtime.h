@@ -21,9 +21,6 @@ int fml_clamp_threads(int threads, ptrdiff_t blocks);
 /* Which of a job's threads this is: 0 for the one that called. */
 int fml_thread_number(void);
 
-/* Whether a team of the caller's, of one thread even, would take an `omp for` for its own. */
-bool fml_is_in_team(void);
-
 /* One per call of a long kernel; every block asks fml_stopped before it starts. */
 typedef struct fml_watch {
     atomic_bool stop;
@@ -33,5 +30,9 @@ typedef struct fml_watch {
 void fml_watch_start(fml_watch *watch);
 bool fml_stopped(fml_watch *watch);
 fml_status fml_watch_status(fml_watch *watch);
+
+/* What each thread of a team does; the iterations of an `omp for` in it are shared. */
+typedef void fml_team_work(const void *job, fml_watch *watch);
+fml_status fml_with_team(int team, fml_team_work *work, const void *job);
 
 #endif

@@ -27,9 +27,21 @@ def _variant_names() -> list[str]:
     return [f"native-{isa}" for isa in levels] + ["numba"]
 
 
-@pytest.fixture(scope="session", params=_variant_names())
+def _own_kernels(names: list[str]) -> list[str]:
+    """Those variants that are not another one with a product of 8 bits of its own."""
+    return [name for name in names if not name.endswith("_vnni")]
+
+
+@pytest.fixture(scope="session", params=_own_kernels(_variant_names()))
 def variant(request: pytest.FixtureRequest) -> Kernels:
     """The kernels of one backend at one CPU level."""
+    name, _, isa = request.param.partition("-")
+    return _backend.load(name, isa or None)
+
+
+@pytest.fixture(scope="session", params=_variant_names())
+def byte_variant(request: pytest.FixtureRequest) -> Kernels:
+    """The same at every level that has a product of 8 bits of its own, too."""
     name, _, isa = request.param.partition("-")
     return _backend.load(name, isa or None)
 

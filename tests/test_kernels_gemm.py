@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from laws import THREADS, assert_same_for_all_threads
+from numpy.lib.stride_tricks import sliding_window_view
 from products import (
     LAYOUTS,
     adjoint,
@@ -140,6 +141,19 @@ def test_stacks_of_matrices_that_fit_vectors(
         variant.matmul(a, b, wide[:, 1:].reshape(count, m, n), 2)
         assert_product(wide[:, 1:].reshape(count, m, n), a, b)
         assert (wide[:, 0] == 77).all()
+
+
+@pytest.mark.parametrize("size", [(9, 2, 1), (13, 4, 1), (1, 4, 9), (3, 4, 3)])
+def test_the_last_products_of_a_stack_are_the_same_bits(
+    variant: Kernels, size: tuple[int, int, int]
+) -> None:
+    m, k, n = size
+    a, b = operand((m + k - 1,), "f", 52), operand((k + n - 1,), "f", 53)
+    count = 2**20 // (m * k * n) + 4  # a thread's work, and a few
+    left = sliding_window_view(np.tile(a, (count, 1)), k, axis=1)
+    right = sliding_window_view(np.tile(b, (count, 1)), n, axis=1)
+    out = multiply(variant, left, right).view("I")
+    np.testing.assert_array_equal(out, np.broadcast_to(out[0], out.shape))
 
 
 @pytest.mark.parametrize("dtype", ["d", "f"])
@@ -295,25 +309,38 @@ def test_plain_bools(variant: Kernels) -> None:
 
 @pytest.mark.parametrize("right", "?bBh")
 @pytest.mark.parametrize("left", "?bBh")
-def test_short_numbers(variant: Kernels, left: str, right: str) -> None:
-    for m, k, n in ((1, 1, 1), (8, 9, 10), (3, 5, 0), (5, 0, 3), (61, 515, 35), (50, 60, 520)):
+def test_short_numbers(byte_variant: Kernels, left: str, right: str) -> None:
+    for m, k, n in ((1, 1, 1), (8, 9, 10), (3, 5, 0), (5, 0, 3), (61, 1030, 35), (50, 63, 520)):
         a, b = operand((m, k), left, 39), operand((k, n), right, 40)
         expected = exact_integers(a.astype("I"), b.astype("I"))
         for x in (a, np.asfortranarray(a), repeated(a)):
             for y in (b, np.asfortranarray(b), repeated(b)):
                 out = np.full((m, n + 2), 77, "I")
-                variant.matmul_short(x, y, out[:, 1 : n + 1], 2)
+                byte_variant.matmul_short(x, y, out[:, 1 : n + 1], 2)
                 np.testing.assert_array_equal(out[:, 1 : n + 1], expected)
                 assert (out[:, [0, -1]] == 77).all()
 
 
 @pytest.mark.parametrize("layout", ["C", "Fortran"])
-def test_short_numbers_at_their_ends(variant: Kernels, layout: str) -> None:
+def test_short_numbers_at_their_ends(byte_variant: Kernels, layout: str) -> None:
     lowest = LAYOUTS[layout](np.full((300, 300), -(2**15), "h"))
     for threads in THREADS:
         out = np.empty((300, 300), "I")
-        variant.matmul_short(lowest, lowest, out, threads)
+        byte_variant.matmul_short(lowest, lowest, out, threads)
         assert (out == 300 * 2**30 % 2**32).all()
+
+
+@pytest.mark.parametrize("left", [("b", -128), ("b", 127), ("B", 255)], ids=str)
+@pytest.mark.parametrize("right", [("b", -128), ("b", 127), ("B", 255)], ids=str)
+def test_sums_of_bytes_wrap_around(
+    byte_variant: Kernels, left: tuple[str, int], right: tuple[str, int]
+) -> None:
+    terms = 70001
+    a = np.full((9, terms), left[1], left[0])
+    b = np.full((terms, 18), right[1], right[0])
+    out = np.empty((9, 18), "I")
+    byte_variant.matmul_short(a, b, out, 2)
+    assert (out == terms * left[1] * right[1] % 2**32).all()
 
 
 def strassen(

@@ -269,8 +269,9 @@ static void multiply_first(const bools *x, ptrdiff_t packed, ptrdiff_t terms, fm
             multiply_rows(x, task, terms, watch);
 }
 
-static void multiply_team(const bools *x, fml_watch *watch)
+static void multiply_team(const void *job, fml_watch *watch)
 {
+    const bools *x = job;
     multiply_first(x, 0, smaller(FIRST_TERMS, x->k), watch);
     if (x->k > FIRST_TERMS)
         multiply_first(x, FIRST_TERMS, x->k, watch);
@@ -306,15 +307,7 @@ fml_status FML(matmul_bool)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_boo
     x.own = x.rows + k * x.words;
     x.is_done = (bool *)(x.own + own);
     memset(x.is_done, 0, (size_t)m);
-    fml_watch watch;
-    fml_watch_start(&watch);
-    /* A team of one would wake nobody at each barrier, by system calls. */
-    if (team == 1 && !fml_is_in_team()) {
-        multiply_team(&x, &watch);
-    } else {
-#pragma omp parallel num_threads(team)
-        multiply_team(&x, &watch);
-    }
+    fml_status status = fml_with_team(team, multiply_team, &x);
     fml_keep(x.rows);
-    return fml_watch_status(&watch);
+    return status;
 }

@@ -180,6 +180,8 @@ bool FML(is_vector)(const product *x);
 void FML(multiply_vector)(const product *x);
 /* `soon` may be NULL. */
 void FML(multiply_direct)(const product *x, ahead *soon);
+/* How many tiles that takes, before each of which a piece is fetched. */
+ptrdiff_t FML(direct_tiles)(const product *x);
 fml_status FML(multiply_blocked)(const product *x, int threads);
 fml_status FML(multiply_tall)(const product *x, int threads);
 /* Adds so many arrays of `size` numbers to the first one, pairwise. */

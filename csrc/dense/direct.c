@@ -56,6 +56,14 @@ static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns
     }
 }
 
+ptrdiff_t FML(direct_tiles)(const product *x)
+{
+    ptrdiff_t panels = 0;
+    for (ptrdiff_t column = 0; column < x->n; column += panel_columns(x, column))
+        panels++;
+    return panels * blocks_of(x->m, ROWS) * blocks_of(x->k, BLOCK_K);
+}
+
 void FML(multiply_direct)(const product *x, ahead *soon)
 {
     for (ptrdiff_t start = 0; start < x->k; start += BLOCK_K)

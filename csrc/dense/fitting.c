@@ -50,8 +50,6 @@ static bool fits(const run *x, ptrdiff_t count)
 bool FML(fits_vectors)(const run *x, ptrdiff_t count)
 {
     const product *p = &x->p;
-    if (FML(is_vector)(p) && p->b_col != 1)
-        return false; /* which adds terms in another order */
     return count >= FEWEST && p->k > 1 && p->k <= MOST_TERMS && p->m <= LANES && p->n <= LANES &&
            p->m * p->n > 1 && (p->m == 1 || p->c_row == p->n) && is_within(p->a_row) &&
            is_within(p->a_col) && is_within(p->b_row) && is_within(p->b_col) && fits(x, 1);

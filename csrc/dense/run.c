@@ -50,9 +50,10 @@ static void multiply_larger(run x, ptrdiff_t count, ptrdiff_t distance)
 {
     const product *p = &x.p;
     ahead soon = sizes_of(&x);
-    ptrdiff_t tiles = blocks_of(p->m, ROWS) * blocks_of(p->n, COLUMNS);
     ptrdiff_t largest = soon.a_size > soon.b_size ? soon.a_size : soon.b_size;
-    soon.piece = blocks_of(blocks_of(largest, tiles), CACHE_LINE) * CACHE_LINE;
+    if (soon.c_size > largest)
+        largest = soon.c_size;
+    soon.piece = blocks_of(blocks_of(largest, FML(direct_tiles)(p)), CACHE_LINE) * CACHE_LINE;
     for (ptrdiff_t i = 0; i < count; i++, next_product(&x)) {
         soon.a = p->a + distance * x.a;
         soon.b = p->b + distance * x.b;
@@ -68,14 +69,17 @@ static bool is_one_tile(const product *p)
     return p->m <= ROWS && p->n <= COLUMNS && p->k <= BLOCK_K && p->b_col == 1 && is_whole;
 }
 
+/* multiply_vectors adds terms in the order of a tile, so that the last few products of a stack, for
+ * which it is not worth while, come out as the others do; multiply_vector may not. */
 void FML(multiply_run)(run x, ptrdiff_t count)
 {
     ptrdiff_t distance = fetch_distance(&x);
-    if (FML(fits_vectors)(&x, count))
+    bool is_tile = is_one_tile(&x.p), in_order = is_tile || !FML(is_vector)(&x.p);
+    if (in_order && FML(fits_vectors)(&x, count))
         FML(multiply_vectors)(x, count);
-    else if (is_one_tile(&x.p))
+    else if (is_tile)
         multiply_tiles(x, count, distance);
-    else if (distance > 0 && !FML(is_vector)(&x.p))
+    else if (distance > 0 && in_order)
         multiply_larger(x, count, distance);
     else
         for (ptrdiff_t i = 0; i < count; i++, next_product(&x))

@@ -1,31 +1,44 @@
 /* Products of numbers of 8 and 16 bits, summed up in 32.
  *
- * A real here is a pair of terms of a sum, two numbers of 16 bits, and the product of two pairs
- * (x, y) and (u, v) is x u + y v, one instruction of every x86 (`times` in vectors.h). Operands
- * become pairs where they are packed. A block of B, shared by all threads, stays in the
- * second-level cache; each task packs some rows of A, which its panels pass by.
- * Cost: m n k multiply-adds, twice as many in an instruction as of 32 bits; B is packed once, A
- * n / SHARED_COLUMNS times.
+ * A real here is TERMS terms of a sum, two numbers of 16 bits or four of 8, and the product of two
+ * reals is the sum of those of their terms (`add_times` in vectors.h): one instruction of every x86
+ * for two; for four one of newer ones (VNNI), to which terms of A are unsigned and those of B
+ * signed. So 128 is added to numbers of a signed A and taken off those of an unsigned B, and sums
+ * start from what that changes: (a - 128) (b + 128) = a b + 128 a - 128 (b + 128). Operands become
+ * reals where they are packed. A block of B, shared by all threads, stays in the second-level
+ * cache; each task packs some rows of A, which its panels pass by.
+ * Cost: m n k multiply-adds, TERMS times as many in an instruction as of 32 bits; B is packed once,
+ * A n / SHARED_COLUMNS times.
  */
 #include "dense.h"
 
+enum { TERMS = FML_TERMS(FML_TYPE), TERM_BITS = 32 / TERMS };
 /* Columns of B that are packed at a time: 512 KB. */
 enum { SHARED_COLUMNS = 512 };
 /* Rows of A of a task, for which a panel of B is read once: whole tiles of 4, 6 and 8, 48 KB. */
 enum { TASK_ROWS = 48 };
 /* Multiply-adds that are worth a second thread: 30 microseconds. */
-enum { THREAD_WORK = 1 << 23 };
+enum { THREAD_WORK = TERMS << 22 };
 
-/* Numbers of 16 bits in the memory of pairs. */
-typedef int16_t half __attribute__((may_alias));
+/* A real whose four terms are 1. */
+static const real ONES = 0x01010101;
+
+/* Terms in the memory of reals. */
+#if FML_TERMS(FML_TYPE) == 4
+typedef uint8_t term;
+#else
+typedef int16_t term __attribute__((may_alias));
+#endif
 
 typedef struct block {
     const fml_short *a, *b;
-    ptrdiff_t m, n, k; /* of the product */
+    real a_flip, b_flip; /* of four terms: 128 where A is signed, and where B is not */
+    ptrdiff_t m, n, k;   /* of the product */
     uint32_t *c;
     ptrdiff_t c_row;
     real *panels;                            /* of B */
-    real *own;                               /* room for TASK_ROWS * BLOCK_K pairs of each thread */
+    real *starts;                            /* what sums of its columns start from */
+    real *own;                               /* room for TASK_ROWS * BLOCK_K reals of each thread */
     ptrdiff_t column, columns, start, terms; /* of the block */
 } block;
 
@@ -34,64 +47,124 @@ static ptrdiff_t size_of(fml_short_kind kind)
     return kind == FML_INT16 ? 2 : 1;
 }
 
-FML_INLINE int16_t number(fml_short_kind kind, const char *at)
+/* A term; of four, a byte of either kind and the flip of its highest bit. */
+FML_INLINE term number(fml_short_kind kind, real flip, const char *at)
 {
     int16_t x;
+    if (TERMS == 4)
+        return (term)(*(const unsigned char *)at ^ flip);
     if (kind == FML_INT8)
-        return *(const signed char *)at;
+        return (term)(*(const signed char *)at);
     if (kind == FML_UINT8)
-        return *(const unsigned char *)at;
+        return (term)(*(const unsigned char *)at);
     memcpy(&x, at, sizeof x);
-    return x;
+    return (term)x;
 }
 
-FML_INLINE void widen(fml_short_kind kind, ptrdiff_t terms, const char *in, half *out)
+FML_INLINE void convert(fml_short_kind kind, real flip, ptrdiff_t terms, const char *in, term *out)
 {
     const ptrdiff_t size = kind == FML_INT16 ? 2 : 1;
     for (ptrdiff_t p = 0; p < terms; p++)
-        out[p] = number(kind, in + p * size);
+        out[p] = number(kind, flip, in + p * size);
 }
 
-/* Lines of terms that are next to each other: pair p of line l goes to out[l * pairs + p]. */
-static void pair_lines(fml_short_kind kind, ptrdiff_t lines, ptrdiff_t terms, const char *in,
-                       ptrdiff_t line, real *out)
+/* Lines of terms that are next to each other: real p of line l goes to out[l * reals + p]. */
+static void group_lines(fml_short_kind kind, real flip, ptrdiff_t lines, ptrdiff_t terms,
+                        const char *in, ptrdiff_t line, real *out)
 {
-    const ptrdiff_t pairs = blocks_of(terms, 2);
-    for (ptrdiff_t l = 0; l < lines; l++, in += line, out += pairs) {
-        half *numbers = (half *)out;
-        numbers[2 * pairs - 1] = 0; /* where their number is odd */
-        if (kind == FML_INT8)       /* known to the compiler, which then works in vectors */
-            widen(FML_INT8, terms, in, numbers);
+    const ptrdiff_t reals = blocks_of(terms, TERMS);
+    for (ptrdiff_t l = 0; l < lines; l++, in += line, out += reals) {
+        out[reals - 1] = 0;                 /* terms that it has and the line has not */
+        if (TERMS == 4 || kind == FML_INT8) /* known to the compiler, which then uses vectors */
+            convert(FML_INT8, flip, terms, in, (term *)out);
         else if (kind == FML_UINT8)
-            widen(FML_UINT8, terms, in, numbers);
+            convert(FML_UINT8, flip, terms, in, (term *)out);
         else
-            widen(FML_INT16, terms, in, numbers);
+            convert(FML_INT16, flip, terms, in, (term *)out);
     }
 }
 
-/* A pair of each lane from two terms, or one. */
-FML_INLINE void pair_terms(fml_short_kind kind, ptrdiff_t lanes, const char *x, const char *y,
-                           ptrdiff_t lane, real *out)
+/* LANES terms next to each other; a loop, since gcc makes single numbers of a converted vector, as
+ * it does of four signed bytes. */
+FML_INLINE vec load_terms(fml_short_kind kind, const char *at)
 {
-    for (ptrdiff_t l = 0; l < lanes; l++)
-        out[l] = (uint16_t)number(kind, x + l * lane);
-    for (ptrdiff_t l = 0; y != NULL && l < lanes; l++)
-        out[l] |= (uint32_t)(uint16_t)number(kind, y + l * lane) << 16;
+    const bool is_signed = TERMS == 2 && kind == FML_INT8;
+    const ptrdiff_t size = kind == FML_INT16 ? 2 : 1;
+    real terms[LANES];
+    for (ptrdiff_t l = 0; l < LANES; l++)
+        terms[l] = (real)number(is_signed ? FML_UINT8 : kind, 0, at + l * size);
+    vec found = load(terms);
+    if (is_signed)
+        found = (found ^ 128) - 128;
+    return found & UINT32_MAX >> (32 - TERM_BITS);
 }
 
-/* Other lines, term by term into a panel: pair p of lane l goes to out[p * width + l]. */
-static void pair_lanes(fml_short_kind kind, ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t terms,
-                       const char *in, ptrdiff_t lane, ptrdiff_t step, real *out)
+/* The reals of LANES lanes next to each other. */
+FML_INLINE vec group_vector(fml_short_kind kind, real flip, const char *in, ptrdiff_t step)
 {
-    for (ptrdiff_t p = 0; p < terms; p += 2, in += 2 * step, out += width) {
-        const char *next = p + 1 < terms ? in + step : NULL;
-        if (kind == FML_INT8 && lane == 1)
-            pair_terms(FML_INT8, lanes, in, next, 1, out);
-        else if (kind == FML_UINT8 && lane == 1)
-            pair_terms(FML_UINT8, lanes, in, next, 1, out);
-        else
-            pair_terms(kind, lanes, in, next, lane, out);
-        memset(out + lanes, 0, (size_t)(width - lanes) * sizeof *out);
+    vec group = load_terms(kind, in);
+#pragma GCC unroll 4
+    for (int t = 1; t < TERMS; t++)
+        group |= load_terms(kind, in + t * step) << t * TERM_BITS;
+    return group ^ flip * ONES;
+}
+
+/* The real of one lane, from at most TERMS terms. */
+FML_INLINE real group_one(fml_short_kind kind, real flip, ptrdiff_t terms, const char *in,
+                          ptrdiff_t step)
+{
+    const real mask = UINT32_MAX >> (32 - TERM_BITS);
+    real group = 0;
+    for (ptrdiff_t t = 0; t < terms; t++)
+        group |= ((real)number(kind, flip, in + t * step) & mask) << t * TERM_BITS;
+    return group;
+}
+
+/* A row of a panel: the reals of some lanes. */
+FML_INLINE void group_lanes(fml_short_kind kind, real flip, ptrdiff_t lanes, ptrdiff_t terms,
+                            const char *in, ptrdiff_t lane, ptrdiff_t step, real *out)
+{
+    ptrdiff_t l = 0;
+    if (lane == size_of(kind) && terms >= TERMS)
+        for (; l + LANES <= lanes; l += LANES)
+            store(out + l, group_vector(kind, flip, in + l * lane, step));
+    for (; l < lanes; l++)
+        out[l] = group_one(kind, flip, smaller(TERMS, terms), in + l * lane, step);
+}
+
+/* The same, of a kind that the compiler knows. */
+static void group_any_lanes(fml_short_kind kind, real flip, ptrdiff_t lanes, ptrdiff_t terms,
+                            const char *in, ptrdiff_t lane, ptrdiff_t step, real *out)
+{
+    if (TERMS == 4 || kind == FML_INT8)
+        group_lanes(FML_INT8, flip, lanes, terms, in, lane, step, out);
+    else if (kind == FML_UINT8)
+        group_lanes(FML_UINT8, flip, lanes, terms, in, lane, step, out);
+    else
+        group_lanes(FML_INT16, flip, lanes, terms, in, lane, step, out);
+}
+
+/* Columns of B whose terms are not next to each other, to a panel. */
+static void group_columns(fml_short_kind kind, real flip, ptrdiff_t columns, ptrdiff_t terms,
+                          const char *in, ptrdiff_t col, ptrdiff_t row, real *panel)
+{
+    for (ptrdiff_t p = 0; p < terms; p += TERMS, in += TERMS * row, panel += COLUMNS) {
+        group_any_lanes(kind, flip, columns, terms - p, in, col, row, panel);
+        for (ptrdiff_t j = columns; j % LANES != 0; j++)
+            panel[j] = 0;
+    }
+}
+
+/* Rows of A whose terms are not next to each other, to panels. */
+static void group_rows(fml_short_kind kind, real flip, ptrdiff_t rows, ptrdiff_t terms,
+                       const char *in, ptrdiff_t row, ptrdiff_t col, real *panels)
+{
+    const ptrdiff_t reals = blocks_of(terms, TERMS);
+    real lanes[TASK_ROWS] = {0};
+    for (ptrdiff_t p = 0; p < terms; p += TERMS, in += TERMS * col, panels += ROWS) {
+        group_any_lanes(kind, flip, rows, terms - p, in, row, col, lanes);
+        for (ptrdiff_t i = 0; i < rows; i += ROWS)
+            memcpy(panels + i * reals, lanes + i, ROWS * sizeof *lanes);
     }
 }
 
@@ -100,53 +173,112 @@ static real *own_room(const block *x)
     return x->own + fml_thread_number() * TASK_ROWS * BLOCK_K;
 }
 
+/* What sums of so many columns start from, but for what the rows of A add. */
+static void set_starts(const block *x, ptrdiff_t columns, const real *panel, real *starts)
+{
+    const ptrdiff_t reals = blocks_of(x->terms, TERMS);
+    for (ptrdiff_t j = 0; j < columns; j += LANES) {
+        vec sum = (vec){0} + x->b_flip * (real)x->terms, other = {0};
+        ptrdiff_t p = 0;
+        for (; p + 1 < reals; p += 2) {
+            sum = add_times(sum, ONES, load(panel + p * COLUMNS + j));
+            other = add_times(other, ONES, load(panel + (p + 1) * COLUMNS + j));
+        }
+        if (p < reals)
+            sum = add_times(sum, ONES, load(panel + p * COLUMNS + j));
+        store(starts + j, -x->a_flip * (sum + other));
+    }
+}
+
 static void pack_b(const block *x, ptrdiff_t panel)
 {
     const fml_short *b = x->b;
     ptrdiff_t column = panel * COLUMNS, lanes = smaller(COLUMNS, x->columns - column);
-    ptrdiff_t pairs = blocks_of(x->terms, 2);
+    ptrdiff_t reals = blocks_of(x->terms, TERMS);
     const char *in = (const char *)b->data + x->start * b->row + (x->column + column) * b->col;
-    real *out = x->panels + column * pairs, *lines = own_room(x);
+    real *out = x->panels + column * reals, *lines = own_room(x);
     if (b->row != size_of(b->kind)) {
-        pair_lanes(b->kind, COLUMNS, lanes, x->terms, in, b->col, b->row, out);
-        return;
+        group_columns(b->kind, x->b_flip, lanes, x->terms, in, b->col, b->row, out);
+    } else {
+        group_lines(b->kind, x->b_flip, lanes, x->terms, in, b->col, lines);
+        FML(pack_panel)(COLUMNS, lanes, reals, lines, reals, 1, out);
     }
-    pair_lines(b->kind, lanes, x->terms, in, b->col, lines);
-    FML(pack_panel)(COLUMNS, lanes, pairs, lines, pairs, 1, out);
+    if (x->a_flip + x->b_flip > 0)
+        set_starts(x, lanes, out, x->starts + column);
+}
+
+/* Rows of A, `reals` each: real p of row i of a tile is a[i * row + p * col]; tiles follow each
+ * other. */
+typedef struct packed_rows {
+    const real *a;
+    ptrdiff_t reals, row, col;
+} packed_rows;
+
+static packed_rows pack_rows(const block *x, ptrdiff_t row, ptrdiff_t rows)
+{
+    const fml_short *a = x->a;
+    const char *in = (const char *)a->data + row * a->row + x->start * a->col;
+    ptrdiff_t reals = blocks_of(x->terms, TERMS);
+    real *own = own_room(x);
+    if (a->col == size_of(a->kind)) {
+        group_lines(a->kind, x->a_flip, rows, x->terms, in, a->row, own);
+        return (packed_rows){own, reals, reals, 1};
+    }
+    group_rows(a->kind, x->a_flip, rows, x->terms, in, a->row, a->col, own);
+    return (packed_rows){own, reals, 1, ROWS};
+}
+
+/* Sums of so many rows of A, from `row` on. */
+static void sum_rows(const packed_rows *a, ptrdiff_t row, ptrdiff_t rows, real *sums)
+{
+    const vec ones = (vec){0} + ONES;
+    FML(tile)(rows, 1)(a->reals, a->a + row * a->reals, a->row, a->col, (const real *)&ones, 0, 1,
+                       sums, 1, false);
+}
+
+/* Puts what its sums start from into a tile of C, or adds it. */
+static void start_tile(const block *x, ptrdiff_t rows, ptrdiff_t columns, const real *row_sums,
+                       const real *starts, real *c)
+{
+    for (ptrdiff_t i = 0; i < rows; i++, c += x->c_row)
+        for (ptrdiff_t j = 0; j < columns; j += LANES) {
+            ptrdiff_t lanes = smaller(LANES, columns - j);
+            vec sum = load(starts + j) + x->b_flip * row_sums[i];
+            if (x->start > 0)
+                sum += load_first(c + j, lanes);
+            store_first(c + j, sum, lanes);
+        }
 }
 
 /* Some rows of C, from `row` on. */
 static void multiply_rows(const block *x, ptrdiff_t row, ptrdiff_t rows)
 {
-    const fml_short *a = x->a;
-    const char *in = (const char *)a->data + row * a->row + x->start * a->col;
-    ptrdiff_t pairs = blocks_of(x->terms, 2);
-    bool by_lines = a->col == size_of(a->kind);
-    real *own = own_room(x);
-    if (by_lines)
-        pair_lines(a->kind, rows, x->terms, in, a->row, own);
-    for (ptrdiff_t i = 0; i < rows && !by_lines; i += ROWS)
-        pair_lanes(a->kind, ROWS, smaller(ROWS, rows - i), x->terms, in + i * a->row, a->row,
-                   a->col, own + i * pairs);
+    const packed_rows a = pack_rows(x, row, rows);
+    bool is_flipped = x->a_flip + x->b_flip > 0;
+    real row_sums[TASK_ROWS] = {0};
+    for (ptrdiff_t i = 0; i < rows && x->b_flip > 0; i += ROWS)
+        sum_rows(&a, i, smaller(ROWS, rows - i), row_sums + i);
     for (ptrdiff_t j = 0; j < x->columns; j += COLUMNS) {
         ptrdiff_t columns = smaller(COLUMNS, x->columns - j);
-        uint32_t *c = x->c + row * x->c_row + x->column + j;
         for (ptrdiff_t i = 0; i < rows; i += ROWS) {
             ptrdiff_t height = smaller(ROWS, rows - i);
-            FML(tile)(height, columns)(pairs, own + i * pairs, by_lines ? pairs : 1,
-                                       by_lines ? 1 : ROWS, x->panels + j * pairs, COLUMNS,
-                                       last_lanes(columns), c + i * x->c_row, x->c_row,
-                                       x->start > 0);
+            uint32_t *c = x->c + (row + i) * x->c_row + x->column + j;
+            if (is_flipped)
+                start_tile(x, height, columns, row_sums + i, x->starts + j, c);
+            FML(tile)(height, columns)(a.reals, a.a + i * a.reals, a.row, a.col,
+                                       x->panels + j * a.reals, COLUMNS, last_lanes(columns), c,
+                                       x->c_row, is_flipped || x->start > 0);
         }
     }
 }
 
-static void multiply_team(block x, fml_watch *watch)
+static void multiply_team(const void *job, fml_watch *watch)
 {
+    block x = *(const block *)job;
     for (x.column = 0; x.column < x.n; x.column += SHARED_COLUMNS)
-        for (x.start = 0; x.start < x.k; x.start += 2 * BLOCK_K) {
+        for (x.start = 0; x.start < x.k; x.start += TERMS * BLOCK_K) {
             x.columns = smaller(SHARED_COLUMNS, x.n - x.column);
-            x.terms = smaller(2 * BLOCK_K, x.k - x.start);
+            x.terms = smaller(TERMS * BLOCK_K, x.k - x.start);
 #pragma omp for schedule(static)
             for (ptrdiff_t panel = 0; panel < blocks_of(x.columns, COLUMNS); panel++)
                 if (!fml_stopped(watch))
@@ -167,7 +299,15 @@ static void clear(const block *x)
 fml_status FML(matmul_short)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_short *a,
                              const fml_short *b, uint32_t *c, ptrdiff_t c_row, int threads)
 {
-    block x = {.a = a, .b = b, .m = m, .n = n, .k = k, .c = c, .c_row = c_row / 4};
+    block x = {.a = a,
+               .b = b,
+               .a_flip = TERMS == 4 && a->kind == FML_INT8 ? 128 : 0,
+               .b_flip = TERMS == 4 && b->kind == FML_UINT8 ? 128 : 0,
+               .m = m,
+               .n = n,
+               .k = k,
+               .c = c,
+               .c_row = c_row / 4};
     const product sizes = {.m = m, .n = n, .k = k};
     if (k == 0 || m == 0 || n == 0) {
         clear(&x);
@@ -176,19 +316,13 @@ fml_status FML(matmul_short)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_sh
     bool is_small = work_of(&sizes) < THREAD_WORK;
     int team = fml_clamp_threads(threads, is_small ? 1 : blocks_of(m, TASK_ROWS));
     ptrdiff_t panels = blocks_of(smaller(n, SHARED_COLUMNS), COLUMNS) * COLUMNS * BLOCK_K;
-    x.panels = fml_alloc_kept(panels + team * TASK_ROWS * BLOCK_K, sizeof *x.panels);
+    x.panels =
+        fml_alloc_kept(panels + SHARED_COLUMNS + team * TASK_ROWS * BLOCK_K, sizeof *x.panels);
     if (!x.panels)
         return FML_NO_MEMORY;
-    x.own = x.panels + panels;
-    fml_watch watch;
-    fml_watch_start(&watch);
-    /* A team of one would wake nobody at each barrier, by system calls. */
-    if (team == 1 && !fml_is_in_team()) {
-        multiply_team(x, &watch);
-    } else {
-#pragma omp parallel num_threads(team)
-        multiply_team(x, &watch);
-    }
+    x.starts = x.panels + panels;
+    x.own = x.starts + SHARED_COLUMNS;
+    fml_status status = fml_with_team(team, multiply_team, &x);
     fml_keep(x.panels);
-    return fml_watch_status(&watch);
+    return status;
 }

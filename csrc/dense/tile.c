@@ -44,7 +44,7 @@ FML_INLINE void tile(int rows, int vectors, ptrdiff_t k, const real *a, ptrdiff_
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 3
             for (int j = 0; j < vectors; j++)
-                sums[i][j] += times(a[i * a_row], row[j]);
+                sums[i][j] = add_times(sums[i][j], a[i * a_row], row[j]);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)

@@ -38,25 +38,38 @@ FML_INLINE void store(real *p, vec v)
     *(loose_vec *)p = v;
 }
 
-/* The product of a number and a vector; or of pairs of numbers of 16 bits, (x, y) and (u, v) in
- * each lane, x u + y v. */
-#define FML_PAIRS_p16 1
-#define FML_PAIRS_(type) FML_PAIRS_##type
-#define FML_PAIRS(type) FML_PAIRS_(type)
-FML_INLINE vec times(real a, vec x)
+/* Terms of a sum in a real: two numbers of 16 bits, or four of 8, of which those of a are unsigned
+ * and those of x are not. */
+#define FML_TERMS_p16 2
+#define FML_TERMS_q8 4
+#define FML_TERMS_(type) FML_TERMS_##type
+#define FML_TERMS(type) FML_TERMS_(type)
+
+/* sum + a x, where the product of two reals of several terms is the sum of their products. */
+FML_INLINE vec add_times(vec sum, real a, vec x)
 {
-#if !FML_PAIRS(FML_TYPE)
-    return a * x;
-#elif FML_VECTOR_BYTES == 64
-    return (vec)_mm512_madd_epi16((__m512i)((vec){0} + a), (__m512i)x);
-#elif FML_VECTOR_BYTES == 32
-    return (vec)_mm256_madd_epi16((__m256i)((vec){0} + a), (__m256i)x);
-#elif defined(__SSE2__)
-    return (vec)_mm_madd_epi16((__m128i)((vec){0} + a), (__m128i)x);
+#if !FML_TERMS(FML_TYPE)
+    return sum + a * x;
+#elif FML_TERMS(FML_TYPE) == 2 && FML_VECTOR_BYTES == 64
+    return sum + (vec)_mm512_madd_epi16((__m512i)((vec){0} + a), (__m512i)x);
+#elif FML_TERMS(FML_TYPE) == 2 && FML_VECTOR_BYTES == 32
+    return sum + (vec)_mm256_madd_epi16((__m256i)((vec){0} + a), (__m256i)x);
+#elif FML_TERMS(FML_TYPE) == 2 && defined(__SSE2__)
+    return sum + (vec)_mm_madd_epi16((__m128i)((vec){0} + a), (__m128i)x);
+#elif FML_TERMS(FML_TYPE) == 4 && defined(__AVX512VNNI__)
+    return (vec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)((vec){0} + a), (__m512i)x);
+#elif FML_TERMS(FML_TYPE) == 4 && defined(__AVXVNNI__)
+    return (vec)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)((vec){0} + a), (__m256i)x);
 #else
     typedef int32_t signed_vec __attribute__((vector_size(FML_VECTOR_BYTES)));
-    vec low = (vec)((signed_vec)(x << 16) >> 16), high = (vec)((signed_vec)x >> 16);
-    return (real)(int16_t)a * low + (real)((int32_t)a >> 16) * high;
+    enum { BITS = 32 / FML_TERMS(FML_TYPE) };
+    for (int high = 0; high < 32; high += BITS) {
+        real term = a >> high & (((real)1 << BITS) - 1);
+        if (BITS == 16)
+            term = (real)(int16_t)term;
+        sum += term * (vec)((signed_vec)(x << (32 - BITS - high)) >> (32 - BITS));
+    }
+    return sum;
 #endif
 }
 
@@ -118,6 +131,7 @@ FML_INLINE void store_first(real *p, vec v, ptrdiff_t count)
 #define FML_LANE_u32 int32_t
 #define FML_LANE_u16 int16_t
 #define FML_LANE_p16 int32_t
+#define FML_LANE_q8 int32_t
 #define FML_LANE_b64 int64_t
 #define FML_LANE_(type) FML_LANE_##type
 #define FML_LANE(type) FML_LANE_(type)

@@ -171,7 +171,7 @@ cdef extern from "fastmml.h" nogil:
         const void *data
         Py_ssize_t row
         Py_ssize_t col
-    ctypedef fml_status (*fml_matmul_short_fn)(
+    ctypedef fml_status (*fml_matmul_short_fn "fml_matmul_short_p16_fn *")(
         Py_ssize_t m, Py_ssize_t k, Py_ssize_t n, const fml_short *a, const fml_short *b, void *c,
         Py_ssize_t c_row, int threads) noexcept
 
@@ -248,7 +248,7 @@ cdef extern from "fastmml.h" nogil:
         fml_matmul_strassen_fn matmul_strassen_u16
         fml_matmul_strassen_fn matmul_complex_strassen_f64
         fml_matmul_strassen_fn matmul_complex_strassen_f32
-        fml_matmul_short_fn matmul_short_p16
+        fml_matmul_short_fn matmul_short_p16, matmul_bytes
         fml_matmul_bool_fn matmul_bool_b64
         fml_gram_fn gram_f64
         fml_gram_fn gram_f32

@@ -232,10 +232,13 @@ cdef class DenseKernels(SmallKernels):
         cdef fml_short left = as_short(a), right = as_short(b)
         cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), k = cnp.PyArray_DIM(a, 1)
         cdef Py_ssize_t n = cnp.PyArray_DIM(b, 1)
+        cdef fml_matmul_short_fn multiply = self.table.matmul_bytes
         cdef fml_status status
+        if left.kind == FML_INT16 or right.kind == FML_INT16:
+            multiply = self.table.matmul_short_p16
         with nogil:
-            status = self.table.matmul_short_p16(m, k, n, &left, &right, cnp.PyArray_DATA(out),
-                                                 cnp.PyArray_STRIDE(out, 0), threads)
+            status = multiply(m, k, n, &left, &right, cnp.PyArray_DATA(out),
+                              cnp.PyArray_STRIDE(out, 0), threads)
         check(status)
 
     def matmul_bool(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -259,7 +260,7 @@ def _one_by_one(
     left, right = _broadcast(rows, stack), _broadcast(columns, stack)
     if result is None:
         result = np.empty((*stack, rows.shape[-2], columns.shape[-1]), number)
-    for i in np.ndindex(stack):
+    for i in itertools.product(*map(range, stack)):  # np.ndindex takes 2 us to begin
         a, b, out = left[i], right[i], result[i]
         if out.shape[1] > 1 and out.strides[1] != out.itemsize:  # then its columns are contiguous
             a, b, out = b.T, a.T, out.T

@@ -438,7 +438,7 @@ static fml_status run_bvgraph_rows_by_offsets(int threads, uint64_t *digest)
 
 /* ---- products of short numbers and of bools -------------------------------------------------- */
 
-enum { M = 61, K = 530, N = 45 };
+enum { M = 61, K = 1060, N = 45 };
 static unsigned char short_numbers[K * (M > N ? M : N)];
 
 static void fill_short_numbers(unsigned modulus)
@@ -447,25 +447,36 @@ static void fill_short_numbers(unsigned modulus)
         short_numbers[i] = (unsigned char)(i * 7 % modulus);
 }
 
-static fml_status multiply_short(fml_short a, fml_short b, int threads, uint64_t *digest)
+static fml_status multiply_short(fml_matmul_short_p16_fn *multiply, fml_short a, fml_short b,
+                                 int threads, uint64_t *digest)
 {
     static uint32_t c[M * N];
     fill_short_numbers(251);
-    fml_status status =
-        fml_variants()[0]->matmul_short_p16(M, K, N, &a, &b, c, N * sizeof *c, threads);
+    fml_status status = multiply(M, K, N, &a, &b, c, N * sizeof *c, threads);
     fml_forget();
     FOLD_ARRAY(digest, c);
     return status;
 }
 
 /* Rows and columns of the operands are contiguous in turn. */
-fml_status run_matmul_short_p16(int threads, uint64_t *digest)
+static fml_status multiply_turned(fml_matmul_short_p16_fn *multiply, int threads, uint64_t *digest)
 {
     const fml_short a = {FML_INT8, short_numbers, K, 1}, b = {FML_UINT8, short_numbers, N, 1};
     const fml_short turned_a = {FML_UINT8, short_numbers, 1, M};
     const fml_short turned_b = {FML_INT8, short_numbers, 1, K};
-    fml_status status = multiply_short(a, b, threads, digest);
-    return status == FML_OK ? multiply_short(turned_a, turned_b, threads, digest) : status;
+    fml_status status = multiply_short(multiply, a, b, threads, digest);
+    return status == FML_OK ? multiply_short(multiply, turned_a, turned_b, threads, digest)
+                            : status;
+}
+
+fml_status run_matmul_short_p16(int threads, uint64_t *digest)
+{
+    return multiply_turned(fml_variants()[0]->matmul_short_p16, threads, digest);
+}
+
+static fml_status run_matmul_bytes(int threads, uint64_t *digest)
+{
+    return multiply_turned(fml_variants()[0]->matmul_bytes, threads, digest);
 }
 
 fml_status run_matmul_bool_b64(int threads, uint64_t *digest)
@@ -503,6 +514,7 @@ const scenario SCENARIOS[] = {{"bucket_count", run_bucket_count},
                               {"bvgraph_offsets", run_bvgraph_offsets},
                               {"bvgraph_rows", run_bvgraph_rows},
                               {"bvgraph_rows, offsets", run_bvgraph_rows_by_offsets},
+                              {"matmul_bytes", run_matmul_bytes},
                               FML_KERNELS(ENTRY, f64) FML_KERNELS(ENTRY, f32) //
                               FML_KERNELS_F64(ENTRY) FML_KERNELS_F64X8(ENTRY) //
                               FML_KERNELS_DENSE(ENTRY)};

@@ -1,0 +1,1 @@
+"""Calls of kernels on fixed small inputs, a module a topic."""
