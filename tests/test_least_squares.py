@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from laws import THREADS
+from laws import THREADS, least_squares
 from test_orthogonal import conditioned
 
 import fastmml as fm
@@ -99,8 +99,28 @@ def test_residuals_are_orthogonal_to_the_columns(
     assert ratio <= 100 * size
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="needs a wider type")
+@pytest.mark.parametrize("noise", [0, 1])
+@pytest.mark.parametrize("condition", [1e3, 1e6, 1e9])
+@pytest.mark.parametrize("columns", [(), (2,)])
+def test_errors_are_smaller_than_lapacks(
+    condition: float, columns: tuple[int, ...], noise: float
+) -> None:
+    ours, theirs = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        a = conditioned(3000, 10, condition, np.float64, seed) * 3000**0.5
+        b = a @ rng.normal(size=(10, *columns)) + noise * rng.normal(size=(3000, *columns))
+        known, found = least_squares(a, b), fm.lstsq(a, b)
+        for x, errors in ((found.x, ours), (np.linalg.lstsq(a, b)[0], theirs)):
+            errors.append(np.linalg.norm((x - known).astype(float)))
+        rest = np.linalg.norm(np.atleast_2d((b - a @ found.x).T), axis=1) ** 2
+        np.testing.assert_allclose(found.residuals, rest, rtol=1e-10 if noise else 2)
+    assert max(ours) <= 0.1 * max(theirs) + 2 * np.finfo(float).eps
+
+
 def test_no_array_of_the_size_of_the_matrix_is_made() -> None:
-    a = conditioned(20_000, 40, 1e7, np.float64)
+    a = conditioned(80_000, 40, 1e7, np.float64)
     b = np.ones(len(a))
     fm.lstsq(a, b)  # imports, and compiles
     tracemalloc.start()

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
-from fastmml._centred import Data, uncentred
+from fastmml._centred import Data, Mean, uncentred
+from fastmml._residuals import corrected
 from fastmml._tall_qr import reduce_tall
 from fastmml.linalg import matmul
 from fastmml.normal_equations import most_targets, solve
@@ -26,6 +27,9 @@ _by_svd: Callable[..., tuple[Array, Array, Any, Array]] = np.linalg.lstsq
 #: Condition number of the columns, scaled to length 1, up to which normal equations give singular
 #: values to some rounding errors.
 _WELL_CONDITIONED = 10.0
+#: Singular values below this many times the columns times rounding are too small for a step of
+#: refinement to gain.
+_SINGULAR = 100.0
 #: Refinement ends after so many steps; from a condition of 1 / sqrt(eps) on it takes four or five.
 _MOST_STEPS = 10
 #: Rows that are taken to the wider type at a time.
@@ -152,7 +156,26 @@ def lstsq(
         return found
     r, inside = _reduced(matrix, right, square)
     x, rank, values = solve_triangle(r, inside, limit, ridge)
+    is_whole = ridge == 0 and rank == matrix.shape[1] and matrix.dtype.kind != "c"
+    if is_whole and _is_refinable(values):
+        x, residuals = _corrected(matrix, right, x, r)
+        return LstsqResult(x, residuals, rank, values)
     return LstsqResult(x, _residuals(matrix, right, x, rank), rank, values)
+
+
+def _is_refinable(values: Array) -> bool:
+    """Whether a step with the factor that has these singular values leaves little of an error."""
+    unit = float(np.finfo(values.dtype).eps)
+    return bool(values[-1] > _SINGULAR * len(values) * unit * values[0])
+
+
+def _corrected(matrix: Array, right: Array, x: Array, r: Array) -> tuple[Array, Array]:
+    """x after a step of refinement, and sums of squared residuals."""
+    data = Data(matrix, _in_columns(right))
+    start, zero = x.reshape(len(x), -1).astype(np.float64), data.no_shift()
+    found, rest = corrected(data, Mean(zero, zero), start, np.linalg.inv(r.astype(np.float64)))
+    with np.errstate(over="ignore"):  # sums of squares of float32
+        return found.reshape(x.shape).astype(x.dtype), rest.clip(0).astype(x.dtype)
 
 
 def _reduced(matrix: Array, right: Array, square: Array | None) -> tuple[Array, Array]:

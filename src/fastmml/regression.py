@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from fastmml import _check
 from fastmml._centred import CONSTANT, Data, Mean
 from fastmml._estimator import Regressor
+from fastmml._residuals import corrected
 from fastmml.linalg import matmul
-from fastmml.normal_equations import residual_products, solve
+from fastmml.normal_equations import solve
 from fastmml.streaming import StreamingQR
 
 Array = NDArray[Any]
@@ -382,8 +383,7 @@ def _from_triangle(taken: _Taken, limit: float, rows: Data | None = None) -> _Fi
         intercept_error = float(np.hypot(error, np.linalg.norm((mean[:n] / lengths) @ inverse)))
         if rows is not None:
             inverse = inverse / lengths[:, np.newaxis]
-            gradient, _ = residual_products(rows, Mean(taken.shift, offset), coef)
-            coef = coef + inverse @ (inverse.T @ gradient)
+            coef, _ = corrected(rows, Mean(taken.shift, offset), coef, inverse)
     else:  # the part within the span of the rows is the shortest
         span = np.linalg.qr(lengths[:, np.newaxis] * right).Q
         coef = span @ (span.T @ coef)
