@@ -277,9 +277,7 @@ def test_refined_solutions_are_right_to_rounding(
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128])
 @pytest.mark.parametrize("powers", [(-700, -700), (-900, 0), (700, 600), (900, 900), (0, -1000)])
 @pytest.mark.parametrize("alpha", [0.0, 1e-6])
-def test_refined_solutions_of_any_size(
-    dtype: Any, powers: tuple[int, int], alpha: float
-) -> None:
+def test_refined_solutions_of_any_size(dtype: Any, powers: tuple[int, int], alpha: float) -> None:
     power, other = (p // 10 if dtype == np.float32 else p for p in powers)
     if alpha:
         power //= 2  # whose square is that of alpha

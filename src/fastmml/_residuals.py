@@ -78,26 +78,29 @@ def _residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Arra
     sum_, error, chi2 = np.zeros((n, k)), np.zeros((n, k)), np.zeros(k)
     for x, y, scale in data.pieces():
         left = _Cut.of(np.ascontiguousarray(x.T), shifts[0])
-        rest = _residuals(left, _Cut.of(np.ascontiguousarray(y.T), shifts[1]), coef, constant)
-        if scale is None:
-            scale = np.ones(1)
-        chi2 += np.einsum("ij,ij->i", rest * scale, rest * scale)
-        right = _Cut.of(np.ldexp(rest * scale * scale, -unit[:, np.newaxis]))
-        weighted = right.leading + right.rest
-        exact = matmul(left.leading, right.leading.T)
-        sum_, lost = _sum(sum_, exact)
-        error += lost + matmul(left.leading, right.rest.T) + matmul(left.rest, weighted.T)
+        below = _Cut.of(np.ascontiguousarray(y.T), shifts[1])
+        rest, lacking = _residuals(left, below, coef, constant)
+        roots = np.ones(1) if scale is None else scale
+        chi2 += np.einsum("ij,ij->i", rest * roots, rest * roots)
+        factors = np.ldexp(roots * roots, -unit[:, np.newaxis])
+        weighted = rest * factors
+        right = _Cut.of(weighted)
+        sum_, lost = _sum(sum_, matmul(left.leading, right.leading.T))
+        small = (right.rest + lacking * factors).T
+        error += lost + matmul(left.leading, small) + matmul(left.rest, weighted.T)
         error -= offset[:n, np.newaxis] * weighted.sum(axis=1)
     return sum_ + error, chi2, unit
 
 
-def _residuals(x: _Cut, y: _Cut, coef: Array, constant: Array) -> Array:
-    """``y - constant - coef.T @ x``; what cancels has no rounding errors."""
+def _residuals(x: _Cut, y: _Cut, coef: Array, constant: Array) -> tuple[Array, Array]:
+    """``y - constant - coef.T @ x``, and what it lacks; what cancels has no rounding errors."""
     # Of numbers over the size of their feature, leading parts lie on one grid for all features.
     scaled = _Cut.of(np.ldexp(coef.T, x.exponents.T))
     leading, rest = (np.ldexp(part, -x.exponents.T) for part in (scaled.leading, scaled.rest))
     small = matmul(rest, x.leading) + matmul(coef.T, x.rest) + constant
-    return np.asarray((y.leading - matmul(leading, x.leading)) + (y.rest - small))
+    first, lost = _sum(y.leading, -matmul(leading, x.leading))
+    rest, lacking = _sum(first, y.rest - small)
+    return rest, lost + lacking
 
 
 def _on_grid(x: Array, exponents: Array) -> Array:
