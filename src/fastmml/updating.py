@@ -82,9 +82,9 @@ class QR:
     or few rows come or go, rotations that make R triangular again turn the columns of Q, too [3]_
     (SciPy's ``qr_delete`` and ``qr_insert``): 6 m k flops each for k columns behind. Where there
     are many, the orthogonal factor of a block of R does, 2 m k² flops, and what many dropped rows
-    leave of Q is factorised. An interrupted change leaves all as it was; but where
-    `drop` turns Q in place, of which there is no second copy, the factors are given up: any later
-    use raises a RuntimeError.
+    leave of Q is factorised. An interrupted change leaves all as it was; but where `drop` turns Q
+    in place, of which there is no second copy, the factors are given up: any later use raises a
+    RuntimeError.
 
     Each change adds some rounding errors. After every eighth one ``|Q.T @ Q - I|`` is measured, and
     Q restored by a Cholesky factor of ``Q.T @ Q`` before it has lost 10 n rounding errors, so that
