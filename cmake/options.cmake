@@ -14,6 +14,11 @@ endif()
 
 if(FASTMML_WERROR)
   target_compile_options(fml_options INTERFACE -Werror)
+  # A thread of musl has a stack of 128 KB; kernels on small matrices take up to 68 KB of it with
+  # AVX-512. Sanitizers put more into frames.
+  if(NOT FASTMML_SANITIZE AND NOT MSVC)
+    target_compile_options(fml_options INTERFACE -Wframe-larger-than=81920)
+  endif()
   # Not -Wextra: Cython's own dispatch by dtype sets off its maybe_uninitialized.
   set(FML_CYTHON_ARGS -Werror -X warn.unused=True)
 endif()

@@ -27,6 +27,22 @@ def assert_same_for_all_threads(run: Callable[[int], tuple[Any, ...]]) -> None:
         assert [np.asarray(part).tobytes() for part in run(threads)] == expected
 
 
+def least_squares(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """The solution in `numpy.longdouble`, of full rank: refined together with its residual.
+
+    Å. Björck, Iterative refinement of linear least squares solutions I, BIT 7 (1967).
+    """
+    wide, right = a.astype(np.longdouble), b.astype(np.longdouble)
+    q, r = np.linalg.qr(a.astype(np.float64))
+    x, rest = np.zeros((a.shape[1], *b.shape[1:]), np.longdouble), right.copy()
+    for _ in range(12):
+        first = (right - rest - wide @ x).astype(np.float64)
+        second = -(wide.T @ rest).astype(np.float64)
+        inside = q.T @ first - np.linalg.solve(r.T, second)
+        x, rest = x + np.linalg.solve(r, inside), rest + first - q @ inside
+    return x
+
+
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
     """Return a read-only copy."""
     copy = array.copy()

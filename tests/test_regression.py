@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.optimize
-from laws import THREADS
+from laws import THREADS, least_squares
 from test_least_squares import digits
 from test_orthogonal import conditioned
 
@@ -80,35 +80,27 @@ def lapack(x: Array, y: Array) -> Array:
     return scipy.linalg.lstsq(x - x.mean(axis=0), y - y.mean(axis=0), cond=1e-16)[0]
 
 
-def exact(x: Array, y: Array) -> Array:
-    """Coefficients refined in a wider type."""
-    wide_x, wide_y = (v.astype(np.longdouble) - v.astype(np.longdouble).mean(0) for v in (x, y))
-    q, r = np.linalg.qr(wide_x.astype(float))
-    found = np.zeros(x.shape[1], np.longdouble)
-    for _ in range(12):
-        rest = (wide_y - wide_x @ found).astype(float)
-        found = found + scipy.linalg.solve_triangular(r, q.T @ rest)
-    return found
-
-
 @pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="needs a wider type")
+@pytest.mark.parametrize("noise", [0, 1])
 @pytest.mark.parametrize("offset", [0, 1e6])
 @pytest.mark.parametrize("condition", [1, 4, 30, 1e3, 1e5, 1e6, 1e9])
-def test_errors_are_no_larger_than_lapacks(condition: float, offset: float) -> None:
+def test_errors_are_no_larger_than_lapacks(condition: float, offset: float, noise: float) -> None:
     ours, theirs = [], []
     for seed in range(4):
         rng = np.random.default_rng(seed)
         x = conditioned(2000, 8, condition, np.float64, seed) * 2000**0.5
         x = x + offset * rng.uniform(0.5, 1, size=8)
-        y = x @ rng.normal(size=8)
-        y += rng.normal(size=2000) * (1e-3 if condition < 1e5 else 0)
-        known = exact(x, y)
+        y = x @ rng.normal(size=8) + noise * rng.normal(size=2000)
+        wide = (v.astype(np.longdouble) for v in (x, y))
+        known = least_squares(*(v - v.mean(axis=0) for v in wide))
         size = np.linalg.norm(known.astype(float))
         model = fm.LinearRegression(rcond=1e-16).fit(x, y)
         assert model.rank_ == 8
         ours.append(np.linalg.norm((model.coef_ - known).astype(float)) / size)
         theirs.append(np.linalg.norm((lapack(x, y) - known).astype(float)) / size)
-    assert max(ours) <= 2 * max(theirs) + np.finfo(float).eps  # which vary by as much
+    # Refined solutions have digits that LAPACK's lack.
+    part = 1 if condition < 30 else 0.25
+    assert max(ours) <= part * max(theirs) + 2 * np.finfo(float).eps
 
 
 @pytest.mark.parametrize("condition", [1, 30, 1e3, 1e7])

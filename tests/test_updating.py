@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_orthogonal import SPECIAL, conditioned, special
 
 import fastmml as fm
-from fastmml import _backend
+from fastmml import _backend, updating
 from fastmml._kernels import Kernels
 
 Array = Any
@@ -222,3 +223,75 @@ def test_refusals_change_nothing(call: Any, error: type[Exception], message: str
     with pytest.raises(error, match=message):
         call(factors)
     assert_holds(factors, a)
+
+
+class _Interrupted:
+    """SciPy's updates, whose deletion is interrupted after it has changed the factors."""
+
+    @staticmethod
+    def qr_delete(*args: Any) -> None:
+        scipy.linalg.qr_delete(*args)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("is_shown", [False, True])
+@pytest.mark.parametrize("index", [0, slice(0, 14)])
+def test_an_interrupted_drop_answers_rightly_or_not_at_all(
+    is_shown: bool, index: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = conditioned(300, 20, 100, np.float64)
+    factors = fm.QR(a)
+    kept = factors.Q if is_shown else None
+    blocks = iter((False, True))
+
+    def interrupted(x: Array, y: Array) -> Array:
+        if next(blocks):
+            raise KeyboardInterrupt
+        return x @ y
+
+    monkeypatch.setattr(updating, "_ROWS", 200)
+    monkeypatch.setattr(updating, "_updates", _Interrupted)
+    monkeypatch.setattr(updating, "_are_few", lambda changes, *_: changes == 1)
+    monkeypatch.setattr(updating, "matmul", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        factors.drop(index)
+    monkeypatch.undo()
+    if is_shown:
+        assert_holds(factors, a)
+        np.testing.assert_array_equal(kept, factors.Q)
+        assert_holds(factors.drop(index), np.delete(a, index, axis=1), 2)
+        return
+    uses: list[Callable[[], Any]] = [
+        lambda: factors.Q,
+        lambda: factors.R,
+        lambda: factors.shape,
+        lambda: factors.append(a[:, 0]),
+        lambda: factors.drop(0),
+        lambda: factors.append_rows(a[0]),
+        lambda: factors.drop_rows(0),
+        lambda: factors.lstsq(a[:, 0]),
+        lambda: copy.copy(factors),
+    ]
+    for use in uses:
+        with pytest.raises(RuntimeError, match="drop was interrupted"):
+            use()
+
+
+@pytest.mark.parametrize("change", ["append", "append_rows", "drop_rows"])
+def test_other_interrupted_changes_leave_all_as_it_was(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = conditioned(300, 6, 100, np.float64)
+    factors = fm.QR(a)
+    new = {"append": a[:, 0], "append_rows": a[0], "drop_rows": 3}[change]
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(updating, "_CHANGES", 1)
+    monkeypatch.setattr(updating, "_restored", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(factors, change)(new)
+    monkeypatch.undo()
+    assert_holds(factors, a)
+    assert_holds(factors.append(a[::-1, 1]), np.column_stack([a, a[::-1, 1]]), 2)

@@ -12,7 +12,7 @@
 
 enum {
     AT_ONCE = 4, /* columns whose products with v are summed side by side */
-    MOST = FML_SMALL_QR_ROWS,
+    MOST_INLINE = 4,
 };
 /* Sums of squares in between are as exact as their terms. */
 static const double LEAST_SQUARES = 0x1p-900, MOST_SQUARES = 0x1p1000;
@@ -21,6 +21,8 @@ typedef struct factorisations {
     ptrdiff_t m, n, k;
     stack a;
     real *q, *r;
+    int team;
+    lanes *scratch; /* for each of the team; none for the sizes that are inlined */
 } factorisations;
 
 /* The sum of the squares of a column from a row on. */
@@ -134,54 +136,81 @@ FML_INLINE void fetch_results(const factorisations *s, ptrdiff_t group, ptrdiff_
     fetch_part(s->r + group * s->k * s->n, LANES * s->k * s->n, step, steps);
 }
 
-/* Takes so many groups at once. Inlined with constants. */
+/* Takes so many groups at once, in memory for an m x n matrix and m numbers of each of them and for
+ * an m x k matrix. Inlined with constants. */
 FML_INLINE bool factorise_groups(const factorisations *s, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
-                                 ptrdiff_t groups, ptrdiff_t start, ptrdiff_t end)
+                                 ptrdiff_t groups, ptrdiff_t start, ptrdiff_t end,
+                                 lanes *restrict a, lanes *restrict diagonal, lanes *restrict q)
 {
     const ptrdiff_t steps = m - 1 < n ? m - 1 : n;
     for (ptrdiff_t first = start; first < end; first += groups * LANES) {
-        lanes a[GROUPS][MOST * MOST], q[MOST * MOST], diagonal[GROUPS][MOST];
         for (ptrdiff_t g = 0; g < groups; g++)
-            fml_load(&s->a, first + g * LANES, end, m, n, a[g]);
+            fml_load(&s->a, first + g * LANES, end, m, n, a + g * m * n);
         for (ptrdiff_t j = 0; j < steps; j++)
             for (ptrdiff_t g = 0; g < groups; g++) {
                 if (m * n >= PREFETCHED)
                     fetch_results(s, first + g * LANES, j, steps);
-                diagonal[g][j] = find_reflection(m, n, a[g], j);
-                reflect(m, n, a[g], j, n, a[g], j + 1);
+                diagonal[g * m + j] = find_reflection(m, n, a + g * m * n, j);
+                reflect(m, n, a + g * m * n, j, n, a + g * m * n, j + 1);
             }
         for (ptrdiff_t g = 0; g < groups; g++) {
             ptrdiff_t group = first + g * LANES, count = fml_count(group, end);
+            lanes *matrix = a + g * m * n;
             if (s->q) {
-                multiply_out(m, n, a[g], steps, k, q);
+                multiply_out(m, n, matrix, steps, k, q);
                 fml_store(count, q, m * k, s->q + group * m * k, m * k);
             }
-            clear_below(n, steps, k, diagonal[g], a[g]);
-            fml_store(count, a[g], k * n, s->r + group * k * n, k * n);
+            clear_below(n, steps, k, diagonal + g * m, matrix);
+            fml_store(count, matrix, k * n, s->r + group * k * n, k * n);
         }
     }
     return false;
 }
 
+/* The same for n x n matrices that are small enough to stay in registers. */
+FML_INLINE bool factorise_inline(const factorisations *s, ptrdiff_t n, ptrdiff_t start,
+                                 ptrdiff_t end)
+{
+    lanes a[GROUPS * MOST_INLINE * MOST_INLINE], diagonal[GROUPS * MOST_INLINE];
+    lanes q[MOST_INLINE * MOST_INLINE];
+    return factorise_groups(s, n, n, n, GROUPS, start, end, a, diagonal, q);
+}
+
+static ptrdiff_t scratch_size(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k)
+{
+    return m * n + m + m * k;
+}
+
+static bool is_inline(const factorisations *s)
+{
+    return s->m == s->n && s->n > 1 && s->n <= MOST_INLINE;
+}
+
 static bool factorise_block(const void *problem, ptrdiff_t start, ptrdiff_t end)
 {
     const factorisations *s = problem;
-    switch (s->m == s->n ? s->n : 0) {
-    case 2:
-        return factorise_groups(s, 2, 2, 2, GROUPS, start, end);
-    case 3:
-        return factorise_groups(s, 3, 3, 3, GROUPS, start, end);
-    case 4:
-        return factorise_groups(s, 4, 4, 4, GROUPS, start, end);
-    default:
-        return factorise_groups(s, s->m, s->n, s->k, 1, start, end);
-    }
+    const ptrdiff_t m = s->m, n = s->n, k = s->k;
+    if (is_inline(s))
+        return n == 2   ? factorise_inline(s, 2, start, end)
+               : n == 3 ? factorise_inline(s, 3, start, end)
+                        : factorise_inline(s, 4, start, end);
+    /* A caller's thread of any number may work alone. */
+    lanes *a = s->scratch + fml_thread_number() % s->team * scratch_size(m, n, k);
+    return factorise_groups(s, m, n, k, 1, start, end, a, a + m * n, a + m * n + m);
 }
 
 fml_status FML(small_qr)(ptrdiff_t batch, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a,
                          const ptrdiff_t *strides, real *q, real *r, int threads)
 {
-    const factorisations s = {m, n, k, {a, strides[0], strides[1], strides[2]}, q, r};
+    const int team = fml_clamp_threads(threads, batch / LANES);
+    factorisations s = {m, n, k, {a, strides[0], strides[1], strides[2]}, q, r, team, NULL};
     bool found;
-    return fml_each_block(factorise_block, &s, batch, m > n ? m : n, &found, threads);
+    if (!is_inline(&s)) {
+        s.scratch = fml_alloc_kept(team * scratch_size(m, n, k), sizeof *s.scratch);
+        if (!s.scratch)
+            return FML_NO_MEMORY;
+    }
+    fml_status status = fml_each_block(factorise_block, &s, batch, m > n ? m : n, &found, team);
+    fml_keep(s.scratch);
+    return status;
 }

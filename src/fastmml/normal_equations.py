@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml._centred import TINY, Centred, Data, Mean, are_constant, centre, uncentred
-from fastmml.linalg import matmul
+from fastmml._residuals import corrected, squared_residuals
 
 Array = NDArray[Any]
 
@@ -142,27 +142,8 @@ def _refined(
     rate = error = 4 * unit * condition**2
     wanted = _LAPACK * condition * float(np.finfo(data.x.dtype).eps)
     while error > wanted:
-        gradient, chi2 = residual_products(data, centred.mean, coef)
-        inside = inverse.T @ gradient
-        coef, chi2 = coef + inverse @ inside, chi2 - np.einsum("ij,ij->j", inside, inside)
+        coef, chi2 = corrected(data, centred.mean, coef, inverse)
         error *= rate
     if error == rate and (chi2 < _SMALL_REST * total).any():
-        chi2 = residual_products(data, centred.mean, coef)[1]
+        chi2 = squared_residuals(data, centred.mean, coef)
     return coef, chi2.clip(0)
-
-
-def residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Array]:
-    """Products of the features with the residuals, and sums of squared residuals."""
-    n = data.x.shape[1]
-    gradient, chi2 = np.zeros(coef.shape), np.zeros(coef.shape[1])
-    for x, y, scale in data.pieces():
-        inside, rest = x - mean.shift[:n], y - mean.shift[n:]
-        inside -= mean.offset[:n]
-        rest -= mean.offset[n:]
-        if scale is not None:
-            inside *= scale[:, np.newaxis]
-            rest *= scale[:, np.newaxis]
-        rest -= matmul(inside, coef)
-        gradient += matmul(inside.T, rest)
-        chi2 += np.einsum("ij,ij->j", rest, rest)
-    return gradient, chi2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,6 +43,14 @@ _ROWS = 4096
 _SINGLE = {"d": "f", "D": "F"}
 
 
+class _Factors(NamedTuple):
+    """Both factors, which change together."""
+
+    q: Array  # (m, k): the first columns of the room
+    r: Array  # (k, n)
+    room: Array  # (m, at least k)
+
+
 class QR:
     """A QR factorisation ``a = Q @ R`` whose matrix may gain and lose columns and rows.
 
@@ -74,7 +82,9 @@ class QR:
     or few rows come or go, rotations that make R triangular again turn the columns of Q, too [3]_
     (SciPy's ``qr_delete`` and ``qr_insert``): 6 m k flops each for k columns behind. Where there
     are many, the orthogonal factor of a block of R does, 2 m k² flops, and what many dropped rows
-    leave of Q is factorised. An interrupted `drop` leaves nothing of use.
+    leave of Q is factorised. An interrupted change leaves all as it was; but where `drop` turns Q
+    in place, of which there is no second copy, the factors are given up: any later use raises a
+    RuntimeError.
 
     Each change adds some rounding errors. After every eighth one ``|Q.T @ Q - I|`` is measured, and
     Q restored by a Cholesky factor of ``Q.T @ Q`` before it has lost 10 n rounding errors, so that
@@ -110,33 +120,44 @@ class QR:
         if matrix.ndim != 2 or len(matrix) == 0:
             raise ValueError(f"a: expected shape (m, n) with m > 0, got {matrix.shape}")
         _check_finite("a", matrix)
-        q, self._r = qr(matrix)
-        self._room = _by_columns(q, _room_for(q.shape[1]))
-        self._q = self._room[:, : q.shape[1]]
+        q, r = qr(matrix)
+        room = _by_columns(q, _room_for(q.shape[1]))
+        self._factors: _Factors | None = _Factors(room[:, : q.shape[1]], r, room)
         self._is_shown = False  # to somebody for whom the factors have to stay
         self._changes = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """The state of a copy, which may share the factors, but not the room for more columns."""
         self._is_shown = True
-        return self.__dict__ | {"_room": self._q}
+        whole = self._whole
+        return self.__dict__ | {"_factors": whole._replace(room=whole.q)}
+
+    @property
+    def _whole(self) -> _Factors:
+        """The factors, if no interrupted call left parts of them."""
+        if self._factors is None:
+            raise RuntimeError(
+                "QR: a call of drop was interrupted while it changed the factors; make a new object"
+            )
+        return self._factors
 
     @property
     def Q(self) -> Array:
         """The orthonormal factor; a view that is not writeable."""
         self._is_shown = True
-        return _frozen(self._q)
+        return _frozen(self._whole.q)
 
     @property
     def R(self) -> Array:
         """The triangular factor; a view that is not writeable."""
         self._is_shown = True
-        return _frozen(self._r)
+        return _frozen(self._whole.r)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the matrix."""
-        return len(self._q), self._r.shape[1]
+        q, r, _ = self._whole
+        return len(q), r.shape[1]
 
     def append(self, columns: ArrayLike) -> QR:
         """Add columns behind the last one.
@@ -156,25 +177,22 @@ class QR:
         ValueError, TypeError
             Another number of rows; NaN or infinities; another dtype.
         """
-        m, n = self.shape
+        q, old, room = self._whole
+        (m, k), n = q.shape, old.shape[1]
         new = self._cast("columns", columns)
         new = new[:, np.newaxis] if new.ndim == 1 else new
         _check_block("columns", new, (m, None))
-        size = min(m - self._q.shape[1], new.shape[1])  # how many extend the basis
-        basis, above, below = _orthogonalised(self._q, new[:, :size])
-        right = np.vstack([above, below])
+        size = min(m - k, new.shape[1])  # how many extend the basis
+        basis, above, below = _orthogonalised(q, new[:, :size])
+        r = np.zeros((k + size, n + new.shape[1]), above.dtype, order="F")
+        r[:k, :n], r[:k, n : n + size], r[k:, n : n + size] = old, above, below
         if size < new.shape[1]:
-            over = [_inside(part, new[:, size:]) for part in (self._q, basis)]
-            right = np.hstack([right, np.vstack(over)])
-        k = self._q.shape[1]
-        r = np.zeros((k + size, n + new.shape[1]), right.dtype, order="F")
-        r[:k, :n] = self._r
-        r[:, n:] = right
-        if self._room.shape[1] < k + size or self._room.dtype != basis.dtype:
-            room = _room_for(k + size)
-            self._room = _by_columns(self._q.astype(basis.dtype, copy=False), room)
-        self._room[:, k : k + size] = basis
-        return self._set(self._room[:, : k + size], r)
+            r[:k, n + size :] = _inside(q, new[:, size:])
+            r[k:, n + size :] = _inside(basis, new[:, size:])
+        if room.shape[1] < k + size or room.dtype != basis.dtype:
+            room = _by_columns(q.astype(basis.dtype, copy=False), _room_for(k + size))
+        room[:, k : k + size] = basis
+        return self._set(room[:, : k + size], r, room)
 
     def drop(self, index: Any) -> QR:
         """Take columns away.
@@ -194,28 +212,30 @@ class QR:
         IndexError
             No such column.
         """
-        m, n = self.shape
+        q, old, room = self._whole
+        (m, k), n = q.shape, old.shape[1]
         dropped = _dropped(n, index)
         if len(dropped) == 0:
             return self
-        k, size = self._q.shape[1], min(m, n - len(dropped))
+        size = min(m, n - len(dropped))
         top = min(int(dropped[0]), k)
         if self._is_shown:
-            self._room = _by_columns(self._q, _room_for(k))
-            self._q = self._room[:, :k]
-            self._r, self._is_shown = self._r.copy(order="F"), False
+            room = _by_columns(q, _room_for(k))
+            q, old = room[:, :k], old.copy(order="F")
         if size and _are_few(len(dropped), m, k - top):
-            q, r = self._q, np.asfortranarray(self._r)
+            delete, r = _updates().qr_delete, np.asfortranarray(old)
+            self._give_up(room)
             for first, count in reversed(_runs(dropped)):
-                q, r = _updates().qr_delete(q, r, first, count, "col", True, False)
-            return self._set(q[:, :size], r[:size])
+                q, r = delete(q, r, first, count, "col", True, False)
+            return self._set(q[:, :size], r[:size], room)
         kept = np.delete(np.arange(n), dropped)
-        turn, triangle = np.linalg.qr(self._r[top:, kept[top:]])
-        r = np.zeros((size, len(kept)), self._r.dtype, order="F")
-        r[:top], r[top:, top:] = self._r[:top, kept], triangle
+        turn, triangle = np.linalg.qr(old[top:, kept[top:]])
+        r = np.zeros((size, len(kept)), old.dtype, order="F")
+        r[:top], r[top:, top:] = old[:top, kept], triangle
+        self._give_up(room)
         for rows in _blocks(m):
-            self._room[rows, top:size] = matmul(self._q[rows, top:], turn)
-        return self._set(self._room[:, :size], r)
+            room[rows, top:size] = matmul(q[rows, top:], turn)
+        return self._set(room[:, :size], r, room)
 
     def append_rows(self, rows: ArrayLike) -> QR:
         """Add rows below the last one.
@@ -235,23 +255,23 @@ class QR:
         ValueError, TypeError
             Another number of columns; NaN or infinities; another dtype.
         """
-        k = self._q.shape[1]
+        q, r, _ = self._whole
+        (m, k), n = q.shape, r.shape[1]
         new = np.atleast_2d(self._cast("rows", rows))
-        _check_block("rows", new, (None, self.shape[1]))
-        m, n = self.shape
+        _check_block("rows", new, (None, n))
         if len(new) == 0:
             return self
         if k and _are_few(len(new), m, k):
-            q, r = (part.astype(new.dtype, copy=False) for part in (self._q, self._r))
+            q, r = (part.astype(new.dtype, copy=False) for part in (q, r))
             q, r = _updates().qr_insert(q, r, new, m, "row", None, False, False)
             size = min(m + len(new), n)
             return self._set(q[:, :size], r[:size])
-        turn, triangle = np.linalg.qr(np.vstack([self._r, new]))
-        q = np.empty((m + len(new), turn.shape[1]), turn.dtype, order="F")
-        q[m:] = turn[k:]
+        turn, triangle = np.linalg.qr(np.vstack([r, new]))
+        turned = np.empty((m + len(new), turn.shape[1]), turn.dtype, order="F")
+        turned[m:] = turn[k:]
         for some in _blocks(m):
-            q[some] = matmul(self._q[some], turn[:k])
-        return self._set(q, triangle)
+            turned[some] = matmul(q[some], turn[:k])
+        return self._set(turned, triangle)
 
     def drop_rows(self, index: Any) -> QR:
         """Take rows away; at least one has to stay.
@@ -273,20 +293,20 @@ class QR:
         ValueError
             No row would stay.
         """
-        m, k = self._q.shape
+        q, r, _ = self._whole
+        m, k = q.shape
         dropped = _dropped(m, index)
         if len(dropped) == m:
             raise ValueError("index: expected at least one row to stay, got all of them")
         if len(dropped) == 0:
             return self
         is_possible = m - len(dropped) >= k > 0 and _are_few(len(dropped), m, k)
-        if is_possible and _norm(self._q[dropped]) < _ALONE:
-            q, r = self._q, self._r
+        if is_possible and _is_shorter(q[dropped], _ALONE):
             for first, count in reversed(_runs(dropped)):
                 q, r = _updates().qr_delete(q, r, first, count, "row", False, False)
             return self._set(q, r)
-        q, inner = qr(np.delete(self._q, dropped, axis=0))
-        return self._set(_by_columns(q, q.shape[1]), np.triu(matmul(inner, self._r)))
+        basis, inner = qr(np.delete(q, dropped, axis=0))
+        return self._set(_by_columns(basis, basis.shape[1]), np.triu(matmul(inner, r)))
 
     def lstsq(self, b: ArrayLike, rcond: float | None = None, *, alpha: float = 0.0) -> LstsqResult:
         """Solve the least squares problem of this matrix, as `fastmml.lstsq`.
@@ -306,39 +326,53 @@ class QR:
         ValueError, TypeError
             Another number of rows; another dtype; no columns.
         """
+        q, r, _ = self._whole
         m, n = self.shape
         right = _check.factorisable("b", b)
         if right.ndim not in (1, 2) or len(right) != m:
             raise ValueError(f"b: expected shape ({m},) or ({m}, k), got {right.shape}")
         if n == 0:
             raise ValueError("lstsq: expected a matrix with columns, got one without")
-        limit = singular_limit(rcond, (m, n), float(np.finfo(self._r.dtype).eps))
-        inside = _inside(self._q, right)
+        limit = singular_limit(rcond, (m, n), float(np.finfo(r.dtype).eps))
+        inside = _inside(q, right)
         ridge = _check.at_least_zero("alpha", alpha)
-        x, rank, singular_values = solve_triangle(self._r, inside, limit, ridge)
+        x, rank, singular_values = solve_triangle(r, inside, limit, ridge)
         residuals = np.empty(0, singular_values.dtype)
         if rank == n < m:
-            rest = right - matmul(self._q, matmul(self._r, x))
+            rest = right - matmul(q, matmul(r, x))
             residuals = np.atleast_1d(np.linalg.norm(rest, axis=0) ** 2)
         return LstsqResult(x, residuals, rank, singular_values)
 
     def _cast(self, name: str, values: ArrayLike) -> Array:
         """New numbers in the precision of the factors, whose errors theirs will have."""
         array = _check.factorisable(name, values)
-        number: str = np.result_type(array, self._r).char
-        if self._r.dtype.char in _SINGLE.values():
+        own = self._whole.r.dtype
+        if array.dtype == own:
+            return array
+        number: str = np.result_type(array, own).char
+        if own.char in _SINGLE.values():
             number = _SINGLE.get(number, number)
         with np.errstate(over="ignore"):  # is seen as an infinity
             return array.astype(number, copy=False)
 
-    def _set(self, q: Array, r: Array) -> QR:
-        """Take the factors after a change, and restore Q where it has lost orthogonality."""
-        self._changes += 1
-        if self._changes % _CHANGES == 0:
+    def _give_up(self, room: Array) -> None:
+        """Have no factors while the memory changes in which they lie."""
+        if self._whole.room is room:
+            self._factors = None
+
+    def _set(self, q: Array, r: Array, room: Array | None = None) -> QR:
+        """Take the factors after a change, and restore Q where it has lost orthogonality.
+
+        ``room`` is where q may lie. Both are taken at once: an interrupt comes before or after.
+        """
+        changes = self._changes + 1
+        if changes % _CHANGES == 0:
             q, r = _restored(q, r)
-        if not np.may_share_memory(q, self._room):
-            self._room, self._is_shown = q, False
-        self._q, self._r = q, r
+        if room is None or not np.may_share_memory(q, room):
+            room = q
+        is_shown = self._is_shown and self._factors is not None and room is self._factors.room
+        self._factors = _Factors(q, r, room)
+        self._is_shown, self._changes = is_shown, changes
         return self
 
 
@@ -358,6 +392,11 @@ def _are_few(changes: int, m: int, behind: int) -> bool:
 
 def _dropped(size: int, index: Any) -> NDArray[np.intp]:
     """What `numpy.delete` takes away of so many, ascending."""
+    # Which takes ten times as long for one number and for neighbours.
+    if type(index) is int and -size <= index < size:
+        return np.array([index % size])
+    if isinstance(index, slice):
+        return np.sort(np.arange(size)[index])
     is_dropped = np.ones(size, bool)
     is_dropped[np.delete(np.arange(size), index)] = False
     return np.flatnonzero(is_dropped)
@@ -442,9 +481,11 @@ def _orthogonalised(q: Array, new: Array) -> tuple[Array, Array, Array]:
     return basis, above, below
 
 
-def _norm(rows: Array) -> float:
-    """The 2-norm, which is faster for a single row."""
-    return float(np.linalg.norm(rows, 2) if len(rows) > 1 else np.linalg.norm(rows))
+def _is_shorter(rows: Array, limit: float) -> bool:
+    """Whether the 2-norm is below a limit, which the faster Frobenius norm mostly tells."""
+    is_matrix = rows.ndim > 1 and len(rows) > 1
+    frobenius = float(np.linalg.norm(rows))
+    return frobenius < limit or (is_matrix and bool(np.linalg.norm(rows, 2) < limit))
 
 
 def _factors(x: Array) -> tuple[Array, Array]:
@@ -460,12 +501,13 @@ def _factors(x: Array) -> tuple[Array, Array]:
 
 def _is_new(above: Array, below: Array) -> bool:
     """Whether little was taken off new columns for what is left, which is far from dependent."""
+    if len(below) == 1 and above.shape[1] == 1:  # a tenth of the time of arrays
+        length = float(abs(below[0, 0]))
+        return length > 0 and bool(np.linalg.norm(above[:, 0] / length) < _LITTLE)
     lengths = np.abs(below).max(axis=0, initial=0)
     if not (np.abs(above).max(axis=0, initial=0) < lengths).all():
         return False
     above = above / lengths  # squares are in range now
-    if len(below) == 1:
-        return _norm(above.T) < _LITTLE
     try:
         inverse = np.linalg.inv(below / lengths)
     except np.linalg.LinAlgError:

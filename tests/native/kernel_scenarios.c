@@ -149,6 +149,7 @@ fml_status TYPED(run_small_qr)(int threads, uint64_t *digest)
     static real q[MATRICES * ROWS * ROWS], r[MATRICES * ROWS * ROWS];
     fml_status status = fml_variants()[0]->TYPED(small_qr)(
         MATRICES, ROWS, ROWS, ROWS, typed_vectors(VECTORS), steps, q, r, threads);
+    fml_forget();
     FOLD_ARRAY(digest, q);
     FOLD_ARRAY(digest, r);
     return status;
