@@ -7,7 +7,7 @@ set(FML_KERNELS_F64 rank_solve)
 set(FML_KERNELS_F64X8 rank_pull rank_solve) # for eight columns side by side
 # The files of matrix products (csrc/dense), and those for floating-point numbers alone.
 set(FML_DENSE tile pack vector direct tall blocked multiply fitting run matmul strassen gram)
-set(FML_DENSE_FLOAT complex substitution solve_right solved_gram shifted centred_parts centred_shared
+set(FML_DENSE_FLOAT complex substitution solve_right solved_gram shifted centred_parts centred_rows centred_shared
                     centred_gram pairs pairwise_distances kneighbors project)
 set(FML_DENSE_PAIRS tile pack short) # and for pairs of numbers of 16 bits
 set(FML_REAL_f64 double)
