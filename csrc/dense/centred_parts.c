@@ -102,9 +102,10 @@ static void put_square(const shifted *z, const double *sums, double *out)
 static way way_of(const shifted *z)
 {
 #if FML_MASKS
-    const ptrdiff_t folded = FML(folded_size)(z);
-    if (FML(lies_by_rows)(z))
+    if (FML(lies_by_rows)(z)) {
+        const ptrdiff_t folded = FML(folded_size)(z->n);
         return (way){folded, folded + z->n * LANES, FML(add_folded), FML(unfold)};
+    }
 #endif
     return (way){z->size * z->size, z->padded * panel_rows(z), add_rows, put_square};
 }
