@@ -128,7 +128,7 @@ FML_INLINE vec turned(vec v, lane_list lanes)
     return (vec)_mm512_permutexvar_ps((__m512i)lanes, (__m512)v);
 }
 
-/* Products of the columns from i on, at most a vector, with each other, and their sums. */
+/* Products of the columns from i on, at most a vector, with each other, and the columns' sums. */
 static void multiply_turned(const block *z, ptrdiff_t i, ptrdiff_t columns)
 {
     const vec shift = load(z->shift + i);
@@ -219,7 +219,8 @@ void FML(add_folded)(const shifted *z, ptrdiff_t first, ptrdiff_t end, real *scr
                              .spread = spread,
                              .products = scratch};
             const ptrdiff_t left = smaller(most, end - row - b.rows);
-            ahead soon = {.a = b.x + b.rows * n, .a_size = is_dense ? left * n : 0, .piece = piece};
+            ahead soon = {
+                .a = b.x + b.rows * b.step, .a_size = is_dense ? left * n : 0, .piece = piece};
             multiply_block(&b, n, &soon);
         }
         for (ptrdiff_t e = 0; e < size; e++)
