@@ -60,10 +60,10 @@ def test_large(variant: Kernels, shape: tuple[int, int, int], dtype: Any) -> Non
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("n", [1, 4, 8, 9, 15, 16, 17, 24, 31, 33, 52, 63, 65, 100, 127, 254])
+@pytest.mark.parametrize("n", [1, 4, 8, 9, 15, 16, 17, 31, 52, 65, 100])
 def test_rows_of_one_array(variant: Kernels, n: int, dtype: Any) -> None:
     """Which may be read where they lie, whatever the distance between them."""
-    x, y, shift, _ = arrays(4200, n, 0, dtype)
+    x, y, shift, _ = arrays(4200 if n < 20 else 1100, n, 0, dtype)
     apart = np.full((len(x) * 2, n + 3), np.nan, dtype)
     apart[::2, :n] = x
     found = [variant.centred_gram(x, y, shift, None, threads) for threads in THREADS]
