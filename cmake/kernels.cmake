@@ -7,8 +7,9 @@ set(FML_KERNELS_F64 rank_solve rank_image)
 set(FML_KERNELS_F64X8 rank_pull rank_solve rank_image) # for eight columns side by side
 # The files of matrix products (csrc/dense), and those for floating-point numbers alone.
 set(FML_DENSE tile pack vector direct tall blocked multiply fitting run matmul strassen gram)
-set(FML_DENSE_FLOAT complex substitution solve_right solved_gram shifted centred_parts centred_shared
-                    centred_gram gram_times pairs pairwise_distances kneighbors project)
+set(FML_DENSE_FLOAT complex substitution solve_right solved_gram shifted centred_parts centred_rows
+                    centred_shared centred_gram gram_times pairs pairwise_distances kneighbors
+                    project)
 set(FML_DENSE_SHORT tile pack short) # and for pairs of numbers of 16 bits, and fours of 8
 set(FML_REAL_f64 double)
 set(FML_REAL_f32 float)

@@ -60,6 +60,22 @@ def test_large(variant: Kernels, shape: tuple[int, int, int], dtype: Any) -> Non
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [1, 4, 8, 9, 15, 16, 17, 31, 52, 65, 100])
+def test_rows_of_one_array(variant: Kernels, n: int, dtype: Any) -> None:
+    """Which may be read where they lie, whatever the distance between them."""
+    x, y, shift, _ = arrays(4200 if n < 20 else 1100, n, 0, dtype)
+    apart = np.full((len(x) * 2, n + 3), np.nan, dtype)
+    apart[::2, :n] = x
+    found = [variant.centred_gram(x, y, shift, None, threads) for threads in THREADS]
+    assert_centred(found[0], x, y, shift, None)
+    found.append(variant.centred_gram(apart[::2, :n], y, shift, None, 2))
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+    upside = variant.centred_gram(x[::-1], y, shift, None, 2)
+    assert_centred(upside, x[::-1], y, shift, None)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_any_layout(variant: Kernels, dtype: Any) -> None:
     x, y, shift, _ = arrays(3000, 19, 2, dtype)
     wide = np.zeros((6000, 38), dtype)

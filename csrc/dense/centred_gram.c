@@ -4,8 +4,9 @@
  * the sample variance, The American Statistician 37, 1983).
  *
  * Rows are read once, shifted while they are packed into panels that stay in the cache, and
- * multiplied there by the tiles of matrix products. Sums are double for every type: products of
- * float are added up in float over at most 1024 rows, 256 at a time. Cost: k (n + p + 1)² flops for
+ * multiplied there by the tiles of matrix products, or read where they lie (centred_rows.c). Sums
+ * are double for every type: products of float are added up in float over at most 1024 rows, at
+ * most 256 at a time. Cost: k (n + p + 1)² flops for
  * x (k x n) and y (k x p), whole tiles on the diagonal; x and y are read once.
  */
 #include "shifted.h"

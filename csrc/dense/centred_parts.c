@@ -82,44 +82,68 @@ static void add_up(ptrdiff_t size, double *parts, ptrdiff_t count)
 {
     for (ptrdiff_t step = 1; step < count; step *= 2)
         for (ptrdiff_t i = 0; i + step < count; i += 2 * step)
-            for (ptrdiff_t e = 0; e < size * size; e++)
-                parts[i * size * size + e] += parts[(i + step) * size * size + e];
+            for (ptrdiff_t e = 0; e < size; e++)
+                parts[i * size + e] += parts[(i + step) * size + e];
+}
+
+/* How parts of the rows become sums, and these the lower triangle of z'z. */
+typedef struct way {
+    ptrdiff_t sums, scratch; /* numbers of a part, and of a thread */
+    void (*add)(const shifted *z, ptrdiff_t first, ptrdiff_t end, real *scratch, double *sums,
+                fml_watch *watch);
+    void (*put)(const shifted *z, const double *sums, double *out);
+} way;
+
+static void put_square(const shifted *z, const double *sums, double *out)
+{
+    memcpy(out, sums, (size_t)(z->size * z->size) * sizeof *out);
+}
+
+static way way_of(const shifted *z)
+{
+#if FML_MASKS
+    if (FML(lies_by_rows)(z)) {
+        const ptrdiff_t folded = FML(folded_size)(z->n);
+        return (way){folded, folded + z->n * LANES, FML(add_folded), FML(unfold)};
+    }
+#endif
+    return (way){z->size * z->size, z->padded * panel_rows(z), add_rows, put_square};
 }
 
 /* Rows of a part: whole panels, and no more parts than memory has room for. */
-static ptrdiff_t part_rows(const shifted *z)
+static ptrdiff_t part_rows(const shifted *z, ptrdiff_t sums)
 {
-    ptrdiff_t rows = blocks_of(z->rows, MOST_SUMS / z->size / z->size);
+    ptrdiff_t rows = blocks_of(z->rows, MOST_SUMS / sums);
     const ptrdiff_t depth = panel_rows(z);
     return blocks_of(rows > PART_ROWS ? rows : PART_ROWS, depth) * depth;
 }
 
 fml_status FML(centred_parts)(const shifted *z, double *out, int threads)
 {
-    const ptrdiff_t rows = part_rows(z), parts = blocks_of(z->rows, rows);
-    const ptrdiff_t panels_size = z->padded * panel_rows(z), square = z->size * z->size;
+    const way w = way_of(z);
+    const ptrdiff_t rows = part_rows(z, w.sums), parts = blocks_of(z->rows, rows);
     const int team = fml_clamp_threads(threads, parts);
     fml_status status = FML_NO_MEMORY;
-    double *sums = fml_alloc(parts, (size_t)square * sizeof *sums);
-    real *panels = fml_alloc(team, (size_t)panels_size * sizeof *panels);
-    if (!sums || !panels)
+    double *sums = fml_alloc(parts, (size_t)w.sums * sizeof *sums);
+    real *scratch = fml_alloc(team, (size_t)w.scratch * sizeof *scratch);
+    if (!sums || !scratch)
         goto done;
     fml_watch watch;
     fml_watch_start(&watch);
 #pragma omp parallel for schedule(static) num_threads(team)
     for (ptrdiff_t part = 0; part < parts; part++) {
-        double *own = sums + part * square;
-        memset(own, 0, (size_t)square * sizeof *own);
-        add_rows(z, part * rows, smaller((part + 1) * rows, z->rows),
-                 panels + fml_thread_number() * panels_size, own, &watch);
+        double *own = sums + part * w.sums;
+        memset(own, 0, (size_t)w.sums * sizeof *own);
+        w.add(z, part * rows, smaller((part + 1) * rows, z->rows),
+              scratch + fml_thread_number() * w.scratch, own, &watch);
     }
     status = fml_watch_status(&watch);
     if (status == FML_OK) {
-        add_up(z->size, sums, parts);
-        memcpy(out, sums, (size_t)square * sizeof *out);
+        add_up(w.sums, sums, parts);
+        w.put(z, sums, out);
     }
 done:
-    fml_free(panels);
+    fml_free(scratch);
     fml_free(sums);
     return status;
 }

@@ -31,6 +31,16 @@ static ptrdiff_t tile_rows(ptrdiff_t left)
     return left > ROWS && left < 2 * ROWS ? blocks_of(left, 2) : smaller(ROWS, left);
 }
 
+/* Columns of a tile that ends with row `row`: whole vectors, as many as hold what is asked for. */
+static ptrdiff_t wanted_columns(const product *x, ptrdiff_t row, ptrdiff_t column,
+                                ptrdiff_t columns)
+{
+    if (x->triangle == 0)
+        return columns;
+    ptrdiff_t wanted = (x->first_row + row + 1) * x->triangle - x->first_column - column;
+    return smaller(columns, blocks_of(wanted, LANES) * LANES);
+}
+
 /* Columns of C from `column` on, k terms from `start` on. */
 static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns, ptrdiff_t start,
                            ptrdiff_t k, ahead *soon)
@@ -47,12 +57,13 @@ static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns
     real *c = x->c + column;
     for (ptrdiff_t i = 0, rows; i < x->m; i += rows) {
         rows = tile_rows(x->m - i);
+        if (!is_wanted(x, i + rows - 1, column))
+            continue;
         if (soon)
             fetch_piece(soon);
-        if (is_wanted(x, i + rows - 1, column))
-            FML(tile)(rows, columns)(k, a + i * x->a_row, x->a_row, x->a_col, b, b_row,
-                                     last_lanes(columns), c + i * x->c_row, x->c_row,
-                                     x->add || start > 0);
+        ptrdiff_t wide = wanted_columns(x, i + rows - 1, column, columns);
+        FML(tile)(rows, wide)(k, a + i * x->a_row, x->a_row, x->a_col, b, b_row, last_lanes(wide),
+                              c + i * x->c_row, x->c_row, x->add || start > 0);
     }
 }
 

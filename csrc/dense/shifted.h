@@ -33,4 +33,15 @@ void FML(pack_shifted)(const shifted *z, ptrdiff_t first, ptrdiff_t rows, ptrdif
 fml_status FML(centred_parts)(const shifted *z, double *out, int threads);
 fml_status FML(centred_shared)(const shifted *z, double *out, int threads);
 
+/* The same of x alone, read where it lies: whether that serves, the numbers of the sums ("folded",
+ * in an order of their own), products added to them, with as much scratch and a vector for each
+ * column, and the lower triangle that they stand for. */
+#if FML_MASKS
+bool FML(lies_by_rows)(const shifted *z);
+ptrdiff_t FML(folded_size)(ptrdiff_t n);
+void FML(add_folded)(const shifted *z, ptrdiff_t first, ptrdiff_t end, real *scratch, double *sums,
+                     fml_watch *watch);
+void FML(unfold)(const shifted *z, const double *sums, double *out);
+#endif
+
 #endif
