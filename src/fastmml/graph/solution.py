@@ -45,11 +45,13 @@ class Task(NamedTuple):
 def _is_ordered(y: F64, k: int, bound: float) -> bool:
     """Whether no error of this 1-norm can change which nodes are the k best, nor their order.
 
-    Two nodes change places only if their errors together are as large as the gap between them.
+    Two nodes change places only if their errors together are as large as the gap between them. The
+    error of two equal nodes may be the bound itself, so that what their ranks are rounded by counts.
     """
     kept = min(k + 1, len(y))
     best = np.sort(np.partition(y, len(y) - kept)[len(y) - kept :])
-    return bool((np.diff(best) > bound).all())
+    rounding = 8 * np.finfo(np.float64).eps * best[-1]
+    return bool((np.diff(best) > bound + rounding).all())
 
 
 class Solution(NamedTuple):
