@@ -219,7 +219,7 @@ def test_top_stops_with_the_right_order(method, g, k, damping):
 @pytest.mark.parametrize("method", METHODS)
 def test_top_of_two_equal_nodes(method):
     """All of the error may be between them: its bound is no proof that one of them is better."""
-    g = fm.Graph([0, 1, 1], [0, 1, 1], num_nodes=18)
+    g = fm.Graph([0, 1, 1, 1], [0, 1, 1, 1], num_nodes=18)
     result = fm.pagerank(g, 0.5, tol=1e-10, top=1, method=method)
     assert result.error_bound <= 1e-10
 
