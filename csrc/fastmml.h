@@ -261,7 +261,7 @@ typedef enum fml_distance {
  * columns, exactly symmetric. scale may be NULL for ones. Sums are double for every type.
  *
  * gram_times: Y = X B' - 1 offset' and out = Y'X, for the rows of X (m, n), of B (count, n) and of
- * out; y has m rows. Sums over at most 4096 rows are of the element type. No size is 0.
+ * out; y has m rows. Sums of at most 4096 terms are of the element type. No size is 0.
  *
  * pairwise_distances: out[i][j] = the distance from row i of x to row j of y, of k finite numbers
  * each; squared, with a relative error of at most 4 (k + 48) roundoffs. y may be NULL: the rows of

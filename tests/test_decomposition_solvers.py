@@ -32,10 +32,25 @@ def on_both_backends(backend: Kernels) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def iterations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small data are not factorised as a whole."""
-    monkeypatch.setattr(krylov, "WHOLE", 0)
+@pytest.fixture(params=[0, 1024])
+def iterations(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Small data are iterated on, too, by their columns or, where these are more, by their rows."""
+    calls = []
+    eigenpairs = iterative.eigenpairs
+
+    def counted(*args: Any) -> Any:
+        calls.append(args)
+        return eigenpairs(*args)
+
+    monkeypatch.setattr(operators, "FEW_ROWS", request.param)
+    monkeypatch.setattr(krylov, "LEAST_SIZE", 0)
+    monkeypatch.setattr(krylov, "BLOCKS", 3)
+    for name in ("_SPARSE_BLOCK", "_DENSE_BLOCK", "_WIDE_BLOCK"):
+        monkeypatch.setattr(iterative, name, 8)
+    monkeypatch.setattr(iterative, "eigenpairs", counted)
+    yield
+    arguments = request.node.callspec.params
+    assert calls or arguments.get("solver") not in ("arpack", "randomized")
 
 
 def spectrum(m: int, n: int, lengths: Array, dtype: Any = np.float64, offset: float = 0) -> Array:
@@ -118,7 +133,6 @@ def test_errors_where_no_variance_is_left(solver: str, shape: tuple[int, int]) -
 def test_more_equal_values_than_a_block_has_vectors(
     solver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(iterative, "_DENSE_BLOCK", 8)
     lengths = np.concatenate([np.full(30, 3.0), np.geomspace(2, 0.1, 100)])
     x = spectrum(400, 260, lengths)
     model = fm.PCA(25, svd_solver=solver).fit(x)
@@ -308,7 +322,7 @@ def test_strided_parts_of_sparse_matrices() -> None:
 @pytest.mark.parametrize("offset", [1e2, 1e4, 1e6])
 def test_errors_where_sparse_data_have_a_large_mean(solver: str, offset: float) -> None:
     rng = np.random.default_rng(5)
-    dense = sparse(300, 40, 0.1).toarray()
+    dense = sparse(300, 80, 0.1).toarray()
     dense[:, 0] = rng.normal(size=300) + offset
     model = fm.PCA(3, svd_solver=solver).fit(sp.csr_array(dense))
     assert (sines(model.components_, svd(dense)[1][:3]) <= model.components_error_).all()
@@ -335,14 +349,29 @@ def test_a_sparse_matrix_has_no_full_solver() -> None:
 
 def test_sparse_data_that_float32_would_lose_digits_of() -> None:
     x = sp.csr_array(sparse(9000, 31, 0.2, np.float32)[:, 1:])
-    heavy = sp.csr_array((np.ones(9000, np.float32), (np.arange(9000), np.zeros(9000, int))))
     far, few = sp.csr_array(x.toarray() + 1000), sp.csr_array((9000, 3000), dtype=np.float32)
-    single = (x, sp.hstack([x, heavy], format="csr"))
-    double = (x.astype(np.float64), x * np.float32(1e-20), far, sp.hstack([heavy, few, x]).tocsr())
+    heavy = sp.csr_array(np.ones((9000, 1), np.float32))
+    single = (x, sp.hstack([few, x]).tocsr())
+    double = (x.astype(np.float64), x * np.float32(1e-20), far, sp.hstack([few, x, heavy]).tocsr())
     for matrices, dtype in ((single, np.float32), (double, np.float64)):
         for matrix in matrices:
             assert SparseRows(matrix).number == dtype
             assert SparseRows(matrix.T.tocsr()).number == dtype
+
+
+@pytest.mark.parametrize("largest", [30, 100, 1000])
+@pytest.mark.parametrize("shape", [(1100, 2000), (700, 3000)])
+def test_components_beside_one_that_dominates(largest: float, shape: tuple[int, int]) -> None:
+    """Float32 loses what is far below the largest eigenvalue, as a tolerance in its units does."""
+    lengths = np.r_[largest, np.geomspace(1, 0.5, 12), np.geomspace(0.3, 0.1, 300)]
+    x = spectrum(*shape, lengths, np.float32)
+    _, components = svd(x)
+    for solver in ("auto", "arpack", "randomized", "gram_eigh"):
+        model = fm.PCA(10, svd_solver=solver).fit(x)
+        np.testing.assert_allclose(model.singular_values_, lengths[:10], rtol=1e-4)
+        found = sines(model.components_, components[:10])
+        assert (found <= model.components_error_).all()
+        assert found.max() < 1e-2
 
 
 @settings(max_examples=40, deadline=None)

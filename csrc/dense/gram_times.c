@@ -20,6 +20,8 @@ enum { HEIGHT = 3 };
 /* Vectors of a panel that are multiplied by all rows of a block in turn, from the first-level
  * cache; rows of a block. */
 enum { CHUNK = 16384 / (WIDTH * FML_VECTOR_BYTES), BLOCK_ROWS = 4 * HEIGHT };
+/* Vectors of a row, some chunks, whose products are added up in `real`. */
+enum { SPAN = 2048 };
 /* Rows of a group, at least and, where sums in `real` would lose digits, at most; and groups where
  * these bounds leave the choice. */
 enum { LEAST_ROWS = 48, MOST_ROWS = 4096, GROUPS = 8 };
@@ -37,6 +39,7 @@ typedef struct task {
 /* What the threads need of their own. */
 typedef struct block {
     vec parts[BLOCK_ROWS * WIDTH];
+    double totals[BLOCK_ROWS * WIDTH];
     real *y; /* of each panel, BLOCK_ROWS x WIDTH */
 } block;
 
@@ -168,26 +171,37 @@ static void finish_products(const task *t, ptrdiff_t start, ptrdiff_t rows, ptrd
             ptrdiff_t column = panel * WIDTH + c;
             real sum = 0;
             if (column < t->count) {
-                sum = sum_lanes(own->parts + r * WIDTH + c) - t->offset[column];
+                sum = (real)(own->totals[r * WIDTH + c] - (double)t->offset[column]);
                 t->y[(start + r) * t->count + column] = sum;
             }
             y[r * WIDTH + c] = sum;
         }
 }
 
-static void multiply_block(const task *t, ptrdiff_t start, ptrdiff_t rows, ptrdiff_t panel,
-                           block *own)
+/* Products of some vectors of the rows, from v on. */
+static void multiply_span(const task *t, ptrdiff_t start, ptrdiff_t rows, const vec *b, ptrdiff_t v,
+                          block *own)
 {
-    const vec *b = t->b + panel * t->vectors * WIDTH;
+    const ptrdiff_t end = smaller(v + SPAN, t->vectors);
     memset(own->parts, 0, sizeof own->parts);
-    for (ptrdiff_t v = 0; v < t->vectors; v += CHUNK) {
-        ptrdiff_t count = smaller(CHUNK, t->vectors - v);
+    for (; v < end; v += CHUNK) {
+        ptrdiff_t count = smaller(CHUNK, end - v);
         ptrdiff_t last = v + count == t->vectors ? t->last : LANES;
         for (ptrdiff_t r = 0; r < rows; r += HEIGHT)
             MULTIPLY[smaller(HEIGHT, rows - r) - 1](count, last,
                                                     t->x + (start + r) * t->n + v * LANES, t->n,
                                                     b + v * WIDTH, own->parts + r * WIDTH);
     }
+    for (ptrdiff_t i = 0; i < rows * WIDTH; i++)
+        own->totals[i] += (double)sum_lanes(own->parts + i);
+}
+
+static void multiply_block(const task *t, ptrdiff_t start, ptrdiff_t rows, ptrdiff_t panel,
+                           block *own)
+{
+    memset(own->totals, 0, sizeof own->totals);
+    for (ptrdiff_t v = 0; v < t->vectors; v += SPAN)
+        multiply_span(t, start, rows, t->b + panel * t->vectors * WIDTH, v, own);
     finish_products(t, start, rows, panel, own);
 }
 

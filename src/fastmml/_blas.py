@@ -16,8 +16,8 @@ _limiting = threading.Lock()
 def on_one_thread() -> Iterator[None]:
     """For small matrices: other threads of OpenBLAS would look for work for 0.1 s after a call.
 
-    It holds for the whole process, and one caller's at a time: overlapping limits would restore
-    each other's.
+    It holds for the whole process, as all limits of threadpoolctl: of those that overlap, the last
+    one to end decides. Of ours there is one at a time.
     """
     if not _limiting.acquire(blocking=False):
         yield

@@ -554,7 +554,8 @@ class Kernels(Protocol):
     def gram_times(self, x: Real, b: Real, offset: Real, y: Real, out: Real, threads: int) -> None:
         """``y = x @ b.T - offset`` (m, count) and ``out = y.T @ x`` (count, n), in one pass over x.
 
-        x (m, n) and b (count, n) are not empty. Sums over at most 4096 rows are of their type.
+        x (m, n) and b (count, n) are not empty. Sums of at most 4096 terms are of their
+        type.
         """
         ...
 

@@ -24,8 +24,9 @@ _VECTOR = 6.0  # orthogonalisation
 _PASSES = 4
 #: Products with vectors that Lanczos takes for each component of a spectrum without gaps.
 _STEPS = 24
-#: Time that another solver may take before it ends, as a part of the exact solver's.
-_TRY = 1.0
+#: Time that another solver may take before it ends, as a part of the exact solver's: in one pass for
+#: a block, and in two.
+_TRY, _TRY_TWICE = 1.0, 0.5
 
 
 class Choice(NamedTuple):
@@ -39,7 +40,7 @@ def choose(data: Centred, number: Number, extra: int) -> Choice:
     """The solver whose predicted time is the least, exact or as accurate.
 
     Iterations on sparse data have products enough for most spectra; those on dense data, whose time
-    depends on the spectrum, end when half the time of the exact solver is spent.
+    depends on the spectrum, end when the time of the exact solver is spent, or half of it.
     """
     m, n = data.shape
     exact = "gram_eigh" if n > m else "covariance_eigh"
@@ -50,7 +51,7 @@ def choose(data: Centred, number: Number, extra: int) -> Choice:
     vector = _vector_cost(data, k)
     if data.is_sparse:
         return Choice("arpack" if _STEPS * k * vector < cost else exact)
-    products = int(_TRY * cost / vector)
+    products = int((_TRY if data.size == n else _TRY_TWICE) * cost / vector)
     is_worth_it = is_large(data, k) and products >= _PASSES * (k + extra)
     return Choice("arpack", products) if is_worth_it else Choice(exact)
 

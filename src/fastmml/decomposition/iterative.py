@@ -1,7 +1,7 @@
 """Principal components from products of the data with blocks of vectors: randomised, and Lanczos.
 
-Both are block Lanczos on C'C of the centred data C, or on CC' of sparse data of fewer rows than
-columns: from a random block of all components and some more [1]_, or from small ones.
+Both are block Lanczos on C'C of the centred data C, or on CC' where rows are few or sparse and
+fewer than columns: from a random block of all components and some more [1]_, or from small ones.
 
 References
 ----------
@@ -24,19 +24,23 @@ from fastmml.orthogonal import qr
 
 Array = NDArray[Any]
 
-#: Vectors of a block of `lanczos`: kernels multiply eight at a time. Of dense data, which memory is
-#: slow to give, two times as many cost half as much more.
-_DENSE_BLOCK, _SPARSE_BLOCK = 16, 8
+#: Vectors of a block: kernels multiply eight at a time. Of dense data, which memory is slow to
+#: give, two times as many cost half as much more, and four times as many by two products.
+_SPARSE_BLOCK, _DENSE_BLOCK, _WIDE_BLOCK = 8, 16, 32
 #: Residuals of float32 and of float64 data, in units of the largest eigenvalue, at which iterations
 #: end: rounding errors of the exact solvers are as large.
 TOLERANCE = {"f": 5e-7, "d": 2e-14}
+#: The part that the smallest eigenvalue has of the largest below which float32 does not do.
+_STEEP = 1 / 16
 
 
 def block_size(data: Centred, k: int, extra: int | None = None) -> int:
     """How many vectors are multiplied at a time: k and ``extra``, or as many as are fast."""
     if extra is not None:
         return k + extra
-    return _SPARSE_BLOCK if data.is_sparse else _DENSE_BLOCK
+    if data.is_sparse:
+        return _SPARSE_BLOCK
+    return _DENSE_BLOCK if data.size == data.shape[1] else _WIDE_BLOCK
 
 
 def is_large(data: Centred, k: int, extra: int | None = None) -> bool:
@@ -46,14 +50,22 @@ def is_large(data: Centred, k: int, extra: int | None = None) -> bool:
 
 def eigenpairs(
     data: Centred, k: int, extra: int | None, limits: Limits, rng: np.random.RandomState
-) -> Found:
-    """The largest eigenvalues of the data as an operator, by blocks of `block_size`.
+) -> tuple[Centred, Found]:
+    """The largest eigenvalues of the data as an operator, by blocks of `block_size`, and which.
 
-    A tolerance below `TOLERANCE` is taken for that.
+    A tolerance below `TOLERANCE` is taken for that. Where that of float32 is a good part of an
+    eigenvalue, a smaller one is met in float64.
     """
-    tolerance = max(limits.tolerance, TOLERANCE[data.dtype.char])
-    limits = limits._replace(tolerance=tolerance)
-    return krylov.largest(data, k, block_size(data, k, extra), limits, rng)
+    tolerance, block = TOLERANCE[data.dtype.char], block_size(data, k, extra)
+    limits = limits._replace(tolerance=max(limits.tolerance, tolerance))
+    found = krylov.largest(data, k, block, limits, rng)
+    part = float(found.values[k - 1] / (found.values[0] or 1))
+    is_steep = data.number == np.float32 and limits.tolerance == tolerance and part < _STEEP
+    if not found.is_converged or not is_steep:
+        return data, found
+    limits = limits._replace(tolerance=max(tolerance * part, TOLERANCE["d"]))
+    double = data.in_double()
+    return double, krylov.largest(double, k, block, limits, rng)
 
 
 def spectrum(data: Centred, found: Found) -> Spectrum:

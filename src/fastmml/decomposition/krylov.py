@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from fastmml._blas import on_one_thread
 from fastmml.decomposition.products import gram_times
-from fastmml.linalg import matmul
+from fastmml.linalg import gram, matmul
 from fastmml.orthogonal import qr
 
 Array = NDArray[Any]
@@ -35,10 +35,11 @@ _TWICE = 0.5
 #: A block with a vector of which so little is left, as a part of the largest eigenvalue, is
 #: orthogonalised once more, and one that is rounding, so many times that of the type, is replaced.
 _DEPENDENT, _EMPTY = 1e-3, 32
-#: Vectors of a basis, and those that a restart keeps, for each eigenvalue that is wanted.
-LARGEST, _KEPT = 4, 2.0
+#: Vectors of a basis, and those that a restart keeps, for each eigenvalue that is wanted; blocks of
+#: a basis beside these eigenvalues, at least.
+LARGEST, _KEPT, BLOCKS = 4, 2.0, 16
 #: Matrices of so many rows are no work for LAPACK.
-WHOLE = 512
+LEAST_SIZE = 512
 #: Vectors that are added to a basis between looks at its eigenvalues, at least.
 _LOOK = 32
 
@@ -90,12 +91,12 @@ class Symmetric:
 
 def is_large(size: int, k: int, block: int) -> bool:
     """Whether a matrix of so many rows is worth it: a basis and two blocks must be fewer."""
-    return size > max(WHOLE, _most(k, block) + 2 * block)
+    return size > max(LEAST_SIZE, _most(k, block) + 2 * block)
 
 
 def _most(k: int, block: int) -> int:
     """Vectors of a basis, at most."""
-    return max(LARGEST * k, k + 16 * block)
+    return max(LARGEST * k, k + BLOCKS * block)
 
 
 def largest(
@@ -121,8 +122,10 @@ def largest(
         )
         is_found = is_converged and is_sure
         if is_found or progress.is_hopeless(basis.products, residuals.max() / (values[0] or 1)):
+            found, drift = basis.vectors(vectors[:, :k])
+            residuals = residuals + drift * values[0]
             values, residuals = basis.unscaled(values[: k + 1]), basis.unscaled(residuals)
-            return Found(values, basis.vectors(vectors[:, :k]), residuals, is_found)
+            return Found(values, found, residuals, is_found)
         if is_converged:
             before = values[:k]
             basis.restart(vectors[:, : k + block], values, is_fresh=True)
@@ -185,12 +188,12 @@ class _Basis:
     def unscaled(self, values: Array) -> Array:
         return np.asarray(np.ldexp(values, self._exponent))
 
-    def vectors(self, inside: Array) -> Array:
-        """Vectors in the basis as orthonormal rows in float64, whatever the type has lost."""
-        found = matmul(inside.T.astype(self._rows.dtype), self._filled)
-        if found.dtype == np.float64:
-            return np.asarray(found)
-        return np.ascontiguousarray(qr(found.astype(np.float64).T, overwrite_a=True).Q.T)
+    def vectors(self, inside: Array) -> tuple[Array, float]:
+        """Vectors in the basis as orthonormal rows in float64, and how far from that they were."""
+        found = matmul(inside.T.astype(self._rows.dtype), self._filled).astype(np.float64)
+        products = gram(found.T)
+        drift = float(np.linalg.norm(products - np.eye(len(products))))
+        return np.ascontiguousarray(qr(found.T, overwrite_a=True).Q.T), drift
 
     def extend(self) -> None:
         """Multiply the next block, and find the one after it."""

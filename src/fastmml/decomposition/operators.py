@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,11 +16,9 @@ from fastmml._centred import TINY
 from fastmml._chunks import is_mapped, let_go, pieces
 from fastmml.decomposition.krylov import Operator
 from fastmml.decomposition.products import (
-    SUM_ENTRIES,
     Compressed,
     compressed,
     gram_times,
-    parts_of,
     sparse_gram_times,
     sparse_times,
 )
@@ -35,7 +34,14 @@ PIECE = 1 << 20
 #: Columns that are centred at a time for the products of rows, at least: products of many rows are
 #: added up in float64 so many times.
 _SLAB_COLUMNS = 512
-#: Rows whose mean is the provisional one: enough that it is within a part of the spread.
+#: So many rows have products of rows rather than of columns as an operator: a basis of vectors as
+#: long as a row would take a good part of the memory of the data. So have rows so many times longer
+#: than columns.
+FEW_ROWS, _WIDE = 1024, 8
+#: Rows of a piece whose products with few vectors are worth their sums, at least.
+_LEAST_ROWS = 64
+#: Rows whose sums keep their digits in float32, and whose mean is the provisional one: it is
+#: within a part of the spread.
 _SAMPLE = 128
 #: A mean within so many spreads of 0 is taken off the products instead of the rows: rounding errors
 #: grow by no more than this factor.
@@ -94,6 +100,10 @@ class Centred(Products, Operator, Protocol):
     @property
     def is_sparse(self) -> bool: ...
 
+    def in_double(self) -> Self:
+        """The same, multiplied in float64."""
+        ...
+
     @property
     def is_mapped(self) -> bool:
         """Whether the data lie in a file, so that one pass over them is what counts."""
@@ -138,9 +148,18 @@ class DenseRows:
     def __init__(self, rows: Array) -> None:
         self._rows = rows
         self.is_mapped = is_mapped(rows)
-        self.shape: tuple[int, int] = (rows.shape[0], rows.shape[1])
-        self.size = rows.shape[1]
+        m, n = rows.shape
+        self.shape: tuple[int, int] = (m, n)
+        self.size = m if m < min(n, FEW_ROWS) or n > _WIDE * m else n
         self.dtype = rows.dtype
+
+    def in_double(self) -> Self:
+        """The same, multiplied in float64."""
+        found = copy(self)
+        for name in ("_shift", "_offset", "_is_plain"):
+            found.__dict__.pop(name, None)
+        found.__dict__["number"] = np.dtype(np.float64)
+        return found
 
     @property
     def work(self) -> float:
@@ -159,15 +178,30 @@ class DenseRows:
         return self._moments[1]
 
     def apply(self, b: Array) -> Array:
-        """C' C b', in one pass."""
+        """C' C b', in one pass; C C' b' of few long rows, in two."""
+        if self.size < self.shape[1]:
+            return np.ascontiguousarray(self.times(self.transposed_times(b.T)).T, self.number)
         out, sums = np.zeros(b.shape), np.zeros(len(b))
         offset = matmul(b, self._offset)
-        for piece in [self._rows] if self._is_plain else (piece for _, piece in self._pieces()):
+        is_whole = self._is_plain and self._rows.flags.c_contiguous and self._rows.flags.aligned
+        pieces = self._pieces(_LEAST_ROWS)
+        for piece in [self._rows] if is_whole else (piece for _, piece in pieces):
             y, products = gram_times(piece, b, offset)
             out += products
             sums += y.sum(axis=0, dtype=np.float64)
         out -= np.outer(sums, self._offset)
         return out.astype(self.number)
+
+    def times(self, b: Array) -> Array:
+        """C b, of float64."""
+        out, narrow = np.empty((self.shape[0], b.shape[1])), b.astype(self.number, copy=False)
+        if self._is_plain:
+            out[...] = matmul(self._rows, narrow)
+        else:
+            for part, piece in self._pieces():
+                out[part] = matmul(piece, narrow)
+        out -= matmul(self._offset, b)
+        return out
 
     def triangle(self, b: Array) -> Array:
         """Some rows at a time: C b would be a good part of the data."""
@@ -243,7 +277,9 @@ class DenseRows:
         sums, squares = np.zeros(self.shape[1]), 0.0
         with np.errstate(all="ignore"):
             for _, piece in self._pieces():
-                sums += matmul(np.ones(len(piece), piece.dtype), piece)
+                for start in range(0, len(piece), _SAMPLE):
+                    some = piece[start : start + _SAMPLE]
+                    sums += matmul(np.ones(len(some), some.dtype), some)
                 squares += float(np.einsum("ij,ij->i", piece, piece).sum(dtype=np.float64))
             offset = sums / self.shape[0]
             total = squares - self.shape[0] * float(offset @ offset)
@@ -289,9 +325,9 @@ class DenseRows:
         shift = self._shift[slab]
         return piece - shift.astype(self.number) if self._shift.any() else piece
 
-    def _pieces(self) -> Iterator[tuple[slice, Array]]:
+    def _pieces(self, least: int = 1) -> Iterator[tuple[slice, Array]]:
         """Rows less the provisional mean, some at a time, and which they are."""
-        size, start = min(max(PIECE // self.shape[1], 1), _SUM_ROWS), 0
+        size, start = min(max(PIECE // self.shape[1], least), _SUM_ROWS), 0
         for rows in pieces(self._rows):
             end = start + len(rows)
             for first in range(start, end, size):
@@ -339,6 +375,13 @@ class SparseRows:
         self._squares = self._squared_deviations()
         self.total = finite_total(self._rows.data, float(self._squares.sum()))
         self.removed = self.shape[0] * float(self.mean @ self.mean)
+
+    def in_double(self) -> Self:
+        """The same, multiplied in float64."""
+        found = copy(self)
+        found.__dict__.pop("_tall", None)
+        found.__dict__["number"] = np.dtype(np.float64)
+        return found
 
     @property
     def work(self) -> float:
@@ -405,11 +448,10 @@ class SparseRows:
         return rows._replace(data=rows.data.astype(self.number, copy=False))
 
     def _is_short(self) -> bool:
-        """Whether no sum of `apply` has too many terms for float32."""
+        """Whether no sum over rows in `apply` has too many terms for float32."""
         rows, by_columns = self._rows, self.size == self.shape[1]
         entries = np.bincount(rows.indices) if by_columns else np.diff(rows.indptr)
-        most = SUM_ENTRIES * parts_of(len(rows.data), self.size)
-        return int(entries.max(initial=0)) <= most
+        return int(entries.max(initial=0)) <= _SUM_ROWS
 
     def _sums(self, values: Array) -> Array:
         """Of each column, of values in the places of the entries."""

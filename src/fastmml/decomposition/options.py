@@ -83,15 +83,15 @@ def solve(data: Centred, number: Number, options: Options) -> Spectrum:
         return _EXACT.get(solver, exact)(data, number)
     is_counted = solver == "randomized" and options.power is not None
     limits = _counted(options, k) if is_counted else _limits(options, k, most)
-    found = iterative.eigenpairs(data, k, extra, limits, options.rng)
+    operator, found = iterative.eigenpairs(data, k, extra, limits, options.rng)
     if found.is_converged or is_counted:
-        return iterative.spectrum(data, found)
+        return iterative.spectrum(operator, found)
     if data.is_sparse and min(data.shape) > _MOST_DENSE:
         warnings.warn(
             f"tol: iterations ended at residuals of {found.residuals.max() / found.values[0]:.1e} "
             "of the largest eigenvalue; see components_error_", RuntimeWarning, stacklevel=3,
         )  # fmt: skip
-        return iterative.spectrum(data, found)
+        return iterative.spectrum(operator, found)
     return exact(data, number)
 
 

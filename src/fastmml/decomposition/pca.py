@@ -112,13 +112,17 @@ class PCA(Transformer):  # type: ignore[misc]
     write rows once: they are centred in blocks that stay in the cache, and errors summed up from
     what the projection leaves of them.
 
-    "arpack" and "randomized" are block Lanczos [4]_ on the smaller product of the centred data,
-    which is never computed: 4 m n flops for each vector of a block; the mean is taken off the
-    products where that costs no digits, else a provisional one off the rows, while the cache holds
-    them. Of more equal eigenvalues than a block has vectors, another random block finds the others.
+    "arpack" and "randomized" are block Lanczos [4]_ on a product of the centred data with itself,
+    which is never computed: 4 m n flops for each vector of a block, in one pass over the data
+    unless rows are few or very long; the mean is taken off the products where that costs no digits,
+    else a provisional one off the rows, while the cache holds them. Float32 does for float32 data
+    while no eigenvalue is far below the largest. Of more equal eigenvalues than a block has
+    vectors, another random block finds the others. Small data are left to the exact solvers,
+    whatever is asked for.
 
-    Sparse data are multiplied as they are, in compressed rows and in a copy in compressed columns,
-    in float64, the mean taken off the products: 4 flops for each entry and vector. A mean that is
+    Sparse data are multiplied as they are, in compressed rows, of a transposed copy where these are
+    fewer than columns and for exact solvers, the mean taken off the products: 4 flops for each
+    entry and vector. A mean that is
     large beside the spread costs its digits. "full" is not for them. `reconstruction_errors` of
     sparse rows have rounding errors of their squared lengths. Where iterations do not end in time
     and the covariance would take more than 1 GB, their results are returned, with a RuntimeWarning.

@@ -14,9 +14,8 @@ Array = NDArray[Any]
 #: Entries of a part of sparse rows for each column, at least: sums of a part are set to 0 and added
 #: up, which takes three times as long as an entry.
 _PART_ENTRIES = 16
-#: Parts of sparse rows, at most, and entries of a column of one whose sums keep their digits in
-#: float32.
-_MOST_PARTS, SUM_ENTRIES = 16, 4096
+#: Parts of sparse rows, at most.
+_MOST_PARTS = 16
 
 
 class Compressed(NamedTuple):
@@ -35,11 +34,6 @@ def compressed(rows: Any) -> Compressed:
     return Compressed(indptr, indices, np.ascontiguousarray(rows.data[:end]))
 
 
-def parts_of(entries: int, columns: int) -> int:
-    """In how many parts `sparse_gram_times` adds up rows of so many entries."""
-    return min(max(entries // (_PART_ENTRIES * columns), 1), _MOST_PARTS)
-
-
 def sparse_times(rows: Compressed, b: Array, shift: Array) -> Array:
     """A sparse matrix times b, less a number for each column, of float64."""
     out = np.empty((len(rows.indptr) - 1, b.shape[1]))
@@ -54,7 +48,7 @@ def sparse_gram_times(
 ) -> tuple[Array, Array]:
     """``Y.T @ scale`` and ``Y.T @ A`` for ``Y = A @ b.T - np.outer(scale, offset)``."""
     out, moments = np.empty(b.shape, b.dtype), np.empty(len(b))
-    parts = parts_of(len(rows.data), b.shape[1])
+    parts = min(max(len(rows.data) // (_PART_ENTRIES * b.shape[1]), 1), _MOST_PARTS)
     b, offset = np.ascontiguousarray(b), offset.astype(b.dtype)
     kernels().sparse_gram_times(*rows, b, scale, offset, parts, out, moments, get_num_threads())
     return moments, out

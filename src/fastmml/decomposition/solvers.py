@@ -49,17 +49,17 @@ def covariance_eigh(data: Centred, number: Number) -> Spectrum:
 
 def products_eigh(data: Products, number: Number) -> Spectrum:
     """By the products of columns alone."""
-    values, vectors = _largest(data, data.column_products(), number)
+    values, vectors, residuals = _largest(data, data.column_products(), number)
     k, n = vectors.shape[1], len(vectors)
-    errors = angles(values, np.full(k, rounding(data, values, data.unit)), n)
+    errors = angles(values, residuals + rounding(data, values, data.unit), n)
     return Spectrum(values[:k], vectors.T, errors)
 
 
 def gram_eigh(data: Centred, number: Number) -> Spectrum:
     """By the products of rows, and another pass for the components."""
-    values, vectors = _largest(data, data.row_products(), number)
+    values, vectors, residuals = _largest(data, data.row_products(), number)
     k = vectors.shape[1]
-    residuals = np.full(k, rounding(data, values, data.unit))
+    residuals = residuals + rounding(data, values, data.unit)
     errors = through_rows(values[:k], angles(values, residuals, data.shape[1]))
     components = qr(_from_rows(data, values[:k], vectors)).Q
     if not _has_lost(data, values[:k]):
@@ -137,30 +137,37 @@ def _svd(x: Array) -> tuple[Array, Array, Array]:
     return left, values, right
 
 
-def _largest(data: Products, products: Array, number: Number) -> tuple[Array, Array]:
+class _Pairs(NamedTuple):
     """The largest eigenvalues, one more than wanted if there is one, and the vectors wanted."""
+
+    values: Array
+    vectors: Array  # (n, k)
+    residuals: Array  # (k,): norms, but for rounding
+
+
+def _largest(data: Products, products: Array, number: Number) -> _Pairs:
     n, k = len(products), number.known
     if k == 0:
-        return np.empty(0), np.empty((n, 0))
+        return _Pairs(np.empty(0), np.empty((n, 0)), np.empty(0))
     if k is not None and k * FEW <= n and is_large(n, k, _FEW_BLOCK):
         found = _few(data, products, k)
         if found is not None:
             return found
     values, vectors = _by_lapack(products, n if k is None else min(k + 1, n))
     count = number.among(values, data.total)
-    return values[: count + 1], vectors[:, :count]
+    return _Pairs(values[: count + 1], vectors[:, :count], np.zeros(vectors[:, :count].shape[1]))
 
 
-def _few(data: Products, products: Array, k: int) -> tuple[Array, Array] | None:
+def _few(data: Products, products: Array, k: int) -> _Pairs | None:
     """By iterations: in float32 where products are no better and no eigenvalue is much smaller."""
     if _is_single(data):
         found = _iterated(products, k, np.dtype(np.float32))
-        if found is None or not _has_lost(data, found[0][:k]):
+        if found is None or not _has_lost(data, found.values[:k]):
             return found
     return _iterated(products, k, np.dtype(np.float64))
 
 
-def _iterated(products: Array, k: int, number: np.dtype[Any]) -> tuple[Array, Array] | None:
+def _iterated(products: Array, k: int, number: np.dtype[Any]) -> _Pairs | None:
     """By iterations in this type, then in float64 in the span that they find, if they find one."""
     exponent = int(np.frexp(np.trace(products))[1])
     limits = Limits(_EXACT[number.char], len(products))
@@ -171,9 +178,9 @@ def _iterated(products: Array, k: int, number: np.dtype[Any]) -> tuple[Array, Ar
     inside = matmul(matmul(found.vectors, products), found.vectors.T)
     with on_one_thread():
         values, turn = scipy.linalg.eigh(inside, check_finite=False)
-    others = np.ldexp(found.values[k:], exponent)
     vectors = matmul(found.vectors.T, np.ascontiguousarray(turn[:, ::-1]))
-    return np.append(values[::-1], others).clip(0), vectors
+    values = np.append(values[::-1], np.ldexp(found.values[k:], exponent)).clip(0)
+    return _Pairs(values, vectors, np.ldexp(found.residuals, exponent))
 
 
 def _by_lapack(products: Array, count: int) -> tuple[Array, Array]:

@@ -45,8 +45,8 @@ class Task(NamedTuple):
 def _is_ordered(y: F64, k: int, bound: float) -> bool:
     """Whether no error of this 1-norm can change which nodes are the k best, nor their order.
 
-    Two nodes change places only if their errors together are as large as the gap between them. The
-    error of two equal nodes may be the bound itself, so that what their ranks are rounded by counts.
+    Two nodes change places only if their errors together are as large as the gap between them. That
+    may be all of the error where they are equal, so that their rounding counts.
     """
     kept = min(k + 1, len(y))
     best = np.sort(np.partition(y, len(y) - kept)[len(y) - kept :])
