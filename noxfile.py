@@ -125,16 +125,24 @@ def sanitize(session: nox.Session) -> None:
         # An exception thrown through AddressSanitizer needs the C++ library loaded beside it.
         for name in ("libasan.so", "libstdc++.so.6")
     ]
+    # A worker of pytest's may say something when it ends, which nobody looks at but here.
+    reports = folder(session, "reports")
+    log = f"log_path={reports / 'report'}"
     environment = {
         "LD_PRELOAD": " ".join(runtimes),
         # The interpreter leaks by design; a refused allocation is NULL, as it is without sanitizer.
-        "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1:allocator_may_return_null=1",
-        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "ASAN_OPTIONS": f"detect_leaks=0:halt_on_error=1:allocator_may_return_null=1:{log}",
+        "UBSAN_OPTIONS": f"halt_on_error=1:print_stacktrace=1:{log}",
         "PYTHONMALLOC": "malloc",
         **NO_SPINNING,
     }
-    # What a sanitizer says goes to the terminal: pytest must not hold it when the process ends.
-    session.run(*PYTEST, "--capture=sys", *session.posargs, env=environment)
+    try:
+        session.run(*PYTEST, "--capture=sys", *session.posargs, env=environment)
+    finally:
+        found = [path.read_text() for path in sorted(reports.iterdir())]
+        print(*found, sep="\n")
+    if found:
+        session.error("a sanitizer has reported")
 
 
 @nox.session

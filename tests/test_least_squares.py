@@ -395,3 +395,13 @@ def test_float32_has_its_own_limit(rows: int) -> None:
     a = np.random.default_rng(5).normal(size=(rows, 10)).astype(np.float32)
     a[:, 9] = np.float32(1.1) * a[:, 0] + np.float32(0.3) * a[:, 1]
     assert fm.lstsq(a, a[:, 0]).rank == 9
+
+
+@pytest.mark.parametrize(("of_a", "of_b"), [(1e300, 1), (1, 1e200), (1e-300, 1)])
+def test_residuals_where_products_are_out_of_range(of_a: float, of_b: float) -> None:
+    rng = np.random.default_rng(0)
+    a = np.linalg.qr(rng.standard_normal((5000, 20)))[0] * np.logspace(0, -3, 20)
+    b = rng.standard_normal(5000)
+    with np.errstate(over="ignore"):
+        expected = np.linalg.lstsq(a, b)[1] * of_b * of_b
+    np.testing.assert_allclose(fm.lstsq(a * of_a, b * of_b).residuals, expected, rtol=1e-10)

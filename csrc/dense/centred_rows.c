@@ -12,9 +12,10 @@
 
 #if FML_MASKS
 
-/* Bytes of rows at a time, which stay in a first-level cache of 48 KB with the sums and with the
- * next rows, and how many rows these are: between them sums are added to those in memory. Of 8 KB
- * for 24, 625,000 x 32 float took 0.77 times as long; 24 rows for 32 of 200 columns 1.03 times. */
+/* Bytes of rows at a time, which, of some 50 columns, stay in a first-level cache of 48 KB with the
+ * sums and with the next rows, and how many rows these are: between them sums are added to those in
+ * memory. Of 8 KB for 24, 625,000 x 32 float took 0.77 times as long; 24 rows for 32 of 200
+ * columns 1.03 times. */
 enum { CACHED_BYTES = 1 << 13, LEAST_ROWS = 32, MOST_ROWS = 256 };
 /* Rows whose products are added up in type real, before they are in double. */
 enum { REAL_ROWS = 1024 };
@@ -157,17 +158,35 @@ static void multiply_turned(const block *z, ptrdiff_t i, ptrdiff_t columns)
     add_to(out + TURNS * LANES, total);
 }
 
-static void multiply_block(const block *z, ptrdiff_t n, ahead *soon)
+/* Later rows, at any distance from each other, fetched some at a time. */
+typedef struct later {
+    const real *x;
+    ptrdiff_t step, n, rows, done, piece;
+} later;
+
+static void fetch_rows(later *soon)
+{
+    const ptrdiff_t end = smaller(soon->done + soon->piece, soon->rows);
+    for (; soon->done < end; soon->done++) {
+        const real *row = soon->x + soon->done * soon->step;
+        fetch(row, 0, soon->n);
+        __builtin_prefetch(row + soon->n - 1); /* rows start anywhere in a line */
+    }
+}
+
+static void multiply_block(const block *z, ptrdiff_t n, ahead *soon, later *apart)
 {
     for (ptrdiff_t start = 0; start < n; start += LANES) {
         const ptrdiff_t end = smaller(start + LANES, n);
         fetch_piece(soon);
+        fetch_rows(apart);
         multiply_turned(z, start, end - start);
         for (ptrdiff_t i = start, high; i < end; i += high) {
             high = smaller(ROWS, end - i);
             for (ptrdiff_t j = 0, wide; j < start; j += wide * LANES) {
                 wide = tile_vectors(high, (start - j) / LANES);
                 fetch_piece(soon);
+                fetch_rows(apart);
                 TABLE[high - 1][wide - 1](z, i, j);
             }
         }
@@ -205,6 +224,7 @@ void FML(add_folded)(const shifted *z, ptrdiff_t first, ptrdiff_t end, real *scr
     const ptrdiff_t n = z->n, size = FML(folded_size)(n), most = rows_at_a_time(n);
     const bool is_dense = z->x_row == n;
     const ptrdiff_t piece = blocks_of(most * n / CACHE_LINE, pieces(n)) * CACHE_LINE;
+    const ptrdiff_t apart = blocks_of(most, pieces(n)); /* rows of a piece */
     real *spread = scratch + size;
     for (ptrdiff_t c = 0; c < n; c++)
         store(spread + c * LANES, (vec){0} + z->shift[c]);
@@ -221,7 +241,9 @@ void FML(add_folded)(const shifted *z, ptrdiff_t first, ptrdiff_t end, real *scr
             const ptrdiff_t left = smaller(most, end - row - b.rows);
             ahead soon = {
                 .a = b.x + b.rows * b.step, .a_size = is_dense ? left * n : 0, .piece = piece};
-            multiply_block(&b, n, &soon);
+            later rows = {
+                .x = soon.a, .step = b.step, .n = n, .rows = is_dense ? 0 : left, .piece = apart};
+            multiply_block(&b, n, &soon, &rows);
         }
         for (ptrdiff_t e = 0; e < size; e++)
             sums[e] += (double)scratch[e];

@@ -1,6 +1,6 @@
 /* Rows z = scale (x - shift, y - shift, 1) of two arrays side by side, which are nowhere stored:
- * they are shifted while they are packed for tile.c. The ones give weights and sums beside
- * products.
+ * they are shifted while they are packed for tile.c, or read (centred_rows.c). The ones give
+ * weights and sums beside products.
  */
 #ifndef FASTMML_SHIFTED_H
 #define FASTMML_SHIFTED_H

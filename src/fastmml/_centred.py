@@ -80,9 +80,9 @@ class Data:
         with np.errstate(all="ignore"):
             return np.concatenate([np.einsum("i,ij->j", weights, side) for side in (x, y)])
 
-    def pieces(self) -> Iterator[tuple[Array, Array, Array | None]]:
+    def pieces(self, most: int = _PIECE) -> Iterator[tuple[Array, Array, Array | None]]:
         """Rows of x and y in float64, and their scales, some at a time."""
-        size = max(_PIECE // (self.x.shape[1] + self.y.shape[1]), 1)
+        size = min(max(_PIECE // (self.x.shape[1] + self.y.shape[1]), 1), most)
         for start in range(0, len(self.x), size):
             rows = slice(start, start + size)
             x, y = (side[rows].astype(np.float64, copy=False) for side in (self.x, self.y))
@@ -139,10 +139,15 @@ class Centred(NamedTuple):
 def centre(data: Data, dtype: np.dtype[Any], shift: Array | None = None) -> Centred:
     """Products of deviations from the mean, by at most two passes over the data.
 
-    The first is around ``shift``, or the mean of a sample.
+    The first is around ``shift``, or the mean of a sample; where sums of deviations from the former
+    overflow, there is another one around the latter.
     """
     with np.errstate(all="ignore"):
         found = _around(data, dtype, data.sample_mean() if shift is None else shift)
+        if shift is not None and not np.isfinite(found.mean.total()).all():
+            own = data.sample_mean()  # the guess was so far off that sums of deviations overflow
+            if (np.isfinite(own) & ~np.isfinite(found.mean.total())).any():
+                found = _around(data, dtype, own)
         mean = found.mean.total()
         near = _FAR * found.spread() + 4 * np.finfo(dtype).eps * np.abs(mean)
         if (np.abs(found.mean.offset) > near).any():

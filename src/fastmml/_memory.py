@@ -1,4 +1,4 @@
-"""Large arrays in small pages of their own, or in the largest pages that the system has."""
+"""Large arrays in small pages of their own, or on whole pages of 2 MiB."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from numpy.typing import DTypeLike, NDArray
 
 #: Smaller arrays come from NumPy's allocator, which reuses them without page faults.
 _SMALL_BYTES = 1 << 16
-#: Size of a large page, and the smallest array that one is taken for: the first touch of 1 MiB in
-#: small pages takes 0.4 ms, that of a large one 0.1 (docs/performance.md).
+#: Size of a large page; the first touch of 1 MiB in small pages takes 0.4 ms, that of a large one 0.1
+#: (docs/performance.md).
 _LARGE_PAGE = 1 << 21
-_WORTH_LARGE = 1 << 20
 
 
 def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -41,7 +40,7 @@ def in_large_pages(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[An
     """Like `numpy.empty`, on whole pages of 2 MiB, for an array that is written from end to end."""
     count = math.prod(shape) if isinstance(shape, tuple) else shape
     size = count * np.dtype(dtype).itemsize
-    if size < _WORTH_LARGE:
+    if size < _LARGE_PAGE:
         return np.empty(shape, dtype)
     whole = -(-size // _LARGE_PAGE) * _LARGE_PAGE
     # NumPy asks for large pages from 4 MiB on, which this always is.

@@ -210,6 +210,12 @@ cdef fml_rows as_rows(cnp.ndarray x, const double[::1] scale) noexcept:
     return out
 
 
+# Terms from which on four an instruction are worth sums that do not start from 0: of 300 x 300 they
+# take 1.04 times as long as two at 16 terms (AVX-512), 1.17 at 32 and 0.79 at 64 (AVX2).
+cdef enum:
+    LEAST_FLIPPED = 32
+
+
 cdef class DenseKernels(SmallKernels):
     """The kernels of matrix products; see fastmml._kernels.Kernels."""
 
@@ -233,8 +239,10 @@ cdef class DenseKernels(SmallKernels):
         cdef Py_ssize_t m = cnp.PyArray_DIM(a, 0), k = cnp.PyArray_DIM(a, 1)
         cdef Py_ssize_t n = cnp.PyArray_DIM(b, 1)
         cdef fml_matmul_short_fn multiply = self.table.matmul_bytes
+        cdef bint is_flipped
         cdef fml_status status
-        if left.kind == FML_INT16 or right.kind == FML_INT16:
+        is_flipped = left.kind == FML_INT8 or right.kind == FML_UINT8
+        if left.kind == FML_INT16 or right.kind == FML_INT16 or (is_flipped and k < LEAST_FLIPPED):
             multiply = self.table.matmul_short_p16
         with nogil:
             status = multiply(m, k, n, &left, &right, cnp.PyArray_DATA(out),

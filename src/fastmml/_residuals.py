@@ -22,8 +22,8 @@ from fastmml.linalg import matmul
 
 Array = NDArray[Any]
 
-#: Leading bits: two numbers of so many and sums of 2**15 of their products fit into float64.
-_BITS = 19
+#: Leading bits: two numbers of so many, and sums of products over so many rows, fit into float64.
+_BITS, _MOST_ROWS = 19, 1 << 15
 
 
 class _Cut(NamedTuple):
@@ -74,9 +74,12 @@ def _residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Arra
     offset = mean.shift - centre + mean.offset
     shifts = np.split(centre[:, np.newaxis], [n]) if centre.any() else (None, None)
     constant = (offset[n:] - offset[:n] @ coef)[:, np.newaxis]
-    unit = np.frexp(np.abs(data.y).max(axis=0, initial=0))[1]
+    used = True if data.scale is None else data.scale[:, np.newaxis] > 0
+    unit = np.frexp(np.abs(data.y).max(axis=0, initial=0, where=used))[1]
     sum_, error, chi2 = np.zeros((n, k)), np.zeros((n, k)), np.zeros(k)
-    for x, y, scale in data.pieces():
+    for x, y, scale in data.pieces(_MOST_ROWS):
+        if scale is not None and not scale.all():  # rows that do not count have any size
+            x, y, scale = (part[scale > 0] for part in (x, y, scale))
         left = _Cut.of(np.ascontiguousarray(x.T), shifts[0])
         below = _Cut.of(np.ascontiguousarray(y.T), shifts[1])
         rest, lacking = _residuals(left, below, coef, constant)

@@ -151,7 +151,8 @@ def lstsq(
     r, inside = _reduced(matrix, right, square)
     x, rank, values = solve_triangle(r, inside, limit, ridge)
     is_whole = ridge == 0 and rank == matrix.shape[1] and matrix.dtype.kind != "c"
-    if is_whole and _is_refinable(values):
+    is_worth_it = right.size <= matrix.size  # a step costs as much for a number of either
+    if is_whole and is_worth_it and _is_refinable(values):
         x, residuals = _corrected(matrix, right, x, r)
         return LstsqResult(x, residuals, rank, values)
     return LstsqResult(x, _residuals(matrix, right, x, rank), rank, values)
@@ -168,8 +169,11 @@ def _corrected(matrix: Array, right: Array, x: Array, r: Array) -> tuple[Array, 
     data = Data(matrix, _in_columns(right))
     start, zero = x.reshape(len(x), -1).astype(np.float64), data.no_shift()
     found, rest = corrected(data, Mean(zero, zero), start, np.linalg.inv(r.astype(np.float64)))
+    found = found.reshape(x.shape).astype(x.dtype)
+    if not np.isfinite(rest).all():  # products out of range
+        return found, _residuals(matrix, right, found, len(x))
     with np.errstate(over="ignore"):  # sums of squares of float32
-        return found.reshape(x.shape).astype(x.dtype), rest.clip(0).astype(x.dtype)
+        return found, rest.clip(0).astype(x.dtype)
 
 
 def _reduced(matrix: Array, right: Array, square: Array | None) -> tuple[Array, Array]:

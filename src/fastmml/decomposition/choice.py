@@ -24,8 +24,8 @@ _VECTOR = 6.0  # orthogonalisation
 _PASSES = 4
 #: Products with vectors that Lanczos takes for each component of a spectrum without gaps.
 _STEPS = 24
-#: Time that another solver may take before it ends, as a part of the exact solver's: in one pass for
-#: a block, and in two.
+#: Time that another solver may take before it ends, as a part of the exact solver's: where it takes
+#: one pass for a block, and two.
 _TRY, _TRY_TWICE = 1.0, 0.5
 
 
