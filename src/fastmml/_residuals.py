@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,9 +78,7 @@ def _residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Arra
     used = True if data.scale is None else data.scale[:, np.newaxis] > 0
     unit = np.frexp(np.abs(data.y).max(axis=0, initial=0, where=used))[1]
     sum_, error, chi2 = np.zeros((n, k)), np.zeros((n, k)), np.zeros(k)
-    for x, y, scale in data.pieces(_MOST_ROWS):
-        if scale is not None and not scale.all():  # rows that do not count have any size
-            x, y, scale = (part[scale > 0] for part in (x, y, scale))
+    for x, y, scale in _counted(data):
         left = _Cut.of(np.ascontiguousarray(x.T), shifts[0])
         below = _Cut.of(np.ascontiguousarray(y.T), shifts[1])
         rest, lacking = _residuals(left, below, coef, constant)
@@ -93,6 +92,16 @@ def _residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Arra
         error += lost + matmul(left.leading, small) + matmul(left.rest, weighted.T)
         error -= offset[:n, np.newaxis] * weighted.sum(axis=1)
     return sum_ + error, chi2, unit
+
+
+def _counted(data: Data) -> Iterator[tuple[Array, Array, Array | None]]:
+    """Rows some at a time, less those of weight 0, whose numbers have any size."""
+    for x, y, scale in data.pieces(_MOST_ROWS):
+        if scale is None or scale.all():
+            yield x, y, scale
+            continue
+        used = scale > 0
+        yield x[used], y[used], scale[used]
 
 
 def _residuals(x: _Cut, y: _Cut, coef: Array, constant: Array) -> tuple[Array, Array]:
