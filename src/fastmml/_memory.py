@@ -13,8 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 
 #: Smaller arrays come from NumPy's allocator, which reuses them without page faults.
 _SMALL_BYTES = 1 << 16
-#: Size of a large page; the first touch of 1 MiB in small pages takes 0.4 ms, that of a large one 0.1
-#: (docs/performance.md).
+#: Size of a large page: the first touch of 1 MiB in small pages takes 0.4 ms, that of a large one
+#: 0.1 (docs/performance.md).
 _LARGE_PAGE = 1 << 21
 
 
