@@ -316,6 +316,31 @@ def test_messages(call: Any, message: str) -> None:
         call(data())
 
 
+def test_a_fit_that_raises_changes_nothing() -> None:
+    x, wrong = data(), np.full((50, 4000), np.nan)
+    pca = fm.PCA(2)
+    for bad in (wrong, iter([wrong[:, :9]]), wrong[:1]):
+        with pytest.raises(ValueError, match="X: expected"):
+            pca.fit(bad)
+        with pytest.raises(ValueError, match="not fitted|expected a call of fit"):
+            pca.transform(x)
+    expected, columns = pca.fit(x).transform(x), x.shape[1]
+    with pytest.raises(ValueError, match="X: expected finite numbers"):
+        pca.fit(wrong)
+    assert pca.n_features_in_ == columns
+    np.testing.assert_array_equal(pca.transform(x), expected)
+    pca.n_features_in_ = 4000
+    for new in (np.ones((5, 4000)), iter([np.ones((5, 4000))])):
+        with pytest.raises(ValueError, match=f"X: expected {columns} features"):
+            pca.transform(new)
+
+
+def test_masked_coordinates_are_not_uncovered() -> None:
+    pca = fm.PCA(2).fit(data())
+    with pytest.raises(ValueError, match="X: expected no masked numbers, got 1"):
+        pca.inverse_transform(np.ma.masked_array(np.ones((2, 2)), [[0, 0], [0, 1]]))
+
+
 #: Fits without scikit-learn, and prints what came out.
 WITHOUT = """
 import sys, json, numpy as np

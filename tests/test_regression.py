@@ -429,6 +429,39 @@ def test_refusals(call: Any, message: str) -> None:
         call(fm.LinearRegression(), x, y)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_masked_targets_are_not_uncovered(method: str) -> None:
+    x, y, _ = data(10, 1)
+    masked = np.ma.masked_array(y, np.arange(10) == 3)
+    with pytest.raises(ValueError, match="y: expected no masked numbers, got 1"):
+        getattr(fm.LinearRegression(), method)(x, masked)
+
+
+@pytest.mark.parametrize("size", [1.7e308, np.inf])
+def test_calls_that_raise_change_nothing(size: float) -> None:
+    x, y, _ = data(200, 3)
+    bad = x[:100].copy()
+    bad[-9:] = size
+    model = fm.LinearRegression()
+    for columns in (1, 3):  # a first call that fails leaves it unfitted
+        with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"expected|converge"):
+            model.partial_fit(bad[:, :columns], y[:100])
+        with pytest.raises(ValueError, match="not fitted|expected a call of fit"):
+            model.predict(x)
+    model.partial_fit(x[:100], y[:100])
+    before = model.predict(x)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"expected|converge"):
+        model.partial_fit(bad, y[:100])
+    with pytest.raises(ValueError, match="X: expected finite numbers"):
+        model.fit(np.full((50, 7), np.nan), y[:50])
+    np.testing.assert_array_equal(model.predict(x), before)
+    found = model.partial_fit(x[100:], y[100:])
+    expected = fm.LinearRegression().fit(x, y)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-10)
+    np.testing.assert_allclose(found.chi2_, expected.chi2_, rtol=1e-10)
+    assert found.dof_ == expected.dof_
+
+
 def test_nist_data_sets(data_folder: Path) -> None:
     path = data_folder / "nist-strd-linear" / "linear_exact.json"
     if not path.exists():
@@ -472,9 +505,54 @@ assert np.allclose(pickle.loads(pickle.dumps(model)).predict(x), y)
 assert abs(model.score(x, y) - 1) < 1e-12
 assert repr(model.set_params(rcond=1e-9)) == "LinearRegression(fit_intercept=True, rcond=1e-09)"
 assert model.n_features_in_ == 3
+try:
+    model.fit(x, np.ma.masked_greater(y, 3))
+except ValueError as error:
+    assert "y: expected no masked numbers" in str(error), error
+else:
+    raise AssertionError
+try:
+    import pandas
+except ImportError:
+    pass
+else:
+    frame = pandas.DataFrame(x, columns=list("abc"))
+    wrong = frame[["b", "a", "c"]]
+    for fit in (model.fit, model.partial_fit):
+        assert fit(frame, y).feature_names_in_.tolist() == ["a", "b", "c"]
+        try:
+            model.predict(wrong)
+        except ValueError as error:
+            assert "X: expected the columns of the rows before" in str(error), error
+        else:
+            raise AssertionError
+    try:
+        model.partial_fit(wrong, y)
+    except ValueError as error:
+        assert "X: expected the columns of the rows before" in str(error), error
+    else:
+        raise AssertionError
+    assert np.allclose(model.predict(frame), y)
+    model.fit(x, y)
+    assert not hasattr(model, "feature_names_in_")
 assert "sklearn.base" not in sys.modules
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("slope", [1, 1e-4])
+@pytest.mark.parametrize("masked", [1e300, np.finfo(float).max])
+def test_rows_without_weight_may_have_any_size(slope: float, masked: float) -> None:
+    rng = np.random.default_rng(0)
+    x, weights = rng.standard_normal((1000, 3)), np.ones(1000)
+    x[:, 1] = x[:, 0] + slope * x[:, 1]
+    y = x @ [1.0, 2, 3] + 5 + 1e-4 * rng.standard_normal(1000)
+    weights[:10] = 0
+    expected = fm.LinearRegression().fit(x[10:], y[10:])
+    y[:10] = masked
+    found = fm.LinearRegression().fit(x, y, sample_weight=weights)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-9)
+    np.testing.assert_allclose(found.chi2_, expected.chi2_, rtol=1e-9)

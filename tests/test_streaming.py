@@ -179,6 +179,14 @@ def test_refusals_change_nothing(call: Any, error: type[Exception], message: str
     assert stream.rows == 2
 
 
+def test_masked_right_hand_sides_are_not_uncovered() -> None:
+    a, b = np.eye(3), np.arange(3.0)
+    stream = fm.StreamingQR().update(a, b)
+    with pytest.raises(ValueError, match="b: expected no masked numbers, got 1"):
+        stream.update(a, np.ma.masked_greater(b, 1))
+    assert stream.rows == 3
+
+
 def test_nothing_to_solve() -> None:
     with pytest.raises(ValueError, match="expected rows with right-hand sides"):
         fm.StreamingQR().lstsq()

@@ -115,13 +115,17 @@ class _OwnRegressor(_OwnEstimator):
         return float(np.mean(np.where(spread > 0, 1 - rest / known_spread, rest == 0)))
 
     def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
+        _check.unmasked("y", y)
         rows, targets = _check.observations("X", X), np.asarray(y, np.float64)
+        names = names_of("X", X)
         if targets.ndim not in (1, 2) or len(targets) != len(rows) or targets.size == 0:
             m = len(rows)
             raise ValueError(f"y: expected shape ({m},) or ({m}, k), got {targets.shape}")
         if reset:
             self.n_features_in_ = rows.shape[1]
+            self._set_feature_names(names)
         self._check_columns(rows)
+        same_columns("X", self._feature_names, names)
         return rows, targets
 
 
@@ -178,6 +182,7 @@ else:
 
         def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
             _check.unmasked("X", X)
+            _check.unmasked("y", y)
             rows, targets = validate_data(
                 self, X, y, reset=reset, dtype=_DTYPES, ensure_all_finite=False,
                 multi_output=True, y_numeric=True,

@@ -6,6 +6,7 @@ No library of frames is imported: an object that is one's brings it along.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ _ARROW_NUMBERS = frozenset(
     ["bool", "halffloat", "float", "double"]
     + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 )
+#: Whose frames are taken.
+_LIBRARIES = ("pyarrow", "pandas", "polars")
 #: What Arrow's data, but for arrays of it, tell of their columns.
 _SCHEMAS = ("schema", "projected_schema")
 
@@ -129,8 +132,14 @@ def names_of(name: str, x: Any) -> list[str] | None:
 
 def library(x: Any) -> str:
     """Whose the object is, of the libraries of frames."""
-    names = {str(base.__module__).partition(".")[0] for base in type(x).__mro__}
-    return next(iter(names & {"pyarrow", "pandas", "polars"}), "")
+    kind: Any = type(x)  # Hashable to mypy
+    return _library_of(kind)
+
+
+@lru_cache(256)
+def _library_of(kind: Any) -> str:
+    names = [str(base.__module__).partition(".")[0] for base in kind.__mro__]
+    return next((name for name in names if name in _LIBRARIES), "")
 
 
 def is_arrow(x: Any) -> bool:

@@ -11,12 +11,16 @@ Array = NDArray[Any]
 
 #: The exponent of vectors of zeros: less than that of any number.
 _ZERO = -(1 << 20)
+#: The least and the first too large number whose square loses nothing.
+_NEAR = {"d": (2.0**-129, 2.0**128), "f": (2.0**-17, 2.0**16)}
 
 
 def are_near(sizes: Array) -> bool:
     """Whether numbers are 0, or so near 1 that their squares lose nothing."""
-    limit = int(np.finfo(sizes.dtype).maxexp) // 8
-    return bool(np.isfinite(sizes).all() and (np.abs(np.frexp(sizes)[1]) <= limit).all())
+    least, limit = _NEAR[sizes.dtype.char]
+    if not sizes.size:
+        return True
+    return bool(sizes.max() < limit and ((sizes >= least) | (sizes == 0)).all())
 
 
 def near_one(x: Array, own: Any = 0) -> tuple[Array, Array]:
@@ -29,7 +33,7 @@ def near_one(x: Array, own: Any = 0) -> tuple[Array, Array]:
 
 def ldexp(x: Array, exponents: Any) -> Array:
     """``x * 2**exponents``, of complex numbers, too; x itself where these are 0."""
-    if not np.any(exponents):
+    if (type(exponents) is int and not exponents) or not np.any(exponents):
         return x
     scaled: Array = np.ldexp(x.real, exponents).astype(x.dtype)
     if x.dtype.kind == "c":

@@ -285,7 +285,13 @@ class Moments:
     def _all(self) -> Centred:
         if self._centred is None:
             raise ValueError("Moments: expected an observation of positive weight before, got none")
-        return self._centred.without(self._lost) if np.any(self._lost) else self._centred
+        found = self._centred.without(self._lost) if np.any(self._lost) else self._centred
+        overflows = np.isinf(np.diagonal(found.products))
+        if overflows.any():  # what sign their covariances have is lost
+            products = np.where(overflows | overflows[:, np.newaxis], np.nan, found.products)
+            np.fill_diagonal(products, np.diagonal(found.products))
+            found = found._replace(products=products)
+        return found
 
     def _take(
         self, name: str, array: Array, fweights: Array | None, aweights: Array | None
@@ -368,7 +374,8 @@ def mean_covariance(
     -----
     NaN in a column, or an infinity, makes NaN of its covariances with all columns, and of nothing
     else; so it does in a row of weight 0, and in a chunk of such rows, and then of the mean, too.
-    Variances that overflow are infinite.
+    Variances that overflow are infinite, and covariances with them NaN; where a sum of deviations
+    overflows, the mean may be NaN, too.
 
     One pass over the data [1]_ multiplies deviations from a provisional mean, that of some 1000
     rows, which is corrected exactly; a second one only where that was more than three standard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from fastmml import _check
 from fastmml._centred import CONSTANT, Data, Mean
 from fastmml._estimator import Regressor
 from fastmml._residuals import corrected
+from fastmml._undo import all_or_nothing
 from fastmml.linalg import matmul
 from fastmml.normal_equations import solve
 from fastmml.streaming import StreamingQR
@@ -133,15 +135,16 @@ class LinearRegression(Regressor):  # type: ignore[misc]
         TypeError
             Sparse matrices.
         """
-        data = self._data(X, y, sample_weight, sigma, reset=True)
-        limit = self._limit(data.rows.x, _unit(data.rows.x))
-        found = _by_products(data.rows, self.fit_intercept, 1 / limit if self.rcond else None)
-        if found is None:
-            taken = _Taken.start(data, self.fit_intercept)
-            taken.take(data.rows)
-            found = _from_triangle(taken, limit, data.rows)
-        self._taken_: _Taken | None = None
-        return self._set(found, data)
+        with all_or_nothing(self):
+            data = self._data(X, y, sample_weight, sigma, reset=True)
+            limit = self._limit(data.rows.x, _unit(data.rows.x))
+            found = _by_products(data.rows, self.fit_intercept, 1 / limit if self.rcond else None)
+            if found is None:
+                taken = _Taken.start(data, self.fit_intercept)
+                taken.take(data.rows)
+                found = _from_triangle(taken, limit, data.rows)
+            self._taken_: _Taken | None = None
+            return self._set(found, data)
 
     def partial_fit(
         self,
@@ -160,13 +163,18 @@ class LinearRegression(Regressor):  # type: ignore[misc]
         Returns
         -------
         LinearRegression
-            Itself, fitted to all rows so far; memory holds n² numbers for them.
+            Itself, fitted to all rows so far; memory holds n² numbers for them. A call that raises
+            changes nothing.
 
         Raises
         ------
         ValueError, TypeError
             As `fit`; another number of targets than before.
         """
+        with all_or_nothing(self):
+            return self._take_rows(X, y, sample_weight, sigma)
+
+    def _take_rows(self, X: Any, y: Any, sample_weight: Any, sigma: Any) -> LinearRegression:
         before: _Taken | None = getattr(self, "_taken_", None)
         data = self._data(X, y, sample_weight, sigma, reset=before is None)
         if before is None:
@@ -179,10 +187,10 @@ class LinearRegression(Regressor):  # type: ignore[misc]
             raise ValueError(f"y: expected {before.targets} as before, got {data.targets}")
         unit = max(before.unit, _unit(data.rows.x))
         limit, rows = self._limit(data.rows.x, unit), data.rows.scaled_as(before.exponent)
-        before.take(rows)
-        used = before.used + data.used
-        self._taken_ = before._replace(used=used, unit=unit)
-        return self._set(_from_triangle(before, limit), data._replace(rows=rows, used=used))
+        used, stream = before.used + data.used, copy(before.stream)
+        self._taken_ = taken = before._replace(stream=stream, used=used, unit=unit)
+        taken.take(rows)
+        return self._set(_from_triangle(taken, limit), data._replace(rows=rows, used=used))
 
     def predict(self, X: Any) -> Array:
         """Predict targets.

@@ -92,6 +92,7 @@ class StreamingQR:
         TypeError
             Another dtype.
         """
+        _check.unmasked("b", b)
         right = None if b is None else _check.factorisable("b", b)
         first = self.rows
         with all_or_nothing(self):

@@ -188,7 +188,7 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like, sparse, frame, Arrow data, iterable of these, or Moments
+        X : (m, n) array_like, frame, Arrow data, or iterable of these; a sparse matrix; or Moments
             A row for each observation, two at least: float32 and float64 as they are, anything else
             as float64. Not overwritten; SciPy's sparse matrices are never made dense. Mapped files,
             data of pyarrow and iterables of chunks may be larger than memory, as in
@@ -201,7 +201,7 @@ class PCA(Transformer):  # type: ignore[misc]
         Returns
         -------
         PCA
-            Itself.
+            Itself. A call that raises changes nothing.
 
         Raises
         ------
@@ -212,18 +212,19 @@ class PCA(Transformer):  # type: ignore[misc]
             Sparse matrices with ``svd_solver="full"``; names of columns of which some are strings.
         """
         options = Options.checked(self)
-        if are_gathered(X, options.solver):
-            check_solver(options.solver)
-            return self._fit_moments(*gathered(X))
-        rows = self._fit_table(X) if is_table(X) else self._fit_rows(X)
-        m = rows.shape[0]
-        if m < 2:
-            raise ValueError("X: expected at least 2 rows, got 1 sample")
-        data: Centred = SparseRows(rows) if issparse(rows) else DenseRows(rows)
-        number = Number(self.n_components, *data.shape, options.solver)
-        found = solve(data, number, options)
-        self.n_samples_ = m
-        return self._set(found, number, data, (m - 1, m))
+        with all_or_nothing(self):
+            if are_gathered(X, options.solver):
+                check_solver(options.solver)
+                return self._fit_moments(*gathered(X))
+            rows = self._fit_table(X) if is_table(X) else self._fit_rows(X)
+            m = rows.shape[0]
+            if m < 2:
+                raise ValueError("X: expected at least 2 rows, got 1 sample")
+            data: Centred = SparseRows(rows) if issparse(rows) else DenseRows(rows)
+            number = Number(self.n_components, *data.shape, options.solver)
+            found = solve(data, number, options)
+            self.n_samples_ = m
+            return self._set(found, number, data, (m - 1, m))
 
     @property
     def partial_fit(self) -> Callable[..., PCA]:
@@ -290,7 +291,8 @@ class PCA(Transformer):  # type: ignore[misc]
         Parameters
         ----------
         X : (m, n) array_like, sparse, frame, or Arrow data
-            As in `fit`.
+            As in `fit`. What can be scanned once, as a Scanner of a reader, must be fitted and
+            transformed apart.
         y : None
             Not used.
         **fit_params
@@ -322,7 +324,7 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these
+        X : (m, n) array_like, frame, Arrow data, or iterable of these; or a sparse matrix
             As in `fit`: of rows that may be larger than memory some are there at a time.
 
         Returns
@@ -344,7 +346,7 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these
+        X : (m, n) array_like, frame, Arrow data, or iterable of these; or a sparse matrix
             As in `transform`.
 
         Returns
@@ -376,11 +378,12 @@ class PCA(Transformer):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            Another number of columns than components.
+            Another number of columns than components; masked numbers.
         NotFittedError
             Before `fit`; scikit-learn's where that is installed.
         """
         self._check_fitted()
+        _check.unmasked("X", X)
         coordinates, k = np.asarray(X), self.n_components_
         if coordinates.ndim != 2 or coordinates.shape[1] != k:
             raise ValueError(
@@ -396,7 +399,7 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these
+        X : (m, n) array_like, frame, Arrow data, or iterable of these; or a sparse matrix
             As in `transform`.
 
         Returns
@@ -445,7 +448,7 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these
+        X : (m, n) array_like, frame, Arrow data, or iterable of these; or a sparse matrix
             As in `transform`.
 
         Returns
@@ -472,7 +475,7 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these
+        X : (m, n) array_like, frame, Arrow data, or iterable of these; or a sparse matrix
             As in `transform`.
         y : None
             Not used.
@@ -493,7 +496,7 @@ class PCA(Transformer):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (m, n) array_like, sparse, frame, Arrow data, or iterable of these, optional
+        X : (m, n) array_like, frame, Arrow data, or iterable of these; or a sparse matrix; optional
             Rows whose coordinates are drawn; without them there are two panels in place of three.
         y : (m,) array_like, optional
             Labels of the rows of X, at most 20 different ones: a colour each.
@@ -585,6 +588,8 @@ class PCA(Transformer):  # type: ignore[misc]
             rows = X
         else:
             rows = self._new_rows(X)
+        if rows.shape[1] != len(self.mean_):  # kernels read as many
+            raise ValueError(f"X: expected {len(self.mean_)} features, got {rows.shape[1]}")
         way: Any = sparse if issparse(rows) else projection
         return getattr(way, measure)(rows, self.mean_, self.components_, *variances)
 
@@ -592,7 +597,7 @@ class PCA(Transformer):  # type: ignore[misc]
         rows = NamedRows(X, self._feature_names)
         parts = [
             compute(part, self.mean_, self.components_, *variances)
-            for part in rows.of_columns(self.n_features_in_)
+            for part in rows.of_columns(len(self.mean_))
         ]
         rows.warn(stacklevel=5)
         if isinstance(parts[0], ProjectedRows):
