@@ -377,7 +377,7 @@ def test_a_long_complex_vector_as_a_column() -> None:
     out = np.zeros(len(v), complex)[:, np.newaxis], np.zeros((1, 1), complex)
     fm.qr(v[:, np.newaxis], out=out)
     for basis, factor in ((q, r), out):
-        assert fm.orthogonality(basis) <= 1e-13
+        assert fm.orthogonality(basis) <= 1e-12  # itself a sum of so many squares
         np.testing.assert_allclose((basis * factor)[:, 0], v, rtol=1e-13)
 
 
