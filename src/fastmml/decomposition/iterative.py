@@ -60,7 +60,7 @@ def eigenpairs(
     limits = limits._replace(tolerance=max(limits.tolerance, tolerance))
     found = krylov.largest(data, k, block, limits, rng)
     part = float(found.values[k - 1] / (found.values[0] or 1))
-    is_steep = data.number == np.float32 and limits.tolerance == tolerance and part < _STEEP
+    is_steep = data.dtype == np.float32 and limits.tolerance == tolerance and part < _STEEP
     if not found.is_converged or not is_steep:
         return data, found
     limits = limits._replace(tolerance=max(tolerance * part, TOLERANCE["d"]))

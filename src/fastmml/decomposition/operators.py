@@ -237,9 +237,9 @@ class DenseRows:
 
     def row_products(self) -> Array:
         """By slabs of columns, in one pass, which finds the mean, too."""
-        mean, products = self._row_products(self.dtype)
+        mean, products = self._row_products(self.number)
         squares = np.diagonal(products)
-        if self.dtype == np.float32 and not TINY["f"] ** 2 < squares.max() < np.inf:
+        if self.number == np.float32 and not TINY["f"] ** 2 < squares.max() < np.inf:
             mean, products = self._row_products(np.dtype(np.float64))
         self._moments = mean, finite_total(self._rows, float(np.trace(products)))
         return products
@@ -298,7 +298,7 @@ class DenseRows:
         if self.dtype == np.float32:
             mean, spread = self._sample
             largest = float(np.max(np.abs(mean) + spread))
-            is_fit = float(spread.max()) > 1 / _LARGE and largest < _LARGE
+            is_fit = TINY["f"] < float(spread.max()) and largest < 1 / TINY["f"]
             return np.dtype(np.float32 if is_fit else np.float64)
         return self.dtype
 
