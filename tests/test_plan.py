@@ -22,7 +22,7 @@ def hub_graph(weighted: bool) -> fm.Graph:
     return fm.Graph(src, dst, rng.integers(0, 3, 3000) if weighted else None, num_nodes=450)
 
 
-@pytest.mark.parametrize("shape", [0, 5, (1 << 17) - 1, 1 << 17, (300_001, 2)])
+@pytest.mark.parametrize("shape", [0, 5, (1 << 18) - 1, 1 << 18, (300_001, 2)])
 def test_arrays_in_large_pages(shape: int | tuple[int, ...]) -> None:
     array = _memory.in_large_pages(shape, np.float64)
     assert array.shape == np.empty(shape).shape
