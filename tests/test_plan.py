@@ -28,7 +28,7 @@ def test_arrays_in_large_pages(shape: int | tuple[int, ...]) -> None:
     assert array.shape == np.empty(shape).shape
     assert array.flags.c_contiguous
     assert array.flags.writeable
-    large = array.nbytes >= 1 << 20
+    large = array.nbytes >= 1 << 21
     assert not large or array.__array_interface__["data"][0] % (1 << 21) == 0
     array[:] = 1
     assert array.sum() == array.size
