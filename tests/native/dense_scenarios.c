@@ -236,6 +236,7 @@ fml_status TYPED(run_gram_times)(int threads, uint64_t *digest)
     static real y[ROWS * COUNT], out[COUNT * WIDTH];
     fml_status status = fml_variants()[0]->TYPED(gram_times)(ROWS, WIDTH, COUNT, numbers(),
                                                              numbers(), offset, y, out, threads);
+    fml_forget();
     FOLD_ARRAY(digest, y);
     FOLD_ARRAY(digest, out);
     return status;

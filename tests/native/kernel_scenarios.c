@@ -91,6 +91,7 @@ fml_status TYPED(run_sparse_gram_times)(int threads, uint64_t *digest)
     fml_status status =
         fml_variants()[0]->TYPED(sparse_gram_times)(NODES, NODES, COUNT, indptr, sources, values, b,
                                                     vectors, offset, PARTS, out, moments, threads);
+    fml_forget();
     FOLD_ARRAY(digest, out);
     FOLD_ARRAY(digest, moments);
     return status;
