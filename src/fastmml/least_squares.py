@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
 from fastmml._centred import Data, Mean, uncentred
+from fastmml._powers import ldexp
 from fastmml._residuals import corrected
 from fastmml._tall_qr import reduce_tall
 from fastmml.linalg import matmul
@@ -254,28 +255,19 @@ def _solve_refined(matrix: Array, right: Array, limit: float, alpha: float) -> L
     """The refined solution, of numbers that powers of two bring to where squares are in range."""
     size = max(float(np.abs(matrix).max()), alpha**0.5)
     shift, shifts = _exponents(np.asarray(size)), _exponents(np.abs(right).max(axis=0))
-    matrix, right = _scaled(matrix, -shift), _scaled(right, -shifts)
+    matrix, right = ldexp(matrix, -shift), ldexp(right, -shifts)
     ridge = float(np.ldexp(alpha, -2 * shift))
     r, inside = _reduced(matrix, right, None)
     x, rank, values = solve_triangle(r, inside, limit, ridge)
     x = _refined(matrix, right, x, rank, ridge, r)
     residuals = _residuals(matrix, right, x, rank)
     residuals = np.ldexp(residuals, 2 * shifts if residuals.size else 0)
-    return LstsqResult(_scaled(x, shifts - shift), residuals, rank, np.ldexp(values, shift))
+    return LstsqResult(ldexp(x, shifts - shift), residuals, rank, np.ldexp(values, shift))
 
 
 def _exponents(sizes: Array) -> Array:
     """Those of the powers of two just above these numbers; 0 for what is not finite."""
     return np.asarray(np.frexp(np.where(np.isfinite(sizes), sizes, 0))[1])
-
-
-def _scaled(x: Array, exponents: Array) -> Array:
-    """Numbers times powers of two, without over- or underflow on the way."""
-    if x.dtype.kind != "c":
-        return np.asarray(np.ldexp(x, exponents))
-    found = np.empty_like(x)
-    found.real, found.imag = np.ldexp(x.real, exponents), np.ldexp(x.imag, exponents)
-    return found
 
 
 def _refined(matrix: Array, right: Array, x: Array, rank: int, alpha: float, r: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import copy
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,6 +28,7 @@ from fastmml.orthogonal import qr
 from fastmml.streaming import StreamingQR
 
 Array = NDArray[Any]
+_Data = TypeVar("_Data")
 
 #: Numbers of a piece that is centred: 4 MB of float32, which a last-level cache holds.
 PIECE = 1 << 20
@@ -135,6 +136,15 @@ def finite_total(data: Any, total: float) -> float:
     return total
 
 
+def _doubled(data: _Data, *derived: str) -> _Data:
+    """A copy that is multiplied in float64, less what was derived from the type before."""
+    found = copy(data)
+    for name in derived:
+        found.__dict__.pop(name, None)
+    found.__dict__["number"] = np.dtype(np.float64)
+    return found
+
+
 class DenseRows:
     """An array, of which pieces are centred while the cache holds them.
 
@@ -155,11 +165,7 @@ class DenseRows:
 
     def in_double(self) -> Self:
         """The same, multiplied in float64."""
-        found = copy(self)
-        for name in ("_shift", "_offset", "_is_plain"):
-            found.__dict__.pop(name, None)
-        found.__dict__["number"] = np.dtype(np.float64)
-        return found
+        return _doubled(self, "_shift", "_offset", "_is_plain")
 
     @property
     def work(self) -> float:
@@ -378,10 +384,7 @@ class SparseRows:
 
     def in_double(self) -> Self:
         """The same, multiplied in float64."""
-        found = copy(self)
-        found.__dict__.pop("_tall", None)
-        found.__dict__["number"] = np.dtype(np.float64)
-        return found
+        return _doubled(self, "_tall")
 
     @property
     def work(self) -> float:
@@ -450,8 +453,13 @@ class SparseRows:
     def _is_short(self) -> bool:
         """Whether no sum over rows in `apply` has too many terms for float32."""
         rows, by_columns = self._rows, self.size == self.shape[1]
-        entries = np.bincount(rows.indices) if by_columns else np.diff(rows.indptr)
+        entries = self._stored if by_columns else np.diff(rows.indptr)
         return int(entries.max(initial=0)) <= _SUM_ROWS
+
+    @cached_property
+    def _stored(self) -> Array:
+        """Entries of each column."""
+        return np.asarray(np.bincount(self._rows.indices, minlength=self.shape[1]))
 
     def _sums(self, values: Array) -> Array:
         """Of each column, of values in the places of the entries."""
@@ -460,7 +468,6 @@ class SparseRows:
     def _squared_deviations(self) -> Array:
         """From its mean, of each column."""
         with np.errstate(all="ignore"):
-            stored = np.bincount(self._rows.indices, minlength=self.shape[1])
             deviations = self._rows.data - self.mean[self._rows.indices]
-            others = (self.shape[0] - stored) * self.mean**2
+            others = (self.shape[0] - self._stored) * self.mean**2
             return np.asarray(self._sums(deviations**2) + others)
