@@ -141,7 +141,9 @@ def sanitize(session: nox.Session) -> None:
     finally:
         found = [path.read_text() for path in sorted(reports.iterdir())]
         print(*found, sep="\n")
-    if found:
+    # A refused allocation is only a warning: tests ask for more than there is.
+    lines = [line for line in "\n".join(found).splitlines() if line.strip()]
+    if not all("WARNING: AddressSanitizer failed to allocate" in line for line in lines):
         session.error("a sanitizer has reported")
 
 
