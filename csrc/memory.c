@@ -154,6 +154,18 @@ static bool keep(block *old)
     return false;
 }
 
+/* Whether there was anything in it. */
+static bool empty_pool(void)
+{
+    bool had_any = false;
+    for (int slot = 0; slot < SLOTS; slot++) {
+        block *old = take(slot);
+        had_any |= old != NULL;
+        release(old);
+    }
+    return had_any;
+}
+
 void *fml_alloc(ptrdiff_t count, size_t element_size)
 {
     if (count < 0 || (size_t)count > (PTRDIFF_MAX - 2 * LARGE_PAGE) / element_size)
@@ -163,6 +175,8 @@ void *fml_alloc(ptrdiff_t count, size_t element_size)
     bytes = (bytes + unit - 1) / unit * unit;
     block *found = bytes < LEAST_POOLED ? NULL : find(bytes);
     found = found ? found : fetch_block(bytes);
+    if (!found && empty_pool())
+        found = fetch_block(bytes);
     return found ? found + 1 : NULL;
 }
 
@@ -200,8 +214,7 @@ void *fml_realloc(void *memory, size_t bytes)
 void fml_set_pool_limit(size_t bytes)
 {
     atomic_store(&limit, bytes < UNKNOWN ? bytes : UNKNOWN - 1);
-    for (int slot = 0; slot < SLOTS; slot++)
-        release(take(slot));
+    empty_pool();
 }
 
 size_t fml_pool_bytes(void)
