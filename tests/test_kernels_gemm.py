@@ -321,6 +321,23 @@ def test_short_numbers(byte_variant: Kernels, left: str, right: str) -> None:
                 assert (out[:, [0, -1]] == 77).all()
 
 
+@pytest.mark.parametrize("dtype", "bBh")
+def test_plain_short_products_are_taken_or_left(variant: Kernels, dtype: str) -> None:
+    a, b = operand((5, 6), dtype, 46), operand((6, 7), "b", 47)
+    result = variant.matmul_short_plain(a, b, "int32")
+    if variant.name == "native":
+        assert result.dtype == np.int32
+        expected = exact_integers(a.astype("I"), b.astype("I"))
+        np.testing.assert_array_equal(result.view("I"), expected)
+        turned = variant.matmul_short_plain(b.T[:, ::-1], a.T[::-1], np.int32)
+        np.testing.assert_array_equal(turned, result.T)
+    left = [(a, b[1:]), (a, b[0]), (a[None], b), (a, b.astype("i")), (a.view(Subclass), b)]
+    left += [(a.tolist(), b), (a, b != 0), (a.astype(">h"), b)]
+    assert [variant.matmul_short_plain(x, y, "i") for x, y in left] == [None] * len(left)
+    dtypes = ["int64", "uint32", "int16", ">i4", float]
+    assert [variant.matmul_short_plain(a, b, x) for x in dtypes] == [None] * len(dtypes)
+
+
 @pytest.mark.parametrize("layout", ["C", "Fortran"])
 def test_short_numbers_at_their_ends(byte_variant: Kernels, layout: str) -> None:
     lowest = LAYOUTS[layout](np.full((300, 300), -(2**15), "h"))
