@@ -307,6 +307,21 @@ def test_plain_bools(variant: Kernels) -> None:
     assert [variant.matmul_plain(x, y, None) for x, y in left] == [None] * len(left)
 
 
+@pytest.mark.parametrize("dtype", "bB")
+def test_plain_bytes(variant: Kernels, dtype: str) -> None:
+    for k in (6, 70):
+        a, b = operand((5, k), dtype, 48), operand((k, 7), dtype, 49)
+        result = variant.matmul_plain(a, b, None)
+        if variant.name == "native":
+            assert result.dtype == dtype
+            np.testing.assert_array_equal(result, a @ b)
+            turned = variant.matmul_plain(b.T, a[:, ::-1].T[::-1], None)
+            np.testing.assert_array_equal(turned, result.T)
+        assert variant.matmul_plain(a, b, np.zeros((5, 7), dtype)) is None
+        left = [(a, b[1:]), (a, b[0]), (a[None], b), (a, b.astype("h")), (a.view(Subclass), b)]
+        assert [variant.matmul_plain(x, y, None) for x, y in left] == [None] * len(left)
+
+
 @pytest.mark.parametrize("right", "?bBh")
 @pytest.mark.parametrize("left", "?bBh")
 def test_short_numbers(byte_variant: Kernels, left: str, right: str) -> None:
@@ -467,7 +482,7 @@ def test_plain_products_are_taken_or_left(variant: Kernels, dtype: str) -> None:
         (a, b[1:]),
         (a, b.tolist()),
         (a.astype(">f8"), b.astype(">f8")),
-        (a.astype(np.int8), b.astype(np.int8)),
+        (a.astype(np.int8), b.astype(np.uint8)),
         (a.astype(np.longdouble), b.astype(np.longdouble)),
         (a.view(Subclass), b),
         (LAYOUTS["misaligned"](a), b),

@@ -132,12 +132,12 @@ cdef bint are_two_matrices(object a, object b) noexcept:
     return cnp.PyArray_DIM(a, 1) == cnp.PyArray_DIM(b, 0)
 
 
-cdef bint is_bool(cnp.ndarray x) noexcept:
-    return cnp.PyArray_TYPE(x) == cnp.NPY_BOOL
+cdef bint is_byte(cnp.ndarray x) noexcept:
+    return cnp.PyArray_TYPE(x) in (cnp.NPY_BYTE, cnp.NPY_UBYTE)
 
 
 cdef bint is_short(cnp.ndarray x) noexcept:
-    return cnp.PyArray_TYPE(x) in (cnp.NPY_BYTE, cnp.NPY_UBYTE, cnp.NPY_SHORT)
+    return is_byte(x) or cnp.PyArray_TYPE(x) == cnp.NPY_SHORT
 
 
 cdef fml_bools as_bools(cnp.ndarray x) noexcept:
@@ -265,7 +265,7 @@ cdef class DenseKernels(SmallKernels):
 
     def matmul_plain(self, a, b, out, /):
         if not is_plain(a) or not is_plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
-            return self.bools_plain(a, b) if out is None else None
+            return self.bytes_plain(a, b) if out is None else None
         cdef fml_array left = as_array(a), right = as_array(b)
         cdef fml_match match
         if not fml_match_arrays(&left, &right, cnp.PyArray_ITEMSIZE(a), &match):
@@ -293,8 +293,13 @@ cdef class DenseKernels(SmallKernels):
         self.matmul_short(a, b, out, fml_get_num_threads())
         return out
 
-    cdef object bools_plain(self, object a, object b):
-        if not are_two_matrices(a, b) or not is_bool(a) or not is_bool(b):
+    cdef object bytes_plain(self, object a, object b):
+        """Bools, or numbers of 8 bits, which are the lower ones of sums of 32."""
+        if not are_two_matrices(a, b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
+            return None
+        if is_byte(a):
+            return cnp.PyArray_Cast(self.matmul_short_plain(a, b, INT32), cnp.PyArray_TYPE(a))
+        if cnp.PyArray_TYPE(a) != cnp.NPY_BOOL:
             return None
         cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(b, 1)]
         cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_BOOL)
