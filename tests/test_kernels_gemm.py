@@ -216,6 +216,23 @@ def test_same_bits_on_any_number_of_threads(
     assert_same_for_all_threads(lambda threads: (multiply(variant, a, b, threads),))
 
 
+@pytest.mark.parametrize("dtype", ["d", "f", "I", "H"])
+@pytest.mark.parametrize("vectors", [2, 4, 14])
+def test_a_few_last_columns(variant: Kernels, dtype: str, vectors: int) -> None:
+    lanes = 64 // np.dtype(dtype).itemsize
+    for k, beyond in ((33, 1), (64, lanes // 4), (300, lanes // 4), (40, lanes // 4 + 1)):
+        n = vectors * lanes + beyond
+        a, b = operand((45, k), dtype, 50), operand((k, n), dtype, 51)
+        for layout in ("C", "Fortran"):
+            result = multiply(variant, a, LAYOUTS[layout](b))
+            assert_product(result, a, b)
+            stacked = multiply(variant, np.stack([a] * 3), np.stack([LAYOUTS[layout](b)] * 3))
+            assert_product(stacked[1], a, b)
+    assert_same_for_all_threads(
+        lambda threads: (multiply(variant, np.tile(a, (20, 1)), b, threads),)
+    )
+
+
 def test_same_bits_of_large_products(variant: Kernels) -> None:
     a, b = operand((520, 530), "d", 17), operand((530, 525), "d", 18)
     assert_same_for_all_threads(lambda threads: (multiply(variant, a, b, threads),))

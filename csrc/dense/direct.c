@@ -140,27 +140,34 @@ FML_INLINE void multiply_narrow_rows(int rows, ptrdiff_t k, const real *a, ptrdi
     }
 }
 
-/* Narrow columns of C, k terms from `start` on: 65 to 100 columns of float in 0.95 of the time. */
-static void multiply_narrow(const product *x, ptrdiff_t column, ptrdiff_t start, ptrdiff_t k)
+/* Narrow columns of C, k terms from `start` on: 65 to 100 columns of float in 0.94 of the time. */
+static void multiply_narrow(const product *x, ptrdiff_t column, ptrdiff_t start, ptrdiff_t k,
+                            ahead *soon)
 {
     vec panel[BLOCK_K / TOGETHER];
-    ptrdiff_t columns = x->n - column, i = 0;
+    ptrdiff_t columns = x->n - column, row = x->a_row;
     const real *a = x->a + start;
     real *c = x->c + column;
     bool add = x->add || start > 0;
     pack_narrow(x, column, start, k, (real *)panel);
-    for (; i + ROWS <= x->m; i += ROWS)
-        multiply_narrow_rows(ROWS, k, a + i * x->a_row, x->a_row, panel, columns, c + i * x->c_row,
-                             x->c_row, add);
-    for (; i < x->m; i++)
-        multiply_narrow_rows(1, k, a + i * x->a_row, 0, panel, columns, c + i * x->c_row, 0, add);
+    for (ptrdiff_t i = 0; i < x->m; i += ROWS, a += ROWS * row, c += ROWS * x->c_row) {
+        if (soon)
+            fetch_piece(soon);
+        if (x->m - i >= ROWS)
+            multiply_narrow_rows(ROWS, k, a, row, panel, columns, c, x->c_row, add);
+        else
+            for (ptrdiff_t r = 0; r < x->m - i; r++)
+                multiply_narrow_rows(1, k, a + r * row, row, panel, columns, c + r * x->c_row, 0,
+                                     add);
+    }
 }
 
 #else
 
-static void multiply_narrow(const product *x, ptrdiff_t column, ptrdiff_t start, ptrdiff_t k)
+static void multiply_narrow(const product *x, ptrdiff_t column, ptrdiff_t start, ptrdiff_t k,
+                            ahead *soon)
 {
-    multiply_panel(x, column, x->n - column, start, k, NULL);
+    multiply_panel(x, column, x->n - column, start, k, soon);
 }
 
 #endif
@@ -180,7 +187,7 @@ void FML(multiply_direct)(const product *x, ahead *soon)
             ptrdiff_t k = smaller(BLOCK_K, x->k - start), left = x->n - column;
             columns = panel_columns(x, column);
             if (column > 0 && is_narrow_beyond(x, COLUMNS + left))
-                multiply_narrow(x, column, start, k);
+                multiply_narrow(x, column, start, k, soon);
             else
                 multiply_panel(x, column, columns, start, k, soon);
         }
