@@ -65,6 +65,7 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "matmul_short turned": lambda kernels: products.matmul_short(kernels, turned=True),
     "matmul_bool": products.matmul_bool,
     "matmul_plain": products.matmul_plain,
+    "matmul_short_plain": products.matmul_short_plain,
     "gram": products.gram,
     "gram_plain": products.gram_plain,
     "solve_right": products.solve_right,

@@ -216,6 +216,23 @@ def test_same_bits_on_any_number_of_threads(
     assert_same_for_all_threads(lambda threads: (multiply(variant, a, b, threads),))
 
 
+@pytest.mark.parametrize("dtype", ["d", "f", "I", "H"])
+@pytest.mark.parametrize("vectors", [2, 4, 14])
+def test_a_few_last_columns(variant: Kernels, dtype: str, vectors: int) -> None:
+    lanes = 64 // np.dtype(dtype).itemsize
+    for k, beyond in ((33, 1), (64, lanes // 4), (300, lanes // 4), (40, lanes // 4 + 1)):
+        n = vectors * lanes + beyond
+        a, b = operand((45, k), dtype, 50), operand((k, n), dtype, 51)
+        for layout in ("C", "Fortran"):
+            result = multiply(variant, a, LAYOUTS[layout](b))
+            assert_product(result, a, b)
+            stacked = multiply(variant, np.stack([a] * 3), np.stack([LAYOUTS[layout](b)] * 3))
+            assert_product(stacked[1], a, b)
+    assert_same_for_all_threads(
+        lambda threads: (multiply(variant, np.tile(a, (20, 1)), b, threads),)
+    )
+
+
 def test_same_bits_of_large_products(variant: Kernels) -> None:
     a, b = operand((520, 530), "d", 17), operand((530, 525), "d", 18)
     assert_same_for_all_threads(lambda threads: (multiply(variant, a, b, threads),))
@@ -307,6 +324,21 @@ def test_plain_bools(variant: Kernels) -> None:
     assert [variant.matmul_plain(x, y, None) for x, y in left] == [None] * len(left)
 
 
+@pytest.mark.parametrize("dtype", "bB")
+def test_plain_bytes(variant: Kernels, dtype: str) -> None:
+    for k in (6, 70):
+        a, b = operand((5, k), dtype, 48), operand((k, 7), dtype, 49)
+        result = variant.matmul_plain(a, b, None)
+        if variant.name == "native":
+            assert result.dtype == dtype
+            np.testing.assert_array_equal(result, a @ b)
+            turned = variant.matmul_plain(b.T, a[:, ::-1].T[::-1], None)
+            np.testing.assert_array_equal(turned, result.T)
+        assert variant.matmul_plain(a, b, np.zeros((5, 7), dtype)) is None
+        left = [(a, b[1:]), (a, b[0]), (a[None], b), (a, b.astype("h")), (a.view(Subclass), b)]
+        assert [variant.matmul_plain(x, y, None) for x, y in left] == [None] * len(left)
+
+
 @pytest.mark.parametrize("right", "?bBh")
 @pytest.mark.parametrize("left", "?bBh")
 def test_short_numbers(byte_variant: Kernels, left: str, right: str) -> None:
@@ -319,6 +351,23 @@ def test_short_numbers(byte_variant: Kernels, left: str, right: str) -> None:
                 byte_variant.matmul_short(x, y, out[:, 1 : n + 1], 2)
                 np.testing.assert_array_equal(out[:, 1 : n + 1], expected)
                 assert (out[:, [0, -1]] == 77).all()
+
+
+@pytest.mark.parametrize("dtype", "bBh")
+def test_plain_short_products_are_taken_or_left(variant: Kernels, dtype: str) -> None:
+    a, b = operand((5, 6), dtype, 46), operand((6, 7), "b", 47)
+    result = variant.matmul_short_plain(a, b, "int32")
+    if variant.name == "native":
+        assert result.dtype == np.int32
+        expected = exact_integers(a.astype("I"), b.astype("I"))
+        np.testing.assert_array_equal(result.view("I"), expected)
+        turned = variant.matmul_short_plain(b.T[:, ::-1], a.T[::-1], np.int32)
+        np.testing.assert_array_equal(turned, result.T)
+    left = [(a, b[1:]), (a, b[0]), (a[None], b), (a, b.astype("i")), (a.view(Subclass), b)]
+    left += [(a.tolist(), b), (a, b != 0), (a.astype(">h"), b)]
+    assert [variant.matmul_short_plain(x, y, "i") for x, y in left] == [None] * len(left)
+    dtypes = ["int64", "uint32", "int16", ">i4", float]
+    assert [variant.matmul_short_plain(a, b, x) for x in dtypes] == [None] * len(dtypes)
 
 
 @pytest.mark.parametrize("layout", ["C", "Fortran"])
@@ -450,7 +499,7 @@ def test_plain_products_are_taken_or_left(variant: Kernels, dtype: str) -> None:
         (a, b[1:]),
         (a, b.tolist()),
         (a.astype(">f8"), b.astype(">f8")),
-        (a.astype(np.int8), b.astype(np.int8)),
+        (a.astype(np.int8), b.astype(np.uint8)),
         (a.astype(np.longdouble), b.astype(np.longdouble)),
         (a.view(Subclass), b),
         (LAYOUTS["misaligned"](a), b),

@@ -40,6 +40,12 @@ def matmul_short(kernels: Kernels, turned: bool = False) -> Call:
     return lambda: kernels.matmul_short(a, b, out, THREADS)
 
 
+def matmul_short_plain(kernels: Kernels) -> Call:
+    """The same, whose checks take longer than one of 8 x 8."""
+    a, b = short_numbers((8, 8), 24), short_numbers((8, 8), 25)
+    return lambda: kernels.matmul_short_plain(a, b, "int32")
+
+
 def matmul_bool(kernels: Kernels) -> Call:
     """A product of bools of which one in 16 is true."""
     a, b = short_numbers((300, 200), 22) < -112, short_numbers((200, 400), 23) < -112

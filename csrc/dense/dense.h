@@ -108,11 +108,18 @@ FML_INLINE ptrdiff_t blocks_of(ptrdiff_t size, ptrdiff_t block)
     return size / block + (size % block != 0);
 }
 
+/* Reals of several terms (short.c) have sums that start from other numbers than 0, unless `starts`
+ * is NULL: those of row i from starts[i * starts_row] on, in whole vectors. */
+#if FML_TERMS(FML_TYPE)
+#define FML_STARTS , const real *starts, ptrdiff_t starts_row
+#else
+#define FML_STARTS
+#endif
 /* A tile of C (+)= A B over k terms. Without masks, rows of b reach to whole vectors. `last` lanes
  * of the last vector are stored. */
 typedef void tile_function(ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                            const real *b, ptrdiff_t b_row, ptrdiff_t last, real *c, ptrdiff_t c_row,
-                           bool add);
+                           bool add FML_STARTS);
 
 /* The function for a tile of this size, at most ROWS x MOST_VECTORS vectors. */
 tile_function *FML(tile)(ptrdiff_t rows, ptrdiff_t columns);

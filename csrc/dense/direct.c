@@ -7,6 +7,11 @@
 
 /* From this many rows on a copy of a panel of B is worth its cost. */
 enum { ROWS_FOR_PANEL = 256 };
+/* The last columns are narrow where they fill at most a quarter of a vector: such a vector then
+ * holds so many of their terms. */
+enum { TOGETHER = 4, NARROW = LANES / TOGETHER };
+/* Rows of A and terms from which on that is worth its cost. */
+enum { LEAST_ROWS = 32 };
 
 static bool needs_panel(const product *x, ptrdiff_t columns)
 {
@@ -15,10 +20,21 @@ static bool needs_panel(const product *x, ptrdiff_t columns)
     return !FML_MASKS && columns % LANES != 0;
 }
 
+/* Whether of so many columns that are left all but the first COLUMNS are narrow. Those of a part of
+ * a product are not, which would be other sums than of other parts. */
+static bool is_narrow_beyond(const product *x, ptrdiff_t left)
+{
+    return FML_MASKS && FML_SHUFFLES && left > COLUMNS && left <= COLUMNS + NARROW &&
+           x->first_column == 0 && x->a_col == 1 && !x->expanded && x->triangle == 0 &&
+           x->m >= LEAST_ROWS && x->k >= LEAST_ROWS;
+}
+
 /* Columns of the tiles from `column` on. */
 static ptrdiff_t panel_columns(const product *x, ptrdiff_t column)
 {
     ptrdiff_t left = x->n - column;
+    if (is_narrow_beyond(x, left))
+        return COLUMNS;
     if (left <= MOST_VECTORS * LANES && !needs_panel(x, left))
         return left;
     return smaller(COLUMNS, left);
@@ -67,6 +83,95 @@ static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns
     }
 }
 
+#if FML_MASKS && FML_SHUFFLES
+
+/* Rows of narrow columns side by side, with zeros up to whole vectors. */
+static void pack_narrow(const product *x, ptrdiff_t column, ptrdiff_t start, ptrdiff_t k, real *out)
+{
+    ptrdiff_t columns = x->n - column;
+    const real *b = at_b(x, start, column);
+    for (ptrdiff_t p = 0; p < k && x->b_col == 1; p++)
+        store_first(out + p * NARROW, load_first(b + p * x->b_row, columns), NARROW);
+    for (ptrdiff_t p = 0; p < k && x->b_col != 1; p++)
+        for (ptrdiff_t j = 0; j < NARROW; j++)
+            out[p * NARROW + j] = j < columns ? b[p * x->b_row + j * x->b_col] : 0;
+    for (ptrdiff_t l = k * NARROW; l % (LANES * NARROW) != 0; l++)
+        out[l] = 0;
+}
+
+/* Sums of the quarters of a vector, in the first one. */
+FML_INLINE vec add_quarters(vec sum)
+{
+    lane_numbers half, quarter;
+    for (int l = 0; l < LANES; l++) {
+        half[l] = (lane_number)((l + 2 * NARROW) % LANES);
+        quarter[l] = (lane_number)((l + NARROW) % LANES);
+    }
+    sum += __builtin_shuffle(sum, half);
+    return sum + __builtin_shuffle(sum, quarter);
+}
+
+/* Some rows of narrow columns. */
+FML_INLINE void multiply_narrow_rows(int rows, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                                     const vec *b, ptrdiff_t columns, real *c, ptrdiff_t c_row,
+                                     bool add)
+{
+    lane_numbers from[NARROW]; /* of A, for each vector of B */
+    vec sums[ROWS];
+    for (int q = 0; q < NARROW; q++)
+        for (int l = 0; l < LANES; l++)
+            from[q][l] = (lane_number)(q * TOGETHER + l / NARROW);
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+        sums[i] = (vec){0};
+    for (ptrdiff_t p = 0; p < k; p += LANES, a += LANES, b += NARROW)
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++) {
+            const real *row = a + i * a_row;
+            vec numbers = k - p >= LANES ? load(row) : load_first(row, k - p);
+#pragma GCC unroll 8
+            for (int q = 0; q < NARROW; q++)
+                sums[i] += __builtin_shuffle(numbers, from[q]) * b[q];
+        }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++, c += c_row) {
+        vec sum = add_quarters(sums[i]);
+        store_first(c, add ? load_first(c, columns) + sum : sum, columns);
+    }
+}
+
+/* Narrow columns of C, k terms from `start` on: 65 to 100 columns of float in 0.94 of the time. */
+static void multiply_narrow(const product *x, ptrdiff_t column, ptrdiff_t start, ptrdiff_t k,
+                            ahead *soon)
+{
+    vec panel[BLOCK_K / TOGETHER];
+    ptrdiff_t columns = x->n - column, row = x->a_row;
+    const real *a = x->a + start;
+    real *c = x->c + column;
+    bool add = x->add || start > 0;
+    pack_narrow(x, column, start, k, (real *)panel);
+    for (ptrdiff_t i = 0; i < x->m; i += ROWS, a += ROWS * row, c += ROWS * x->c_row) {
+        if (soon)
+            fetch_piece(soon);
+        if (x->m - i >= ROWS)
+            multiply_narrow_rows(ROWS, k, a, row, panel, columns, c, x->c_row, add);
+        else
+            for (ptrdiff_t r = 0; r < x->m - i; r++)
+                multiply_narrow_rows(1, k, a + r * row, row, panel, columns, c + r * x->c_row, 0,
+                                     add);
+    }
+}
+
+#else
+
+static void multiply_narrow(const product *x, ptrdiff_t column, ptrdiff_t start, ptrdiff_t k,
+                            ahead *soon)
+{
+    multiply_panel(x, column, x->n - column, start, k, soon);
+}
+
+#endif
+
 ptrdiff_t FML(direct_tiles)(const product *x)
 {
     ptrdiff_t panels = 0;
@@ -79,7 +184,11 @@ void FML(multiply_direct)(const product *x, ahead *soon)
 {
     for (ptrdiff_t start = 0; start < x->k; start += BLOCK_K)
         for (ptrdiff_t column = 0, columns; column < x->n; column += columns) {
+            ptrdiff_t k = smaller(BLOCK_K, x->k - start), left = x->n - column;
             columns = panel_columns(x, column);
-            multiply_panel(x, column, columns, start, smaller(BLOCK_K, x->k - start), soon);
+            if (column > 0 && is_narrow_beyond(x, COLUMNS + left))
+                multiply_narrow(x, column, start, k, soon);
+            else
+                multiply_panel(x, column, columns, start, k, soon);
         }
 }

@@ -28,14 +28,14 @@ FML_INLINE void store_sum(real *c, vec sum, bool is_last, ptrdiff_t last, bool a
 
 FML_INLINE void tile(int rows, int vectors, ptrdiff_t k, const real *a, ptrdiff_t a_row,
                      ptrdiff_t a_col, const real *b, ptrdiff_t b_row, ptrdiff_t last, real *c,
-                     ptrdiff_t c_row, bool add)
+                     ptrdiff_t c_row, bool add, const real *starts, ptrdiff_t starts_row)
 {
     vec sums[ROWS][MOST_VECTORS], row[MOST_VECTORS];
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 3
         for (int j = 0; j < vectors; j++)
-            sums[i][j] = (vec){0};
+            sums[i][j] = starts ? load(starts + i * starts_row + j * LANES) : (vec){0};
     for (ptrdiff_t p = 0; p < k; p++, a += a_col, b += b_row) {
 #pragma GCC unroll 3
         for (int j = 0; j < vectors; j++)
@@ -53,12 +53,17 @@ FML_INLINE void tile(int rows, int vectors, ptrdiff_t k, const real *a, ptrdiff_
             store_sum(c + i * c_row + j * LANES, sums[i][j], j == vectors - 1, last, add);
 }
 
-#define TILE(rows, vectors)                                                                 \
-    static void tile_##rows##_##vectors(ptrdiff_t k, const real *a, ptrdiff_t a_row,        \
-                                        ptrdiff_t a_col, const real *b, ptrdiff_t b_row,    \
-                                        ptrdiff_t last, real *c, ptrdiff_t c_row, bool add) \
-    {                                                                                       \
-        tile(rows, vectors, k, a, a_row, a_col, b, b_row, last, c, c_row, add);             \
+#if FML_TERMS(FML_TYPE)
+#define STARTS starts, starts_row
+#else
+#define STARTS NULL, 0
+#endif
+#define TILE(rows, vectors)                                                             \
+    static void tile_##rows##_##vectors(                                                \
+        ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b,    \
+        ptrdiff_t b_row, ptrdiff_t last, real *c, ptrdiff_t c_row, bool add FML_STARTS) \
+    {                                                                                   \
+        tile(rows, vectors, k, a, a_row, a_col, b, b_row, last, c, c_row, add, STARTS); \
     }
 #if MOST_VECTORS > 2
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2) TILE(rows, 3)

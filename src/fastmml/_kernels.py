@@ -521,6 +521,10 @@ class Kernels(Protocol):
         """
         ...
 
+    def matmul_short_plain(self, a: Any, b: Any, dtype: Any, /) -> Any:
+        """The same for two matrices that `matmul_short` takes, with a new result of ``dtype``."""
+        ...
+
     def gram(self, x: Real, out: Real, threads: int) -> None:
         """``out = x* @ x`` for x (k, n) of strides and dtypes as in `matmul`.
 

@@ -121,15 +121,23 @@ cdef fml_short as_short(cnp.ndarray x) noexcept:
     return out
 
 
-cdef bint are_plain_bools(object a, object b) noexcept:
-    """Whether these are two matrices of bools that fit together."""
+cdef bint are_two_matrices(object a, object b) noexcept:
+    """Whether these are two arrays that can be read, and matrices that fit together."""
     if not cnp.PyArray_CheckExact(a) or not cnp.PyArray_CheckExact(b):
         return False
-    if cnp.PyArray_TYPE(a) != cnp.NPY_BOOL or cnp.PyArray_TYPE(b) != cnp.NPY_BOOL:
+    if not cnp.PyArray_ISBEHAVED_RO(a) or not cnp.PyArray_ISBEHAVED_RO(b):
         return False
     if cnp.PyArray_NDIM(a) != 2 or cnp.PyArray_NDIM(b) != 2:
         return False
     return cnp.PyArray_DIM(a, 1) == cnp.PyArray_DIM(b, 0)
+
+
+cdef bint is_byte(cnp.ndarray x) noexcept:
+    return cnp.PyArray_TYPE(x) in (cnp.NPY_BYTE, cnp.NPY_UBYTE)
+
+
+cdef bint is_short(cnp.ndarray x) noexcept:
+    return is_byte(x) or cnp.PyArray_TYPE(x) == cnp.NPY_SHORT
 
 
 cdef fml_bools as_bools(cnp.ndarray x) noexcept:
@@ -215,6 +223,9 @@ cdef fml_rows as_rows(cnp.ndarray x, const double[::1] scale) noexcept:
 cdef enum:
     LEAST_FLIPPED = 32
 
+# The dtype of their sums.
+cdef object INT32 = cnp.dtype("int32")
+
 
 cdef class DenseKernels(SmallKernels):
     """The kernels of matrix products; see fastmml._kernels.Kernels."""
@@ -254,7 +265,7 @@ cdef class DenseKernels(SmallKernels):
 
     def matmul_plain(self, a, b, out, /):
         if not is_plain(a) or not is_plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
-            return self.bools_plain(a, b) if out is None else None
+            return self.bytes_plain(a, b) if out is None else None
         cdef fml_array left = as_array(a), right = as_array(b)
         cdef fml_match match
         if not fml_match_arrays(&left, &right, cnp.PyArray_ITEMSIZE(a), &match):
@@ -272,8 +283,23 @@ cdef class DenseKernels(SmallKernels):
         check(multiply_arrays(self.table, &match.stack, a, b, result, fml_get_num_threads()))
         return result if match.result_dims > 0 or out is not None else result[()]
 
-    cdef object bools_plain(self, object a, object b):
-        if not are_plain_bools(a, b):
+    def matmul_short_plain(self, a, b, dtype, /):
+        if not are_two_matrices(a, b) or not is_short(a) or not is_short(b):
+            return None
+        if cnp.dtype(dtype) is not INT32:
+            return None
+        cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(b, 1)]
+        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_INT32)
+        self.matmul_short(a, b, out, fml_get_num_threads())
+        return out
+
+    cdef object bytes_plain(self, object a, object b):
+        """Bools, or numbers of 8 bits, which are the lower ones of sums of 32."""
+        if not are_two_matrices(a, b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
+            return None
+        if is_byte(a):
+            return cnp.PyArray_Cast(self.matmul_short_plain(a, b, INT32), cnp.PyArray_TYPE(a))
+        if cnp.PyArray_TYPE(a) != cnp.NPY_BOOL:
             return None
         cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(b, 1)]
         cdef cnp.ndarray out = new_array(2, shape, cnp.NPY_BOOL, 1)

@@ -111,8 +111,12 @@ def matmul(
     >>> fm.matmul(np.ones((5, 2, 3)), np.ones((3, 4))).shape
     (5, 2, 4)
     """
-    if dtype is None and algorithm == "classical":
-        product = kernels().matmul_plain(a, b, out)
+    if algorithm == "classical":
+        product = None
+        if dtype is None:
+            product = kernels().matmul_plain(a, b, out)
+        elif out is None:
+            product = kernels().matmul_short_plain(a, b, dtype)
         if product is not None:
             return product
     if algorithm not in ALGORITHMS:

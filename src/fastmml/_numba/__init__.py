@@ -69,6 +69,7 @@ class NumbaKernels:
     matmul_short = staticmethod(dense.matmul_short)
     matmul_bool = staticmethod(dense.matmul_bool)
     matmul_plain = staticmethod(dense.matmul_plain)
+    matmul_short_plain = staticmethod(dense.matmul_short_plain)
     gram = staticmethod(dense.gram)
     gram_plain = staticmethod(dense.gram_plain)
     solve_right = staticmethod(dense.solve_right)

@@ -155,6 +155,10 @@ def matmul_plain(a: Any, b: Any, out: Any, /) -> None:
     """See `fastmml._kernels.Kernels.matmul_plain`: a product here takes longer than its checks."""
 
 
+def matmul_short_plain(a: Any, b: Any, dtype: Any, /) -> None:
+    """See `fastmml._kernels.Kernels.matmul_short_plain`."""
+
+
 def gram(x: Real, out: Real, threads: int) -> None:
     """See `fastmml._kernels.Kernels.gram`: by a product, whose upper triangle is replaced."""
     matmul(np.conjugate(x.T) if out.dtype.kind == "c" else x.T, x, out, threads)
