@@ -289,7 +289,7 @@ cdef class DenseKernels(SmallKernels):
         if cnp.dtype(dtype) is not INT32:
             return None
         cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(b, 1)]
-        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_INT32)
+        cdef cnp.ndarray out = new_array(2, shape, cnp.NPY_INT32, 4)
         self.matmul_short(a, b, out, fml_get_num_threads())
         return out
 
