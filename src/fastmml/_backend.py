@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from fastmml._warn import warn
 
 if TYPE_CHECKING:
     from fastmml._kernels import Kernels
@@ -92,12 +93,11 @@ def _default_name() -> str:
         return asked
     if has_native():
         return "native"
-    warnings.warn(
+    warn(
         "fastmml runs on numba: its compiled kernels are not installed. Install a C compiler and "
         "run 'pip install --force-reinstall --no-cache-dir fastmml' to get them, or set "
         "FASTMML_BACKEND=numba to silence this.",
         RuntimeWarning,
-        stacklevel=3,
     )
     return "numba"
 

@@ -47,12 +47,15 @@ def same_length(name: str, values: NDArray[Any], other: str, length: int) -> Non
 
 def nonnegative(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """Return a contiguous float64 array of finite values of at least 0."""
-    array = np.asarray(values)
+    array = numbers(name, values)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     array = np.ascontiguousarray(array, dtype=np.float64)
     if array.size and not (array.min() >= 0 and array.max() < math.inf):
-        raise ValueError(f"{name}: expected finite values of at least 0")
+        wrong = _first(~((array >= 0) & (array < math.inf)))
+        raise ValueError(
+            f"{name}: expected finite values of at least 0, got {array[wrong]} {_place(wrong)}"
+        )
     return array
 
 
@@ -114,9 +117,20 @@ def number_type(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype.newbyteorder("=")
 
 
+def numbers(name: str, values: Any, accepted: str = "an array") -> NDArray[Any]:
+    """Return an array; refuse masked numbers, and what NumPy makes one object of."""
+    unmasked(name, values)
+    array = np.asarray(values)
+    if array.ndim == 0 and array.dtype == object:
+        ways = [f": {way}() makes one" for way in ("toarray", "collect") if hasattr(values, way)]
+        found = "".join([type(values).__name__, *ways])
+        raise TypeError(f"{name}: expected {accepted}, got {found}")
+    return array
+
+
 def factorisable(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return an array of a dtype that LAPACK has; whole numbers become float64."""
-    array = np.asarray(values)
+    array = numbers(name, values)
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
     if array.dtype.char not in "fdFD":
@@ -129,8 +143,7 @@ def factorisable(name: str, values: ArrayLike) -> NDArray[Any]:
 
 def observations(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return a float64 or float32 array of two dimensions, with a row and a column at least."""
-    unmasked(name, values)
-    array = np.asarray(values)
+    array = numbers(name, values)
     if array.dtype.kind == "c":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     if array.dtype.char not in "fd":
@@ -172,7 +185,7 @@ def compressed(name: str, values: Any) -> None:
 
 def real_numbers(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return an array of any real type of `number_type`."""
-    array = np.asarray(values)
+    array = numbers(name, values)
     if number_type(name, array.dtype).kind == "c":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     return array
@@ -202,8 +215,10 @@ def per_row(
         raise ValueError(f"{name}: expected a number or shape ({rows},), got {array.shape}")
     least = array.min(initial=1)
     if not (least > 0 if is_positive else least >= 0) or not array.max(initial=0) < math.inf:
+        limit = "above" if is_positive else "of at least"
+        wrong = _first(~((array > 0 if is_positive else array >= 0) & (array < math.inf)))
         raise ValueError(
-            f"{name}: expected finite numbers {'above' if is_positive else 'of at least'} 0"
+            f"{name}: expected finite numbers {limit} 0, got {array[wrong]} {_place(wrong)}"
         )
     return array
 
@@ -224,15 +239,53 @@ def as_many(name: str, weights: NDArray[Any] | None, rows: int) -> None:
 
 
 def is_finite(values: NDArray[Any]) -> bool:
-    """Whether no element is NaN or infinite, some rows at a time."""
+    """Whether no element is NaN or infinite."""
+    return _first_not_finite(values) is None
+
+
+def finite(name: str, values: Any, first_row: int = 0) -> None:
+    """Check that no element of an array, or entry of a compressed matrix, is NaN or infinite.
+
+    ``first_row`` is the number of the first row, where the array is a part of another one.
+    """
+    entries = values.data if hasattr(values, "indptr") else values
+    place = _first_not_finite(entries)
+    if place is None:
+        return
+    found = "NaN" if np.isnan(entries[place]) else "infinity"
+    if entries is not values:
+        place = _row_and_column(values, place[0])
+    where = _place((first_row + place[0], *place[1:]))
+    raise ValueError(f"{name}: expected finite numbers, got {found} {where}")
+
+
+def _first_not_finite(values: NDArray[Any]) -> tuple[int, ...] | None:
+    """Where the first element is that is NaN or infinite; looked for in some rows at a time."""
     step = 1 << 16
-    return all(np.isfinite(values[i : i + step]).all() for i in range(0, len(values), step))
+    for start in range(0, len(values), step):
+        is_good = np.isfinite(values[start : start + step])
+        if not is_good.all():
+            row, *others = _first(~is_good)
+            return start + row, *others
+    return None
 
 
-def finite(name: str, values: NDArray[Any]) -> None:
-    """Check that no element is NaN or infinite."""
-    if not is_finite(values):
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity (inf)")
+def _first(is_wrong: NDArray[Any]) -> tuple[int, ...]:
+    """Index of the first True."""
+    return tuple(int(i) for i in np.unravel_index(is_wrong.argmax(), is_wrong.shape))
+
+
+def _row_and_column(matrix: Any, entry: int) -> tuple[int, int]:
+    """Where an entry of compressed rows or columns is."""
+    outer = int(np.searchsorted(matrix.indptr, entry, side="right")) - 1
+    inner = int(matrix.indices[entry])
+    return (outer, inner) if matrix.format == "csr" else (inner, outer)
+
+
+def _place(index: tuple[int, ...]) -> str:
+    if len(index) == 2:
+        return f"in row {index[0]}, column {index[1]}"
+    return f"at index {index[0] if len(index) == 1 else index}"
 
 
 def is_readable(x: NDArray[Any], unit: int = 0) -> bool:
@@ -254,8 +307,7 @@ def finite_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
 
     float16 and float32 become float32, all others float64; strides stay.
     """
-    unmasked(name, values)
-    array = np.asarray(values)
+    array = numbers(name, values)
     if array.dtype.kind not in "biuf" or array.dtype.char == "g":
         raise TypeError(
             f"{name}: expected bool, integers, float16, float32 or float64, got dtype {array.dtype}"
@@ -267,9 +319,9 @@ def finite_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
     if not is_readable(array):
         array = array.copy()
     with np.errstate(all="ignore"):  # a sum is faster than a look at every number
-        is_finite = np.isfinite(array.sum(dtype=np.float64)) or np.isfinite(array).all()
-    if not is_finite:
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+        total = array.sum(dtype=np.float64)
+    if not np.isfinite(total):
+        finite(name, array)
     return array
 
 
