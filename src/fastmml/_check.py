@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmml._frames import Columns, library
+
 #: Node ids are 32-bit.
 MAX_NODES = 2**32
 
@@ -118,9 +120,14 @@ def number_type(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def numbers(name: str, values: Any, accepted: str = "an array") -> NDArray[Any]:
-    """Return an array; refuse masked numbers, and what NumPy makes one object of."""
+    """Return an array; refuse masked numbers, and what NumPy makes one object of.
+
+    Of the nullable numbers of pandas it makes objects: they become float64 here.
+    """
     unmasked(name, values)
     array = np.asarray(values)
+    if array.dtype == object and array.ndim == 2 and library(values) == "pandas":
+        return Columns(name).of_pandas(values)
     if array.ndim == 0 and array.dtype == object:
         ways = [f": {way}() makes one" for way in ("toarray", "collect") if hasattr(values, way)]
         found = "".join([type(values).__name__, *ways])
@@ -225,6 +232,8 @@ def per_row(
 
 def unmasked(name: str, values: Any) -> None:
     """Refuse masked numbers, which `numpy.asarray` would uncover."""
+    if type(values) is np.ndarray:  # numpy.ma need not be imported
+        return
     if isinstance(values, np.ma.MaskedArray) and np.any(values.mask):
         raise ValueError(
             f"{name}: expected no masked numbers, got {np.count_nonzero(values.mask)}: "

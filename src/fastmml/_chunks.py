@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _check
-from fastmml._frames import Columns, is_arrow, is_frame, is_read_once, is_table, library, record_batches
+from fastmml._frames import (
+    Columns,
+    is_arrow,
+    is_frame,
+    is_read_once,
+    is_table,
+    library,
+    record_batches,
+)
 
 Array = NDArray[Any]
 

@@ -289,7 +289,7 @@ class InnerProduct:
         array([[2., 3.],
                [3., 6.]])
         """
-        given = np.asarray(x)
+        given = _check.numbers("x", x)
         if given.ndim != 2:
             raise ValueError(f"x: expected 2 dimensions, got {given.ndim}")
         (columns,), dtype = self._operands(x=given.T)

@@ -117,7 +117,7 @@ def matmul(
             return product
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm: expected one of {ALGORITHMS}, got {algorithm!r}")
-    return _matmul(np.asarray(a), np.asarray(b), out, dtype, algorithm)
+    return _matmul(_check.numbers("a", a), _check.numbers("b", b), out, dtype, algorithm)
 
 
 def gram(x: ArrayLike) -> Array:
@@ -154,7 +154,7 @@ def gram(x: ArrayLike) -> Array:
     square = kernels().gram_plain(x)
     if square is not None:
         return square
-    array = np.asarray(x)
+    array = _check.numbers("x", x)
     if array.ndim != 2:
         raise ValueError(f"x: expected 2 dimensions, got {array.ndim}")
     dtype = _check.number_type("x", array.dtype)

@@ -167,6 +167,8 @@ def orthogonality(q: ArrayLike) -> Any:
     3.0
     """
     x = _check.factorisable("q", q)
+    if x.ndim < 2:
+        raise ValueError(f"q: expected at least 2 dimensions, got {x.ndim}")
     products = gram(x) if x.ndim <= 2 else matmul(x.conj().swapaxes(-2, -1), x)
     n = products.shape[-1]
     distances = np.zeros(products.shape[:-2], products.real.dtype)

@@ -138,7 +138,8 @@ class StreamingQR:
     @property
     def r(self) -> Array:
         """The triangular factor of all rows so far."""
-        return self.triangle()[: min(self.rows, self._columns), : self._columns].copy()
+        top = min(self.rows, self._columns)
+        return self.triangle()[:top, : self._columns].reshape(top, self._columns).copy()
 
     def lstsq(self, rcond: float | None = None, *, alpha: float = 0.0) -> LstsqResult:
         """Solve the least squares problem of all rows so far, as `fastmml.lstsq`.

@@ -29,9 +29,10 @@ def _is_count(asked: Any) -> bool:
     return isinstance(asked, (int, np.integer)) and not isinstance(asked, bool)
 
 
-def _is_asked_of_spectrum(asked: Any) -> bool:
+def _is_asked_of_spectrum(asked: Any, is_tall: bool = True) -> bool:
+    """Whether this is "mle", for data of no fewer rows than columns, or a part of the variance."""
     if isinstance(asked, str):
-        return asked == "mle"
+        return asked == "mle" and is_tall
     return isinstance(asked, (float, np.floating)) and bool(0 < asked < 1)
 
 
@@ -78,9 +79,8 @@ class Number:
         if _is_count(asked):
             if self._least <= asked <= self._limit:
                 return int(asked)
-        elif self._solver not in _PARTIAL and _is_asked_of_spectrum(asked):
-            if is_tall or not isinstance(asked, str):
-                return None
+        elif self._solver not in _PARTIAL and _is_asked_of_spectrum(asked, is_tall):
+            return None
         raise ValueError(self._message())
 
     def _message(self) -> str:
