@@ -138,3 +138,27 @@ def test_place_of_an_element_of_any_array() -> None:
         message = re.escape(f"x: expected finite numbers, got infinity {where}")
         with pytest.raises(ValueError, match=message):
             _check.finite("x", x)
+
+
+def test_what_graphs_are_made_of_is_named() -> None:
+    with pytest.raises(ValueError, match="src: expected no masked numbers, got 1"):
+        fm.Graph(np.ma.masked_array([0, 1], [1, 0]), [1, 0])
+    with pytest.raises(TypeError, match="src: expected an array, got list_iterator"):
+        fm.Graph(iter([0, 1]), [1, 0])
+    with pytest.raises(TypeError, match="matrix: expected real numbers, got dtype complex128"):
+        fm.Graph.from_scipy(scipy.sparse.eye_array(3, dtype=complex).tocsr())
+    with pytest.raises(TypeError, match="path: expected a path, .* got NoneType"):
+        fm.read_graph(None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"graph: expected a fastmml.Graph, got ndarray"):
+        fm.write_graph(np.eye(3), "graph.npz")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="scale: expected 0 to 32, got -1"):
+        fm.rmat(-1)
+
+
+@pytest.mark.parametrize("library", ["pyarrow", "pandas", "polars"])
+def test_labels_of_other_libraries(library: str) -> None:
+    module = pytest.importorskip(library)
+    make = module.array if library == "pyarrow" else module.Series
+    graph = fm.Graph([0, 1, 2], [1, 2, 0], labels=make(["a", "b", "c"]))
+    assert graph.labels.tolist() == ["a", "b", "c"]
+    assert fm.local_pagerank(graph, "b").top(1)[0][0] == "b"

@@ -14,18 +14,23 @@ from fastmml._frames import Columns, library
 MAX_NODES = 2**32
 
 
-def node_count(name: str, value: Any) -> int:
-    """Return an int in [0, 2**32]."""
+def int_up_to(name: str, value: Any, most: int, limit: str = "") -> int:
+    """Return an int in [0, most]; ``limit`` tells what that is."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
-    if not 0 <= value <= MAX_NODES:
-        raise ValueError(f"{name}: expected 0 to 2**32 (node ids are 32-bit), got {value}")
+    if not 0 <= value <= most:
+        raise ValueError(f"{name}: expected 0 to {limit or most}, got {value}")
     return int(value)
+
+
+def node_count(name: str, value: Any) -> int:
+    """Return an int in [0, 2**32]."""
+    return int_up_to(name, value, MAX_NODES, "2**32 (node ids are 32-bit)")
 
 
 def node_ids(name: str, values: ArrayLike, num_nodes: int | None = None) -> NDArray[Any]:
     """Return a 1-d integer array, every value in [0, num_nodes) or [0, 2**32)."""
-    ids = np.asarray(values)
+    ids = numbers(name, values)
     if ids.ndim != 1:
         raise ValueError(f"{name}: expected a 1-d array, got {ids.ndim} dimensions")
     if ids.size == 0:
