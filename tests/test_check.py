@@ -162,3 +162,19 @@ def test_labels_of_other_libraries(library: str) -> None:
     graph = fm.Graph([0, 1, 2], [1, 2, 0], labels=make(["a", "b", "c"]))
     assert graph.labels.tolist() == ["a", "b", "c"]
     assert fm.local_pagerank(graph, "b").top(1)[0][0] == "b"
+
+
+def test_other_arguments_are_arrays() -> None:
+    x, y = data(), np.arange(5.0)
+    model = fm.PCA(2).fit(x)
+    for wrong in (scipy.sparse.csr_array(x[:, :2]), iter([x[:, :2]])):
+        with pytest.raises(TypeError, match=f"X: expected an array, got {type(wrong).__name__}"):
+            model.inverse_transform(wrong)
+    masked = np.ma.masked_array(np.eye(3), np.eye(3))
+    with pytest.raises(ValueError, match="VI: expected no masked numbers, got 3"):
+        fm.pairwise_distances(x, metric="mahalanobis", VI=masked)
+    with pytest.raises(ValueError, match="basis: expected no masked numbers, got 3"):
+        fm.change_of_basis(np.eye(3), masked)
+    for targets in (scipy.sparse.csr_array(y[:, None]), iter(y)):
+        with pytest.raises(TypeError, match="y: expected an array, got"):
+            fm.LinearRegression().fit(x, targets)

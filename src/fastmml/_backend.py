@@ -168,6 +168,11 @@ def get_num_threads() -> int:
 def set_num_threads(num_threads: int) -> None:
     """Set how many threads kernels use in the calling thread, as threadpoolctl does.
 
+    Parameters
+    ----------
+    num_threads : int
+        At least 1; no more than 1024 are used.
+
     Raises
     ------
     ValueError
@@ -180,7 +185,18 @@ def set_num_threads(num_threads: int) -> None:
 
 @contextmanager
 def threads(num_threads: int) -> Iterator[None]:
-    """Run a ``with`` block on this many threads, then restore the number from before."""
+    """Run a ``with`` block on this many threads, then restore the number from before.
+
+    Parameters
+    ----------
+    num_threads : int
+        As in `set_num_threads`.
+
+    Raises
+    ------
+    ValueError
+        As `set_num_threads`, where the block begins.
+    """
     before = get_num_threads()
     set_num_threads(num_threads)
     try:

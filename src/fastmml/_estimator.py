@@ -44,6 +44,12 @@ def _check_whole(name: str, x: Any) -> None:
         )
 
 
+def _check_targets(y: Any) -> None:
+    """Refuse masked numbers, and what is no array, as a sparse matrix, which scikit-learn takes."""
+    if y is not None:
+        _check.numbers("y", y)
+
+
 class _Named:
     """Names of the features in `fit`, if these have names."""
 
@@ -126,7 +132,7 @@ class _OwnRegressor(_OwnEstimator):
         return float(np.mean(np.where(spread > 0, 1 - rest / known_spread, rest == 0)))
 
     def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
-        _check.unmasked("y", y)
+        _check_targets(y)
         rows, targets = self._rows(X), np.asarray(y, np.float64)
         names = names_of("X", X)
         if targets.ndim not in (1, 2) or len(targets) != len(rows) or targets.size == 0:
@@ -193,7 +199,7 @@ else:
 
         def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
             _check_whole("X", X)
-            _check.unmasked("y", y)
+            _check_targets(y)
             rows, targets = validate_data(
                 self, X, y, reset=reset, dtype=_DTYPES, ensure_all_finite=False,
                 multi_output=True, y_numeric=True,

@@ -110,6 +110,10 @@ class StreamingQR:
     def merge(self, other: StreamingQR) -> StreamingQR:
         """Take all rows that another one took: of another thread, file or machine.
 
+        Parameters
+        ----------
+        other : StreamingQR
+
         Returns
         -------
         StreamingQR
@@ -174,7 +178,13 @@ class StreamingQR:
         return LstsqResult(x.reshape(n, *self._right), residuals, rank, singular_values)
 
     def triangle(self) -> Array:
-        """Return the factor of all rows with their right-hand sides as columns behind."""
+        """The factor of all rows with their right-hand sides as columns behind.
+
+        Returns
+        -------
+        ndarray
+            Of n columns and those of the right-hand sides; upper triangular.
+        """
         if self._waiting:
             self._factor, self._waiting = _reduced(self._factor, self._waiting), ()
         return self._factor

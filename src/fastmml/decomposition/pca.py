@@ -376,12 +376,13 @@ class PCA(Transformer):  # type: ignore[misc]
         ------
         ValueError
             Another number of columns than components; masked numbers.
+        TypeError
+            Complex numbers; what is no array, as a sparse matrix.
         NotFittedError
             Before `fit`; scikit-learn's where that is installed.
         """
         self._check_fitted()
-        _check.unmasked("X", X)
-        coordinates, k = np.asarray(X), self.n_components_
+        coordinates, k = _check.numbers("X", X), self.n_components_
         if coordinates.ndim != 2 or coordinates.shape[1] != k:
             raise ValueError(
                 f"X: expected shape (m, {k}), a column for each component, got {coordinates.shape}"

@@ -97,6 +97,10 @@ def read_graph(
         are passed over (the vertices of Common Crawl's graphs). Needs pyarrow. Names stay as bytes
         end to end, in memory or in the file mapped by fastmml's own form.
 
+    Returns
+    -------
+    Graph
+
     Raises
     ------
     GraphFormatError
