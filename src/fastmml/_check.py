@@ -131,9 +131,9 @@ def numbers(name: str, values: Any, accepted: str = "an array") -> NDArray[Any]:
     """
     unmasked(name, values)
     array = np.asarray(values)
-    if array.dtype == object and array.ndim == 2 and library(values) == "pandas":
+    if array.dtype.kind == "O" and array.ndim == 2 and library(values) == "pandas":
         return Columns(name).of_pandas(values)
-    if array.ndim == 0 and array.dtype == object:
+    if array.dtype.kind == "O" and array.ndim == 0:
         ways = [f": {way}() makes one" for way in ("toarray", "collect") if hasattr(values, way)]
         found = "".join([type(values).__name__, *ways])
         raise TypeError(f"{name}: expected {accepted}, got {found}")
