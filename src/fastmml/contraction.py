@@ -49,7 +49,8 @@ def einsum(
     Raises
     ------
     ValueError
-        Labels that do not fit the operands or each other; an ``out`` of another shape.
+        Labels that do not fit the operands or each other; an ``out`` of another shape; masked
+        numbers.
     TypeError
         A dtype that `matmul` does not compute with, or that cannot be cast to ("same_kind").
 

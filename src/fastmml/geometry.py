@@ -132,7 +132,8 @@ class InnerProduct:
         Raises
         ------
         ValueError
-            Vectors that do not fit to each other or to the matrix; axes that do not broadcast.
+            Vectors that do not fit to each other or to the matrix; axes that do not broadcast;
+            masked numbers.
         TypeError
             float16, long double, objects.
 
@@ -274,7 +275,7 @@ class InnerProduct:
         Raises
         ------
         ValueError
-            Other than two dimensions; columns that do not fit to the matrix.
+            Other than two dimensions; columns that do not fit to the matrix; masked numbers.
         TypeError
             float16, long double, objects.
 

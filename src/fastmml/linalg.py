@@ -74,10 +74,10 @@ def matmul(
     ------
     ValueError
         An array without dimensions; sizes that do not fit together; an ``out`` that is read-only
-        or of another shape; an ``algorithm`` that is not one of the above.
+        or of another shape; an ``algorithm`` that is not one of the above; masked numbers.
     TypeError
         A dtype that cannot be computed with (`numpy.longdouble` and objects among them) or cast
-        to ("same_kind").
+        to ("same_kind"); what is no array, as a sparse matrix.
 
     Notes
     -----
@@ -136,9 +136,9 @@ def gram(x: ArrayLike) -> Array:
     Raises
     ------
     ValueError
-        x does not have two dimensions.
+        x does not have two dimensions; masked numbers.
     TypeError
-        A dtype that cannot be computed with.
+        A dtype that cannot be computed with; what is no array, as a sparse matrix.
 
     Notes
     -----

@@ -268,7 +268,7 @@ def project(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None = None) -> 
     Raises
     ------
     ValueError
-        Shapes that do not fit together.
+        Shapes that do not fit together; masked numbers.
     numpy.linalg.LinAlgError
         The vectors are linearly dependent.
     TypeError
