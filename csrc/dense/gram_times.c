@@ -280,7 +280,7 @@ fml_status FML(gram_times)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const real
     const int team = fml_clamp_threads(threads, t.groups);
     const ptrdiff_t of_thread = t.panels * BLOCK_ROWS * WIDTH;
     fml_status status = FML_NO_MEMORY;
-    t.b = fml_alloc_kept((t.groups + 1) * t.panels * WIDTH, (size_t)t.vectors * sizeof *t.b);
+    t.b = fml_alloc((t.groups + 1) * t.panels * WIDTH, (size_t)t.vectors * sizeof *t.b);
     real *products = fml_alloc(team * of_thread, sizeof *products);
     if (!t.b || !products)
         goto done;
@@ -301,6 +301,6 @@ fml_status FML(gram_times)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const real
     }
 done:
     fml_free(products);
-    fml_keep(t.b);
+    fml_free(t.b);
     return status;
 }

@@ -96,7 +96,7 @@ fml_status FML(sparse_gram_times)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, con
                                   real *out, double *moments, int threads)
 {
     task t = {.indptr = indptr, .indices = indices, .values = values, .scale = scale};
-    tile *tiles = fml_alloc_kept(n, (size_t)(parts + 1) * sizeof *tiles);
+    tile *tiles = fml_alloc(n, (size_t)(parts + 1) * sizeof *tiles);
     double *of_parts = fml_alloc(parts, sizeof(wide_tile));
     fml_watch watch;
     fml_watch_start(&watch);
@@ -117,6 +117,6 @@ fml_status FML(sparse_gram_times)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, con
         status = fml_watch_status(&watch);
     }
     fml_free(of_parts);
-    fml_keep(tiles);
+    fml_free(tiles);
     return status;
 }

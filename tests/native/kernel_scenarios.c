@@ -91,7 +91,6 @@ fml_status TYPED(run_sparse_gram_times)(int threads, uint64_t *digest)
     fml_status status =
         fml_variants()[0]->TYPED(sparse_gram_times)(NODES, NODES, COUNT, indptr, sources, values, b,
                                                     vectors, offset, PARTS, out, moments, threads);
-    fml_forget();
     FOLD_ARRAY(digest, out);
     FOLD_ARRAY(digest, moments);
     return status;
@@ -150,7 +149,6 @@ fml_status TYPED(run_small_qr)(int threads, uint64_t *digest)
     static real q[MATRICES * ROWS * ROWS], r[MATRICES * ROWS * ROWS];
     fml_status status = fml_variants()[0]->TYPED(small_qr)(
         MATRICES, ROWS, ROWS, ROWS, typed_vectors(VECTORS), steps, q, r, threads);
-    fml_forget();
     FOLD_ARRAY(digest, q);
     FOLD_ARRAY(digest, r);
     return status;

@@ -34,15 +34,15 @@ def project(rows: Array, mean: Array, basis: Array, *, first_row: int = 0) -> Pr
 
     Here and below, ``first_row`` is the number of the first row, for messages.
     """
-    found = np.empty((len(rows), len(basis)), _number(rows))
-    errors = np.empty(len(rows))
+    found = kernels().empty((len(rows), len(basis)), _number(rows))
+    errors = kernels().empty(len(rows), np.float64)
     _fill(rows, mean, basis, found, errors, first_row)
     return ProjectedRows(found, errors)
 
 
 def coordinates(rows: Array, mean: Array, basis: Array, *, first_row: int = 0) -> Array:
     """Products of centred rows with orthonormal ones of a basis."""
-    found = np.empty((len(rows), len(basis)), _number(rows))
+    found = kernels().empty((len(rows), len(basis)), _number(rows))
     if len(basis):
         _fill(rows, mean, basis, found, None, first_row)
         return found
@@ -53,7 +53,7 @@ def coordinates(rows: Array, mean: Array, basis: Array, *, first_row: int = 0) -
 
 def errors(rows: Array, mean: Array, basis: Array, *, first_row: int = 0) -> Array:
     """Squared distances of centred rows from what the orthonormal rows of a basis span."""
-    found = np.empty(len(rows))
+    found = kernels().empty(len(rows), np.float64)
     _fill(rows, mean, basis, None, found, first_row)
     return found
 
@@ -61,7 +61,7 @@ def errors(rows: Array, mean: Array, basis: Array, *, first_row: int = 0) -> Arr
 def reconstruct(y: Array, mean: Array, basis: Array) -> Array:
     """Points that have these coordinates."""
     dtype = _number(y)
-    found = np.empty((len(y), basis.shape[1]), dtype)
+    found = kernels().empty((len(y), basis.shape[1]), dtype)
     basis, shift = np.ascontiguousarray(basis, dtype), _shift(mean, dtype)
     for part, piece in _pieces(y, dtype):
         kernels().reconstruct_rows(
@@ -78,7 +78,7 @@ def squared_lengths(
     In float64, since a small variance magnifies errors; the other one counts for nothing where the
     basis spans everything.
     """
-    found, spans_all = np.empty(len(rows)), len(basis) == basis.shape[1]
+    found, spans_all = kernels().empty(len(rows), np.float64), len(basis) == basis.shape[1]
     for part, piece in _pieces(rows, np.dtype(np.float64), is_cut=True):
         y, rest = project(piece, mean, basis, first_row=first_row + part.start)
         with np.errstate(all="ignore"):
