@@ -683,3 +683,136 @@ def test_what_raises_changes_nothing() -> None:
             moments.update(bad)
         assert (moments.rows, moments.weight) == before[:2]
         np.testing.assert_array_equal(moments.scatter, before[2])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"n_components": "x"}, "n_components: .*'mle', got 'x'"),
+        ({"n_components": [1]}, r"n_components: .* got \[1\]"),
+        ({"n_components": 2.5}, "n_components: .* got 2.5"),
+        ({"n_components": -1}, "n_components: .* got -1"),
+        ({"n_components": True}, "n_components: .* got True"),
+        ({"svd_solver": "qr"}, "svd_solver: expected one of .* got 'qr'"),
+        ({"tol": -1}, "tol: .* got -1"),
+        ({"whiten": "no"}, "whiten: .* got 'no'"),
+    ],
+)
+def test_parameters_are_checked_before_rows_are_read(wrong: Any, message: str) -> None:
+    chunks = iter([data()])
+    with pytest.raises(ValueError, match=message):
+        fm.PCA(**wrong).fit(chunks)
+    if "svd_solver" not in wrong:
+        with pytest.raises(ValueError, match=message):
+            fm.PCA(**wrong).partial_fit(chunks)
+    assert len(list(chunks)) == 1
+
+
+@pytest.mark.parametrize("kind", ["batches", "tables", "pandas", "polars"])
+def test_lists_of_frames_are_chunks(kind: str) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    x = data()
+    parts = [table_of(part, arrow) for part in (x[:100], x[100:])]
+    if kind == "batches":
+        parts = [batch for part in parts for batch in part.to_batches()]
+    elif kind == "pandas":
+        parts = [part.to_pandas() for part in parts]
+    elif kind == "polars":
+        parts = [pytest.importorskip("polars").from_arrow(part) for part in parts]
+    for chunks in (parts, tuple(parts)):
+        assert_same(chunks, x)
+        model = fm.PCA(2)
+        np.testing.assert_allclose(model.fit_transform(chunks), fm.PCA(2).fit_transform(x))
+        assert model.feature_names_in_.tolist() == NAMES
+        np.testing.assert_allclose(
+            np.abs(fm.StreamingQR().update(chunks, x[:, 0]).r), np.abs(np.linalg.qr(x, "r"))
+        )
+        with pytest.raises(TypeError, match=f"X: .*, got {type(chunks).__name__}: pass chunks"):
+            fm.LinearRegression().fit(chunks, x[:, 0])
+
+
+def test_rows_that_come_some_at_a_time_are_none_for_regression() -> None:
+    x = data()
+    chunks = iter([x])
+    model = fm.LinearRegression().fit(x, x[:, 0])
+    for call in (
+        lambda: model.fit(chunks, x[:, 0]),
+        lambda: model.partial_fit(chunks, x[:, 0]),
+        lambda: model.predict(chunks),
+    ):
+        with pytest.raises(TypeError, match="X: expected an array or frame, got list_iterator"):
+            call()
+    assert len(list(chunks)) == 1
+
+
+def test_scans_of_readers_are_not_fitted_and_transformed(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    scanner = pytest.importorskip("pyarrow.dataset").Scanner
+    x = data()
+    table = table_of(x, arrow)
+    model = fm.PCA(2)
+    with pytest.raises(TypeError, match="X: expected rows that can be read twice, got Scanner"):
+        model.fit_transform(scanner.from_batches(table.to_reader()))
+    assert not hasattr(model, "components_")
+    model.fit(scanner.from_batches(table.to_reader()))
+    np.testing.assert_allclose(
+        model.transform(scanner.from_batches(table.to_reader())), model.transform(table)
+    )
+
+
+def test_what_arrow_reads_in_other_ways_is_named(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(table_of(data(), arrow), tmp_path / "rows.parquet")
+    found = parquet.ParquetDataset(tmp_path / "rows.parquet")
+    message = "expected a table, .* Dataset, Scanner or ParquetFile of pyarrow, got ParquetDataset"
+    for call in (fm.PCA(2).fit, fm.Moments().update, fm.StreamingQR().update):
+        with pytest.raises(TypeError, match=message):
+            call(found)
+
+
+def test_decimals_are_numbers() -> None:
+    arrow, polars = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    x = data(20).round(2)
+    for kind in (arrow.decimal128(20, 2), arrow.decimal256(50, 2)):
+        columns = [arrow.array(x[:, i]).cast(kind) for i in range(3)]
+        table = arrow.table([*columns, arrow.array(x[:, 3])], names=NAMES)
+        assert_same(table, x)
+        np.testing.assert_allclose(fm.PCA(2).fit(table).mean_, x.mean(axis=0), atol=1e-12)
+    frame = polars.from_arrow(table_of(x, arrow))
+    for names in (NAMES, NAMES[:1]):
+        assert_same(frame.cast(dict.fromkeys(names, polars.Decimal(20, 2))), x)
+
+
+def test_names_of_columns_are_different_ones() -> None:
+    arrow, pandas = pytest.importorskip("pyarrow"), pytest.importorskip("pandas")
+    x = data()
+    table = arrow.table(list(x.T), names=["a", "b", "a", "c"])
+    frame = pandas.DataFrame(x, columns=["a", "b", "a", "c"])
+    for call in (fm.PCA(2).fit, fm.PCA(2).partial_fit):
+        for source in (table, iter([table]), iter([frame])):
+            with pytest.raises(ValueError, match="X: expected columns of different names, got 'a'"):
+                call(source)
+    assert_same(table, x)  # names are nothing to moments
+    assert_same(frame, x)
+
+
+def test_warnings_name_the_line_of_the_call() -> None:
+    pandas = pytest.importorskip("pandas")
+    x = data()
+    frame = pandas.DataFrame(x, columns=NAMES)
+    named, plain = fm.PCA(2).fit(frame), fm.PCA(2).fit(x)
+    further = fm.PCA(2).partial_fit(frame)
+    calls = [
+        lambda: named.transform(iter([x])),
+        lambda: named.project(iter([x])),
+        lambda: plain.reconstruction_errors(iter([frame])),
+        lambda: plain.score_samples(iter([frame])),
+        lambda: plain.score(iter([frame])),
+        lambda: further.partial_fit(iter([x])),
+        lambda: plain.partial_fit(x),
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning, match="X: expected columns|starts anew") as caught:
+            call()
+        assert [warning.filename for warning in caught] == [__file__]

@@ -208,9 +208,11 @@ def test_zero_strides() -> None:
 
 def test_subclasses_are_plain_arrays() -> None:
     a = operand((3, 3), "d", 13)
-    masked = np.ma.masked_array(a, a > 0)
-    assert type(fm.matmul(masked, a)) is np.ndarray
-    assert_product(fm.matmul(masked, a), a, a)
+    for other in (np.ma.masked_array(a), a.view(np.recarray)):
+        assert type(fm.matmul(other, a)) is np.ndarray
+        assert_product(fm.matmul(other, a), a, a)
+    with pytest.raises(ValueError, match="b: expected no masked numbers, got"):
+        fm.matmul(a, np.ma.masked_array(a, a > 0))
 
 
 # ---- out ----

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from fastmml._warn import warn
 
 if TYPE_CHECKING:
     from fastmml._kernels import Kernels
@@ -92,12 +93,11 @@ def _default_name() -> str:
         return asked
     if has_native():
         return "native"
-    warnings.warn(
+    warn(
         "fastmml runs on numba: its compiled kernels are not installed. Install a C compiler and "
         "run 'pip install --force-reinstall --no-cache-dir fastmml' to get them, or set "
         "FASTMML_BACKEND=numba to silence this.",
         RuntimeWarning,
-        stacklevel=3,
     )
     return "numba"
 
@@ -168,6 +168,11 @@ def get_num_threads() -> int:
 def set_num_threads(num_threads: int) -> None:
     """Set how many threads kernels use in the calling thread, as threadpoolctl does.
 
+    Parameters
+    ----------
+    num_threads : int
+        At least 1; no more than 1024 are used.
+
     Raises
     ------
     ValueError
@@ -180,7 +185,18 @@ def set_num_threads(num_threads: int) -> None:
 
 @contextmanager
 def threads(num_threads: int) -> Iterator[None]:
-    """Run a ``with`` block on this many threads, then restore the number from before."""
+    """Run a ``with`` block on this many threads, then restore the number from before.
+
+    Parameters
+    ----------
+    num_threads : int
+        As in `set_num_threads`.
+
+    Raises
+    ------
+    ValueError
+        As `set_num_threads`, where the block begins.
+    """
     before = get_num_threads()
     set_num_threads(num_threads)
     try:

@@ -8,22 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmml._frames import Columns, library
+
 #: Node ids are 32-bit.
 MAX_NODES = 2**32
 
 
-def node_count(name: str, value: Any) -> int:
-    """Return an int in [0, 2**32]."""
+def int_up_to(name: str, value: Any, most: int, limit: str = "") -> int:
+    """Return an int in [0, most]; ``limit`` tells what that is."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
-    if not 0 <= value <= MAX_NODES:
-        raise ValueError(f"{name}: expected 0 to 2**32 (node ids are 32-bit), got {value}")
+    if not 0 <= value <= most:
+        raise ValueError(f"{name}: expected 0 to {limit or most}, got {value}")
     return int(value)
+
+
+def node_count(name: str, value: Any) -> int:
+    """Return an int in [0, 2**32]."""
+    return int_up_to(name, value, MAX_NODES, "2**32 (node ids are 32-bit)")
 
 
 def node_ids(name: str, values: ArrayLike, num_nodes: int | None = None) -> NDArray[Any]:
     """Return a 1-d integer array, every value in [0, num_nodes) or [0, 2**32)."""
-    ids = np.asarray(values)
+    ids = numbers(name, values)
     if ids.ndim != 1:
         raise ValueError(f"{name}: expected a 1-d array, got {ids.ndim} dimensions")
     if ids.size == 0:
@@ -47,12 +54,15 @@ def same_length(name: str, values: NDArray[Any], other: str, length: int) -> Non
 
 def nonnegative(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """Return a contiguous float64 array of finite values of at least 0."""
-    array = np.asarray(values)
+    array = numbers(name, values)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     array = np.ascontiguousarray(array, dtype=np.float64)
     if array.size and not (array.min() >= 0 and array.max() < math.inf):
-        raise ValueError(f"{name}: expected finite values of at least 0")
+        wrong = _first(~((array >= 0) & (array < math.inf)))
+        raise ValueError(
+            f"{name}: expected finite values of at least 0, got {array[wrong]} {_place(wrong)}"
+        )
     return array
 
 
@@ -114,9 +124,25 @@ def number_type(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype.newbyteorder("=")
 
 
+def numbers(name: str, values: Any, accepted: str = "an array") -> NDArray[Any]:
+    """Return an array; refuse masked numbers, and what NumPy makes one object of.
+
+    Of the nullable numbers of pandas it makes objects: they become float64 here.
+    """
+    unmasked(name, values)
+    array = np.asarray(values)
+    if array.dtype.kind == "O" and array.ndim == 2 and library(values) == "pandas":
+        return Columns(name).of_pandas(values)
+    if array.dtype.kind == "O" and array.ndim == 0:
+        ways = [f": {way}() makes one" for way in ("toarray", "collect") if hasattr(values, way)]
+        found = "".join([type(values).__name__, *ways])
+        raise TypeError(f"{name}: expected {accepted}, got {found}")
+    return array
+
+
 def factorisable(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return an array of a dtype that LAPACK has; whole numbers become float64."""
-    array = np.asarray(values)
+    array = numbers(name, values)
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
     if array.dtype.char not in "fdFD":
@@ -129,8 +155,7 @@ def factorisable(name: str, values: ArrayLike) -> NDArray[Any]:
 
 def observations(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return a float64 or float32 array of two dimensions, with a row and a column at least."""
-    unmasked(name, values)
-    array = np.asarray(values)
+    array = numbers(name, values)
     if array.dtype.kind == "c":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     if array.dtype.char not in "fd":
@@ -172,7 +197,7 @@ def compressed(name: str, values: Any) -> None:
 
 def real_numbers(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return an array of any real type of `number_type`."""
-    array = np.asarray(values)
+    array = numbers(name, values)
     if number_type(name, array.dtype).kind == "c":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     return array
@@ -202,14 +227,18 @@ def per_row(
         raise ValueError(f"{name}: expected a number or shape ({rows},), got {array.shape}")
     least = array.min(initial=1)
     if not (least > 0 if is_positive else least >= 0) or not array.max(initial=0) < math.inf:
+        limit = "above" if is_positive else "of at least"
+        wrong = _first(~((array > 0 if is_positive else array >= 0) & (array < math.inf)))
         raise ValueError(
-            f"{name}: expected finite numbers {'above' if is_positive else 'of at least'} 0"
+            f"{name}: expected finite numbers {limit} 0, got {array[wrong]} {_place(wrong)}"
         )
     return array
 
 
 def unmasked(name: str, values: Any) -> None:
     """Refuse masked numbers, which `numpy.asarray` would uncover."""
+    if type(values) is np.ndarray:  # numpy.ma need not be imported
+        return
     if isinstance(values, np.ma.MaskedArray) and np.any(values.mask):
         raise ValueError(
             f"{name}: expected no masked numbers, got {np.count_nonzero(values.mask)}: "
@@ -224,15 +253,53 @@ def as_many(name: str, weights: NDArray[Any] | None, rows: int) -> None:
 
 
 def is_finite(values: NDArray[Any]) -> bool:
-    """Whether no element is NaN or infinite, some rows at a time."""
+    """Whether no element is NaN or infinite."""
+    return _first_not_finite(values) is None
+
+
+def finite(name: str, values: Any, first_row: int = 0) -> None:
+    """Check that no element of an array, or entry of a compressed matrix, is NaN or infinite.
+
+    ``first_row`` is the number of the first row, where the array is a part of another one.
+    """
+    entries = values.data if hasattr(values, "indptr") else values
+    place = _first_not_finite(entries)
+    if place is None:
+        return
+    found = "NaN" if np.isnan(entries[place]) else "infinity"
+    if entries is not values:
+        place = _row_and_column(values, place[0])
+    where = _place((first_row + place[0], *place[1:]))
+    raise ValueError(f"{name}: expected finite numbers, got {found} {where}")
+
+
+def _first_not_finite(values: NDArray[Any]) -> tuple[int, ...] | None:
+    """Where the first element is that is NaN or infinite; looked for in some rows at a time."""
     step = 1 << 16
-    return all(np.isfinite(values[i : i + step]).all() for i in range(0, len(values), step))
+    for start in range(0, len(values), step):
+        is_good = np.isfinite(values[start : start + step])
+        if not is_good.all():
+            row, *others = _first(~is_good)
+            return start + row, *others
+    return None
 
 
-def finite(name: str, values: NDArray[Any]) -> None:
-    """Check that no element is NaN or infinite."""
-    if not is_finite(values):
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity (inf)")
+def _first(is_wrong: NDArray[Any]) -> tuple[int, ...]:
+    """Index of the first True."""
+    return tuple(int(i) for i in np.unravel_index(is_wrong.argmax(), is_wrong.shape))
+
+
+def _row_and_column(matrix: Any, entry: int) -> tuple[int, int]:
+    """Where an entry of compressed rows or columns is."""
+    outer = int(np.searchsorted(matrix.indptr, entry, side="right")) - 1
+    inner = int(matrix.indices[entry])
+    return (outer, inner) if matrix.format == "csr" else (inner, outer)
+
+
+def _place(index: tuple[int, ...]) -> str:
+    if len(index) == 2:
+        return f"in row {index[0]}, column {index[1]}"
+    return f"at index {index[0] if len(index) == 1 else index}"
 
 
 def is_readable(x: NDArray[Any], unit: int = 0) -> bool:
@@ -254,8 +321,7 @@ def finite_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
 
     float16 and float32 become float32, all others float64; strides stay.
     """
-    unmasked(name, values)
-    array = np.asarray(values)
+    array = numbers(name, values)
     if array.dtype.kind not in "biuf" or array.dtype.char == "g":
         raise TypeError(
             f"{name}: expected bool, integers, float16, float32 or float64, got dtype {array.dtype}"
@@ -267,9 +333,9 @@ def finite_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
     if not is_readable(array):
         array = array.copy()
     with np.errstate(all="ignore"):  # a sum is faster than a look at every number
-        is_finite = np.isfinite(array.sum(dtype=np.float64)) or np.isfinite(array).all()
-    if not is_finite:
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+        total = array.sum(dtype=np.float64)
+    if not np.isfinite(total):
+        finite(name, array)
     return array
 
 

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _check
-from fastmml._frames import Columns, is_arrow, is_table, library, record_batches
+from fastmml._frames import (
+    Columns,
+    is_arrow,
+    is_frame,
+    is_read_once,
+    is_table,
+    library,
+    record_batches,
+)
 
 Array = NDArray[Any]
 
@@ -41,39 +49,35 @@ class Chunks:
 
     def __iter__(self) -> Iterator[Array]:
         is_empty = True
-        for part in self._source if _is_iterable(self._source) else (self._source,):
+        for part in self._source if _are_chunks(self._source) else (self._source,):
             is_empty = False
             yield from self._arrays(part)
         if is_empty:
             raise ValueError(f"{self.name}: expected rows, got none")
 
     def _arrays(self, part: Any) -> Iterator[Array]:
-        kind = library(part)
         if is_arrow(part):
-            for batch in record_batches(part, _PIECE):
+            for batch in record_batches(self.name, part, _PIECE):
                 for rows in _pieces_of(batch.num_rows, batch.num_columns):
                     yield self._columns.of_record_batch(batch[rows])
-        elif kind == "pandas" and hasattr(part, "iloc") and hasattr(part, "columns"):
+        elif not is_frame(part):
+            yield from pieces(_check.numbers(self.name, part, "an array, frame or Arrow data"))
+        elif library(part) == "pandas":
             for rows in _pieces_of(len(part), part.shape[-1]):
                 yield self._columns.of_pandas(part.iloc[rows])
-        elif kind == "polars" and hasattr(part, "iter_slices"):
+        else:
             for rows in _pieces_of(*part.shape):
                 yield self._columns.of_polars(part[rows])
-        else:
-            yield from pieces(self._array(part))
-
-    def _array(self, part: Any) -> Array:
-        _check.unmasked(self.name, part)
-        array = np.asarray(part)
-        if array.ndim == 0 and array.dtype == object:
-            kind = type(part).__name__
-            raise TypeError(f"{self.name}: expected an array, frame or Arrow data, got {kind}")
-        return array
 
 
 def are_streamed(source: Any) -> bool:
-    """Whether rows come some at a time only: an iterator's, or those that Arrow reads."""
-    return _is_iterable(source) or (is_arrow(source) and not is_table(source))
+    """Whether rows come some at a time only: those of chunks, or those that Arrow reads."""
+    return _are_chunks(source) or (is_arrow(source) and not is_table(source))
+
+
+def are_read_once(source: Any) -> bool:
+    """Whether rows can be read once: an iterator's, or a scan's of a reader."""
+    return isinstance(source, Iterator) or is_read_once(source)
 
 
 def is_mapped(rows: Array) -> bool:
@@ -114,8 +118,10 @@ def _pieces_of(rows: int, columns: int) -> Iterator[slice]:
         yield slice(start, start + size)
 
 
-def _is_iterable(x: Any) -> bool:
-    """Whether these are chunks, one after the other; a list or tuple is an array_like."""
+def _are_chunks(x: Any) -> bool:
+    """Whether these are chunks, one after the other; a list or tuple of others is an array_like."""
+    if isinstance(x, (list, tuple)):
+        return len(x) > 0 and is_frame(x[0])
     is_array = isinstance(x, (Sequence, set, frozenset, dict)) or hasattr(x, "shape")
     is_array = is_array or hasattr(x, "__array__") or is_arrow(x)
     return isinstance(x, Iterable) and not is_array

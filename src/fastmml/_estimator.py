@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from fastmml import _check
+from fastmml._chunks import are_streamed
 from fastmml._frames import names_of, same_columns
 from fastmml.errors import NotFittedError
 
@@ -32,6 +33,21 @@ except ImportError:
     BaseEstimator = None
 
 _DTYPES = [np.float64, np.float32]
+
+
+def _check_whole(name: str, x: Any) -> None:
+    """Refuse masked numbers, and rows that come some at a time."""
+    _check.unmasked(name, x)
+    if are_streamed(x):
+        raise TypeError(
+            f"{name}: expected an array or frame, got {type(x).__name__}: pass chunks one by one"
+        )
+
+
+def _check_targets(y: Any) -> None:
+    """Refuse masked numbers, and what is no array, as a sparse matrix, which scikit-learn takes."""
+    if y is not None:
+        _check.numbers("y", y)
 
 
 class _Named:
@@ -91,6 +107,7 @@ class _OwnEstimator(_Named):
         return rows
 
     def _rows(self, X: Any) -> Any:
+        _check_whole("X", X)
         if self._takes_sparse and issparse(X):
             return _check.sparse_observations("X", X)
         return _check.observations("X", X)
@@ -115,8 +132,8 @@ class _OwnRegressor(_OwnEstimator):
         return float(np.mean(np.where(spread > 0, 1 - rest / known_spread, rest == 0)))
 
     def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
-        _check.unmasked("y", y)
-        rows, targets = _check.observations("X", X), np.asarray(y, np.float64)
+        _check_targets(y)
+        rows, targets = self._rows(X), np.asarray(y, np.float64)
         names = names_of("X", X)
         if targets.ndim not in (1, 2) or len(targets) != len(rows) or targets.size == 0:
             m = len(rows)
@@ -157,7 +174,7 @@ else:
         _takes_sparse = False
 
         def _fit_rows(self, X: Any) -> Any:
-            _check.unmasked("X", X)
+            _check_whole("X", X)
             return validate_data(
                 self, X, dtype=_DTYPES, ensure_all_finite=False, accept_sparse=self._sparse_formats
             )
@@ -167,7 +184,7 @@ else:
 
         def _new_rows(self, X: Any) -> Any:
             self._check_fitted()
-            _check.unmasked("X", X)
+            _check_whole("X", X)
             return validate_data(
                 self, X, reset=False, dtype=_DTYPES, ensure_all_finite=False,
                 accept_sparse=self._sparse_formats,
@@ -181,8 +198,8 @@ else:
         """Score of scikit-learn."""
 
         def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
-            _check.unmasked("X", X)
-            _check.unmasked("y", y)
+            _check_whole("X", X)
+            _check_targets(y)
             rows, targets = validate_data(
                 self, X, y, reset=reset, dtype=_DTYPES, ensure_all_finite=False,
                 multi_output=True, y_numeric=True,

@@ -47,10 +47,16 @@ class Columns:
 
     def of_record_batch(self, batch: Any) -> Array:
         schema = batch.schema
-        is_number = {kind: str(kind) in _ARROW_NUMBERS for kind in set(schema.types)}
+        names = {kind: str(kind) for kind in set(schema.types)}
+        is_decimal = {kind: name.startswith("decimal") for kind, name in names.items()}
+        is_number = {kind: names[kind] in _ARROW_NUMBERS or is_decimal[kind] for kind in names}
         self._check(schema.names, schema.types, [is_number[kind] for kind in schema.types])
         self._check_nulls(schema.names, [column.null_count for column in batch.columns])
-        arrays = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
+        columns = [
+            column.cast("float64") if is_decimal[column.type] else column
+            for column in batch.columns
+        ]
+        arrays = [column.to_numpy(zero_copy_only=False) for column in columns]
         return _side_by_side(arrays, batch.num_rows)
 
     def of_pandas(self, frame: Any) -> Array:
@@ -72,12 +78,11 @@ class Columns:
 
     def of_polars(self, frame: Any) -> Array:
         kinds = frame.dtypes
-        is_number = [
-            kind.is_integer() or kind.is_float() or str(kind) == "Boolean" for kind in kinds
-        ]
+        is_number = [kind.is_numeric() or str(kind) == "Boolean" for kind in kinds]
         self._check(frame.columns, kinds, is_number)
         self._check_nulls(frame.columns, frame.null_count().row(0) if frame.columns else ())
-        return np.asarray(frame.to_numpy())
+        array = np.asarray(frame.to_numpy())
+        return array.astype(np.float64) if array.dtype == object else array  # of decimals
 
     def _check(
         self, names: Sequence[Hashable], kinds: Sequence[Any], is_number: Sequence[bool]
@@ -121,7 +126,12 @@ def feature_names(name: str, names: Sequence[Hashable] | None) -> list[str] | No
             f"{name}: expected columns whose names are all strings, or none of them, got {found} "
             "(Feature names are only supported if all input features have string names)"
         )
-    return [str(column) for column in names or ()] if str in kinds else None
+    if str not in kinds or names is None:
+        return None
+    if len(set(names)) < len(names):
+        twice = next(column for i, column in enumerate(names) if column in names[:i])
+        raise ValueError(f"{name}: expected columns of different names, got {twice!r} twice")
+    return [str(column) for column in names]
 
 
 def names_of(name: str, x: Any) -> list[str] | None:
@@ -154,7 +164,26 @@ def is_table(x: Any) -> bool:
     return is_arrow(x) and hasattr(x, "num_rows")
 
 
-def record_batches(x: Any, numbers: int) -> Iterator[Any]:
+def is_frame(x: Any) -> bool:
+    """Whether this has rows of columns: a frame of pandas or polars, or Arrow's data."""
+    if library(x) == "pandas":
+        return hasattr(x, "iloc") and hasattr(x, "columns")
+    return is_arrow(x) or (library(x) == "polars" and hasattr(x, "iter_slices"))
+
+
+def is_read_once(x: Any) -> bool:
+    """Whether Arrow's data are a scan of rows that come once; the first ones are read to see it."""
+    if library(x) != "pyarrow" or not hasattr(x, "scan_batches"):
+        return False
+    next(x.to_batches(), None)
+    try:
+        next(x.to_batches(), None)
+    except ValueError:  # pyarrow.ArrowInvalid
+        return True
+    return False
+
+
+def record_batches(name: str, x: Any, numbers: int) -> Iterator[Any]:
     """Batches of Arrow's tables, batches, readers, datasets and files.
 
     Those that are cut here have about so many numbers.
@@ -174,8 +203,15 @@ def record_batches(x: Any, numbers: int) -> Iterator[Any]:
         )
     elif hasattr(x, "to_batches"):  # Table, Scanner
         whole = x.to_batches()
-    else:  # RecordBatchReader, or RecordBatch
-        whole = (x,) if hasattr(x, "num_rows") else x
+    elif hasattr(x, "num_rows"):  # RecordBatch
+        whole = (x,)
+    elif isinstance(x, Iterable):  # RecordBatchReader
+        whole = x
+    else:
+        raise TypeError(
+            f"{name}: expected a table, batch, reader, Dataset, Scanner or ParquetFile of pyarrow, "
+            f"got {type(x).__name__}"
+        )
     return iter(whole)
 
 

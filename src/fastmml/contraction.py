@@ -49,7 +49,8 @@ def einsum(
     Raises
     ------
     ValueError
-        Labels that do not fit the operands or each other; an ``out`` of another shape.
+        Labels that do not fit the operands or each other; an ``out`` of another shape; masked
+        numbers.
     TypeError
         A dtype that `matmul` does not compute with, or that cannot be cast to ("same_kind").
 
@@ -74,7 +75,7 @@ def einsum(
     import opt_einsum
 
     labels, result, given = opt_einsum.parser.parse_einsum_input((subscripts, *operands))
-    arrays = [np.asarray(array) for array in given]
+    arrays = [_check.numbers("operands", array) for array in given]
     number = _check.number_type(
         "operands" if dtype is None else "dtype",
         np.result_type(*arrays) if dtype is None else np.dtype(dtype),

@@ -91,7 +91,7 @@ def pairwise_distances(
     _check_metric(metric, VI)
     left, right = _operands("x", x, "y", y)
     if VI is not None:
-        left, right = _transformed(left, right, np.asarray(VI))
+        left, right = _transformed(left, right, VI)
         metric = "euclidean"
     out = kernels().empty((len(left), len(left if right is None else right)), left.dtype)
     if out.size:
@@ -164,7 +164,7 @@ def kneighbors(
         )
     left, right = (data, None) if asked is None else (asked, data)
     if VI is not None:
-        left, right = _transformed(left, right, np.asarray(VI))
+        left, right = _transformed(left, right, VI)
         metric = "euclidean"
     distances = kernels().empty((len(left), count), left.dtype)
     indices = kernels().empty((len(left), count), np.int64)
@@ -238,7 +238,7 @@ def _scale(x: Real) -> F64:
     return 1 / np.sqrt(squares)
 
 
-def _transformed(x: Real, y: Real | None, inner: NDArray[Any]) -> tuple[F64, F64 | None]:
+def _transformed(x: Real, y: Real | None, inner: ArrayLike) -> tuple[F64, F64 | None]:
     """Rows whose distances are those of x and y under an inner product: ``|(x - y) L|``."""
     factor = _factor(inner, x.shape[1])
     wide = x.astype(np.float64, copy=False)
@@ -251,7 +251,7 @@ def _transformed(x: Real, y: Real | None, inner: NDArray[Any]) -> tuple[F64, F64
     return turned[0], None if y is None else turned[1]
 
 
-def _factor(inner: NDArray[Any], columns: int) -> F64:
+def _factor(inner: ArrayLike, columns: int) -> F64:
     """L such that VI = L L'."""
     matrix = _check.finite_matrix("VI", inner).astype(np.float64)
     if matrix.shape != (columns, columns):

@@ -132,7 +132,8 @@ class InnerProduct:
         Raises
         ------
         ValueError
-            Vectors that do not fit to each other or to the matrix; axes that do not broadcast.
+            Vectors that do not fit to each other or to the matrix; axes that do not broadcast;
+            masked numbers.
         TypeError
             float16, long double, objects.
 
@@ -274,7 +275,7 @@ class InnerProduct:
         Raises
         ------
         ValueError
-            Other than two dimensions; columns that do not fit to the matrix.
+            Other than two dimensions; columns that do not fit to the matrix; masked numbers.
         TypeError
             float16, long double, objects.
 
@@ -289,7 +290,7 @@ class InnerProduct:
         array([[2., 3.],
                [3., 6.]])
         """
-        given = np.asarray(x)
+        given = _check.numbers("x", x)
         if given.ndim != 2:
             raise ValueError(f"x: expected 2 dimensions, got {given.ndim}")
         (columns,), dtype = self._operands(x=given.T)

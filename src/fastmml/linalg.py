@@ -74,10 +74,10 @@ def matmul(
     ------
     ValueError
         An array without dimensions; sizes that do not fit together; an ``out`` that is read-only
-        or of another shape; an ``algorithm`` that is not one of the above.
+        or of another shape; an ``algorithm`` that is not one of the above; masked numbers.
     TypeError
         A dtype that cannot be computed with (`numpy.longdouble` and objects among them) or cast
-        to ("same_kind").
+        to ("same_kind"); what is no array, as a sparse matrix.
 
     Notes
     -----
@@ -121,7 +121,7 @@ def matmul(
             return product
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm: expected one of {ALGORITHMS}, got {algorithm!r}")
-    return _matmul(np.asarray(a), np.asarray(b), out, dtype, algorithm)
+    return _matmul(_check.numbers("a", a), _check.numbers("b", b), out, dtype, algorithm)
 
 
 def gram(x: ArrayLike) -> Array:
@@ -140,9 +140,9 @@ def gram(x: ArrayLike) -> Array:
     Raises
     ------
     ValueError
-        x does not have two dimensions.
+        x does not have two dimensions; masked numbers.
     TypeError
-        A dtype that cannot be computed with.
+        A dtype that cannot be computed with; what is no array, as a sparse matrix.
 
     Notes
     -----
@@ -158,7 +158,7 @@ def gram(x: ArrayLike) -> Array:
     square = kernels().gram_plain(x)
     if square is not None:
         return square
-    array = np.asarray(x)
+    array = _check.numbers("x", x)
     if array.ndim != 2:
         raise ValueError(f"x: expected 2 dimensions, got {array.ndim}")
     dtype = _check.number_type("x", array.dtype)

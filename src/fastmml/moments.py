@@ -179,8 +179,8 @@ class Moments:
             all calls. Of a `numpy.memmap`, a frame of pandas or polars, a Table, RecordBatch,
             RecordBatchReader, RecordBatchFileReader, Dataset, Scanner or ParquetFile of pyarrow,
             and of whatever has ``__arrow_c_stream__`` and is no array, some rows are in memory at a
-            time; of a generator, or any other iterable that is no sequence, one chunk, which may be
-            any of these.
+            time; of a list of frames or batches, a generator, or any other iterable that is no
+            sequence, one chunk, which may be any of these. Decimals count as float64.
         fweights, aweights : (m,) array_like, optional
             As in `mean_covariance`, of all chunks end to end.
 
@@ -219,6 +219,10 @@ class Moments:
 
     def merge(self, other: Moments) -> Moments:
         """Take all observations that another one took: of another thread, file or machine.
+
+        Parameters
+        ----------
+        other : Moments
 
         Returns
         -------
@@ -262,16 +266,54 @@ class Moments:
         return np.dtype(np.float32 if self._unit > np.finfo(np.float64).eps else np.float64)
 
     def divisor(self, ddof: float = 1) -> float:
-        """Return what the covariance is the scatter divided by; NaN if that is not above 0."""
+        """What the covariance is the scatter divided by.
+
+        Parameters
+        ----------
+        ddof : float
+            As in `fastmml.covariance`.
+
+        Returns
+        -------
+        float
+            NaN if it is not above 0.
+        """
         divisor = self.weight - _check.real("ddof", ddof) * self._aweight
         return divisor if divisor > 0 else float("nan")
 
     def covariance(self, ddof: float = 1) -> Array:
-        """(n, n) float64: covariance, as `fastmml.covariance`."""
+        """Covariance of the observations so far, as `fastmml.covariance`.
+
+        Parameters
+        ----------
+        ddof : float
+            What is taken off their number; 0 for the average.
+
+        Returns
+        -------
+        (n, n) ndarray
+            float64, exactly symmetric.
+
+        Raises
+        ------
+        ValueError
+            No observation of positive weight came yet.
+        """
         return self._all().products / self.divisor(ddof)
 
     def correlation(self) -> Array:
-        """(n, n) float64: correlation, as `fastmml.correlation`."""
+        """Correlation of the observations so far, as `fastmml.correlation`.
+
+        Returns
+        -------
+        (n, n) ndarray
+            float64, exactly symmetric.
+
+        Raises
+        ------
+        ValueError
+            No observation of positive weight came yet.
+        """
         centred = self._all()
         spread = centred.spread()
         unit = CONSTANT * self._unit / np.finfo(np.float64).eps

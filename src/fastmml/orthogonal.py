@@ -18,10 +18,10 @@ from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import SMALL_QR_ROWS
 from fastmml._lapack_qr import is_for_lapack, lapack_qr
-from fastmml._powers import are_near, ldexp, lengths, near_one
+from fastmml._powers import are_near, ldexp, lengths, near_one, sums_of_squares
 from fastmml._tall_qr import tall_qr
 from fastmml.linalg import gram, matmul
-from fastmml.systems import eigh
+from fastmml.systems import eigh, solve
 
 Array = NDArray[Any]
 
@@ -167,6 +167,8 @@ def orthogonality(q: ArrayLike) -> Any:
     3.0
     """
     x = _check.factorisable("q", q)
+    if x.ndim < 2:
+        raise ValueError(f"q: expected at least 2 dimensions, got {x.ndim}")
     products = gram(x) if x.ndim <= 2 else matmul(x.conj().swapaxes(-2, -1), x)
     n = products.shape[-1]
     distances = np.zeros(products.shape[:-2], products.real.dtype)
@@ -266,7 +268,7 @@ def project(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None = None) -> 
     Raises
     ------
     ValueError
-        Shapes that do not fit together.
+        Shapes that do not fit together; masked numbers.
     numpy.linalg.LinAlgError
         The vectors are linearly dependent.
     TypeError
@@ -302,7 +304,7 @@ def project(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None = None) -> 
 
 def measured_near(
     measure: Callable[[Array], tuple[Array, Array, Array]], points: Array, own: Any = 0
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Array, Array, Array, Any]:
     """What is measured of points in columns, times ``2**(own - e)``: and e.
 
     Coordinates, projections and distances, the last of them those of the points as they are. e is 0
@@ -311,15 +313,16 @@ def measured_near(
     units = own.reshape(-1, *[1] * (points.ndim - 1)) if np.ndim(own) else own
     inside, projection, distance = measure(ldexp(points, units))
     if are_near(np.maximum(np.abs(inside).max(axis=0, initial=0), distance)):
-        return inside, projection, distance, np.zeros(distance.shape, np.int64)
+        return inside, projection, distance, 0
     near, far = near_one(points.T, own)
     inside, projection, distance = measure(near.T)
     return inside, projection, np.ldexp(distance, far), far
 
 
-def coordinates_of(inside: Array, r: Array, sizes: Array, far: Array) -> Array:
+def coordinates_of(inside: Array, r: Array, sizes: Any, far: Any) -> Array:
     """Coordinates in a basis, of those in what `independent_qr` made of it."""
-    return ldexp(np.linalg.solve(r, inside), far - sizes.reshape(-1, *[1] * far.ndim))
+    own = sizes.reshape(-1, *[1] * (inside.ndim - 1)) if np.ndim(sizes) else sizes
+    return ldexp(solve(r, inside), far - own)
 
 
 def affine(x: ArrayLike, basis: ArrayLike, origin: ArrayLike | None) -> tuple[Array, Array, Array]:
@@ -342,7 +345,7 @@ class IndependentQR(NamedTuple):
 
     q: Array
     r: Array
-    sizes: Array  # a power of two for each column: 0 unless lengths are far from 1
+    sizes: Any  # a power of two for each column: 0 unless lengths are far from 1
 
 
 def independent_qr(basis: Array, own: Any = 0) -> IndependentQR:
@@ -352,14 +355,13 @@ def independent_qr(basis: Array, own: Any = 0) -> IndependentQR:
     """
     units = own[:, np.newaxis] if np.ndim(own) else own
     q, r = qr(ldexp(basis, units))
-    sizes = np.zeros(basis.shape[1], np.int64)
+    sizes: Any = 0
     if not are_near(np.abs(r).max(axis=0, initial=0)):
         near, sizes = near_one(basis.T, own)
         q, r = qr(near.T)
-    scaled = r * _scales(r)
-    new = np.abs(np.diagonal(scaled))
-    limit = _DEPENDENT * max(basis.shape) * np.finfo(r.dtype).eps
-    if r.shape[0] < r.shape[1] or not (new > limit * lengths(scaled.T)).all():
+    new, least = np.abs(np.diagonal(r)), np.sqrt(sums_of_squares(r.T))
+    least *= _DEPENDENT * max(basis.shape) * np.finfo(r.dtype).eps
+    if r.shape[0] < r.shape[1] or not (new > least).all():
         raise np.linalg.LinAlgError("basis: expected linearly independent columns")
     return IndependentQR(q, r, sizes)
 

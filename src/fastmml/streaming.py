@@ -110,6 +110,10 @@ class StreamingQR:
     def merge(self, other: StreamingQR) -> StreamingQR:
         """Take all rows that another one took: of another thread, file or machine.
 
+        Parameters
+        ----------
+        other : StreamingQR
+
         Returns
         -------
         StreamingQR
@@ -138,7 +142,8 @@ class StreamingQR:
     @property
     def r(self) -> Array:
         """The triangular factor of all rows so far."""
-        return self.triangle()[: min(self.rows, self._columns), : self._columns].copy()
+        top = min(self.rows, self._columns)
+        return self.triangle()[:top, : self._columns].reshape(top, self._columns).copy()
 
     def lstsq(self, rcond: float | None = None, *, alpha: float = 0.0) -> LstsqResult:
         """Solve the least squares problem of all rows so far, as `fastmml.lstsq`.
@@ -173,7 +178,13 @@ class StreamingQR:
         return LstsqResult(x.reshape(n, *self._right), residuals, rank, singular_values)
 
     def triangle(self) -> Array:
-        """Return the factor of all rows with their right-hand sides as columns behind."""
+        """The factor of all rows with their right-hand sides as columns behind.
+
+        Returns
+        -------
+        ndarray
+            Of n columns and those of the right-hand sides; upper triangular.
+        """
         if self._waiting:
             self._factor, self._waiting = _reduced(self._factor, self._waiting), ()
         return self._factor

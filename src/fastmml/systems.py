@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml._backend import kernels
+from fastmml._check import numbers
 from fastmml._kernels import SMALL_ROWS
 from fastmml.linalg import matmul
 
@@ -335,7 +336,7 @@ def change_of_basis(a: ArrayLike, basis: ArrayLike) -> NDArray[Any]:
     array([[1., 0.],
            [3., 1.]])
     """
-    maps, vectors = np.asarray(a), np.asarray(basis)
+    maps, vectors = numbers("a", a), numbers("basis", basis)
     if maps.ndim < 2:
         raise ValueError(f"a: expected at least 2 dimensions, got {maps.ndim}")
     if vectors.ndim > 1 and maps.shape[-1] != vectors.shape[-2]:

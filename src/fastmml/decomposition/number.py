@@ -15,6 +15,27 @@ Array = NDArray[Any]
 _PARTIAL = {"randomized": 0, "arpack": 1}
 
 
+def check_kind(n_components: Any) -> None:
+    """Refuse what is no number of components of any data."""
+    is_count = _is_count(n_components) and n_components >= 0
+    if n_components is not None and not is_count and not _is_asked_of_spectrum(n_components):
+        raise ValueError(
+            "n_components: expected an int of at least 0, a number between 0 and 1, None or 'mle', "
+            f"got {n_components!r}"
+        )
+
+
+def _is_count(asked: Any) -> bool:
+    return isinstance(asked, (int, np.integer)) and not isinstance(asked, bool)
+
+
+def _is_asked_of_spectrum(asked: Any, is_tall: bool = True) -> bool:
+    """Whether this is "mle", for data of no fewer rows than columns, or a part of the variance."""
+    if isinstance(asked, str):
+        return asked == "mle" and is_tall
+    return isinstance(asked, (float, np.floating)) and bool(0 < asked < 1)
+
+
 class Number:
     """What was asked for of data with m rows and n columns, and a solver of this name.
 
@@ -55,13 +76,11 @@ class Number:
     def _known(self, asked: Any, is_tall: bool) -> int | None:
         if asked is None:
             return self._limit
-        if isinstance(asked, (int, np.integer)) and not isinstance(asked, bool):
+        if _is_count(asked):
             if self._least <= asked <= self._limit:
                 return int(asked)
-        elif self._solver not in _PARTIAL:
-            is_guess = isinstance(asked, str) and asked == "mle" and is_tall
-            if is_guess or (isinstance(asked, (float, np.floating)) and 0 < asked < 1):
-                return None
+        elif self._solver not in _PARTIAL and _is_asked_of_spectrum(asked, is_tall):
+            return None
         raise ValueError(self._message())
 
     def _message(self) -> str:

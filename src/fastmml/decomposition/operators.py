@@ -128,10 +128,10 @@ class Centred(Products, Operator, Protocol):
         ...
 
 
-def finite_total(data: Any, total: float) -> float:
+def finite_total(data: Any, total: float, name: str = "X") -> float:
     """The sum of squares, if it is a number."""
     if not np.isfinite(total):
-        _check.finite("X", data)
+        _check.finite(name, data)
         raise ValueError("X: expected numbers whose squares are finite, got larger ones")
     return total
 
@@ -352,7 +352,7 @@ class GatheredRows:
         self.unit = float(np.finfo(self.dtype).eps)
         self.mean = moments.mean
         self._scatter = moments.scatter
-        self.total = finite_total(self.mean, float(np.trace(self._scatter)))
+        self.total = finite_total(self.mean, float(np.trace(self._scatter)), "mean of X")
 
     def column_products(self) -> Array:
         return self._scatter
@@ -379,7 +379,7 @@ class SparseRows:
         self._rows = compressed(rows)
         self.mean = self._sums(self._rows.data) / self.shape[0]
         self._squares = self._squared_deviations()
-        self.total = finite_total(self._rows.data, float(self._squares.sum()))
+        self.total = finite_total(rows, float(self._squares.sum()))
         self.removed = self.shape[0] * float(self.mean @ self.mean)
 
     def in_double(self) -> Self:

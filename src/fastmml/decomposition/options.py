@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fastmml import _check
+from fastmml._warn import warn
 from fastmml.decomposition import iterative
 from fastmml.decomposition.choice import choose
 from fastmml.decomposition.krylov import Limits
@@ -87,9 +87,9 @@ def solve(data: Centred, number: Number, options: Options) -> Spectrum:
     if found.is_converged or is_counted:
         return iterative.spectrum(operator, found)
     if data.is_sparse and min(data.shape) > _MOST_DENSE:
-        warnings.warn(
+        warn(
             f"tol: iterations ended at residuals of {found.residuals.max() / found.values[0]:.1e} "
-            "of the largest eigenvalue; see components_error_", RuntimeWarning, stacklevel=3,
+            "of the largest eigenvalue; see components_error_", RuntimeWarning,
         )  # fmt: skip
         return iterative.spectrum(operator, found)
     return exact(data, number)

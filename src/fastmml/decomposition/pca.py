@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,11 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from fastmml import _check
-from fastmml._chunks import are_streamed, is_converted
+from fastmml._chunks import are_read_once, are_streamed, is_converted
 from fastmml._estimator import Transformer
 from fastmml._frames import is_table
 from fastmml._undo import all_or_nothing
+from fastmml._warn import warn
 from fastmml.decomposition import projection, sparse
 from fastmml.decomposition.number import Number
 from fastmml.decomposition.operators import Centred, DenseRows, Products, SparseRows
@@ -26,7 +26,7 @@ from fastmml.decomposition.streamed import (
     NamedRows,
     Names,
     are_gathered,
-    check_solver,
+    check_one_pass,
     gathered,
     in_memory,
     spectrum_of,
@@ -214,7 +214,7 @@ class PCA(Transformer):  # type: ignore[misc]
         options = Options.checked(self)
         with all_or_nothing(self):
             if are_gathered(X, options.solver):
-                check_solver(options.solver)
+                check_one_pass(options.solver, self.n_components)
                 return self._fit_moments(*gathered(X))
             rows = self._fit_table(X) if is_table(X) else self._fit_rows(X)
             m = rows.shape[0]
@@ -264,17 +264,14 @@ class PCA(Transformer):  # type: ignore[misc]
         return self._partial_fit
 
     def _partial_fit(self, X: Any, y: None = None) -> PCA:
-        Options.checked(self)
+        check_one_pass(Options.checked(self).solver, self.n_components)
         with all_or_nothing(self):
             return self._take_rows(X)
 
     def _take_rows(self, X: Any) -> PCA:
         before = getattr(self, "_moments", None)
         if before is None and hasattr(self, "components_"):
-            warnings.warn(
-                "partial_fit starts anew: fit keeps no sums that rows could be added to",
-                stacklevel=3,
-            )
+            warn("partial_fit starts anew: fit keeps no sums that rows could be added to")
         if are_streamed(X) or is_table(X) or is_converted(X):
             moments, names = gathered(X, before, None if before is None else self._feature_names)
         else:
@@ -291,8 +288,8 @@ class PCA(Transformer):  # type: ignore[misc]
         Parameters
         ----------
         X : (m, n) array_like, sparse, frame, or Arrow data
-            As in `fit`. What can be scanned once, as a Scanner of a reader, must be fitted and
-            transformed apart.
+            As in `fit`. Of a Scanner of pyarrow the first rows are read once more, to see whether
+            it can be read twice.
         y : None
             Not used.
         **fit_params
@@ -306,12 +303,12 @@ class PCA(Transformer):  # type: ignore[misc]
         Raises
         ------
         TypeError
-            Rows that are read once, as a generator's or a RecordBatchReader's, and `Moments`: call
-            `fit`, and `transform` with the rows once more.
+            Rows that are read once, as those of a generator, a RecordBatchReader, or a Scanner of
+            one, and `Moments`: call `fit`, and `transform` with the rows once more.
         ValueError
             As `fit`.
         """
-        if isinstance(X, (Iterator, Moments)):
+        if are_read_once(X) or isinstance(X, Moments):
             raise TypeError(
                 f"X: expected rows that can be read twice, got {type(X).__name__}: call fit, and "
                 "transform with the rows once more, or partial_fit and transform for each chunk"
@@ -379,12 +376,13 @@ class PCA(Transformer):  # type: ignore[misc]
         ------
         ValueError
             Another number of columns than components; masked numbers.
+        TypeError
+            Complex numbers; what is no array, as a sparse matrix.
         NotFittedError
             Before `fit`; scikit-learn's where that is installed.
         """
         self._check_fitted()
-        _check.unmasked("X", X)
-        coordinates, k = np.asarray(X), self.n_components_
+        coordinates, k = _check.numbers("X", X), self.n_components_
         if coordinates.ndim != 2 or coordinates.shape[1] != k:
             raise ValueError(
                 f"X: expected shape (m, {k}), a column for each component, got {coordinates.shape}"
@@ -596,10 +594,10 @@ class PCA(Transformer):  # type: ignore[misc]
     def _measured_in_chunks(self, compute: Callable[..., Any], X: Any, variances: Any) -> Any:
         rows = NamedRows(X, self._feature_names)
         parts = [
-            compute(part, self.mean_, self.components_, *variances)
+            compute(part, self.mean_, self.components_, *variances, first_row=rows.first)
             for part in rows.of_columns(len(self.mean_))
         ]
-        rows.warn(stacklevel=5)
+        rows.warn()
         if isinstance(parts[0], ProjectedRows):
             return ProjectedRows(*map(np.concatenate, zip(*parts, strict=True)))
         return np.concatenate(parts)

@@ -29,29 +29,32 @@ class ProjectedRows(NamedTuple):
     errors: Array  #: (m,) float64: as `PCA.reconstruction_errors`
 
 
-def project(rows: Array, mean: Array, basis: Array) -> ProjectedRows:
-    """Coordinates along orthonormal rows of a basis, and squared distances from what they span."""
+def project(rows: Array, mean: Array, basis: Array, *, first_row: int = 0) -> ProjectedRows:
+    """Coordinates along orthonormal rows of a basis, and squared distances from what they span.
+
+    Here and below, ``first_row`` is the number of the first row, for messages.
+    """
     found = kernels().empty((len(rows), len(basis)), _number(rows))
     errors = kernels().empty(len(rows), np.float64)
-    _fill(rows, mean, basis, found, errors)
+    _fill(rows, mean, basis, found, errors, first_row)
     return ProjectedRows(found, errors)
 
 
-def coordinates(rows: Array, mean: Array, basis: Array) -> Array:
+def coordinates(rows: Array, mean: Array, basis: Array, *, first_row: int = 0) -> Array:
     """Products of centred rows with orthonormal ones of a basis."""
     found = kernels().empty((len(rows), len(basis)), _number(rows))
     if len(basis):
-        _fill(rows, mean, basis, found, None)
+        _fill(rows, mean, basis, found, None, first_row)
         return found
-    for _, piece in _pieces(rows, _number(rows)):
-        _check.finite("X", piece)
+    for part, piece in _pieces(rows, _number(rows)):
+        _check.finite("X", piece, first_row + part.start)
     return found
 
 
-def errors(rows: Array, mean: Array, basis: Array) -> Array:
+def errors(rows: Array, mean: Array, basis: Array, *, first_row: int = 0) -> Array:
     """Squared distances of centred rows from what the orthonormal rows of a basis span."""
     found = kernels().empty(len(rows), np.float64)
-    _fill(rows, mean, basis, None, found)
+    _fill(rows, mean, basis, None, found, first_row)
     return found
 
 
@@ -67,7 +70,9 @@ def reconstruct(y: Array, mean: Array, basis: Array) -> Array:
     return found
 
 
-def squared_lengths(rows: Array, mean: Array, basis: Array, along: Array, across: float) -> Array:
+def squared_lengths(
+    rows: Array, mean: Array, basis: Array, along: Array, across: float, *, first_row: int = 0
+) -> Array:
     """Sums of squared coordinates over their variances, and of squared errors over another one.
 
     In float64, since a small variance magnifies errors; the other one counts for nothing where the
@@ -75,13 +80,15 @@ def squared_lengths(rows: Array, mean: Array, basis: Array, along: Array, across
     """
     found, spans_all = kernels().empty(len(rows), np.float64), len(basis) == basis.shape[1]
     for part, piece in _pieces(rows, np.dtype(np.float64), is_cut=True):
-        y, rest = project(piece, mean, basis)
+        y, rest = project(piece, mean, basis, first_row=first_row + part.start)
         with np.errstate(all="ignore"):
             found[part] = (y**2 / along).sum(axis=1) + (0 if spans_all else rest / across)
     return found
 
 
-def _fill(rows: Array, mean: Array, basis: Array, found: Array | None, rest: Array | None) -> None:
+def _fill(
+    rows: Array, mean: Array, basis: Array, found: Array | None, rest: Array | None, first_row: int
+) -> None:
     """Fill results; refuse what is not finite."""
     dtype = _number(rows)
     shift, basis = _shift(mean, dtype), np.ascontiguousarray(basis, dtype)
@@ -89,7 +96,7 @@ def _fill(rows: Array, mean: Array, basis: Array, found: Array | None, rest: Arr
         y, squares = (None if x is None else x[part] for x in (found, rest))
         kernels().project_rows(_check.readable(piece), shift, basis, y, squares, get_num_threads())
         if not all(x is None or _check.is_finite(x) for x in (y, squares)):
-            _check.finite("X", piece)
+            _check.finite("X", piece, first_row + part.start)
 
 
 def _pieces(

@@ -59,5 +59,5 @@ def _along(rows: Any, mean: Array, basis: Array) -> Array:
 
 def _finite(rows: Any, found: Array) -> Array:
     if not _check.is_finite(found):
-        _check.finite("X", rows.data)
+        _check.finite("X", rows)
     return found

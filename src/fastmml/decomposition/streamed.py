@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from copy import copy
 from typing import Any
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 from fastmml import _check
 from fastmml._chunks import Chunks, are_streamed, is_converted
 from fastmml._frames import feature_names, is_table, same_columns
-from fastmml.decomposition.number import Number
+from fastmml._warn import warn
+from fastmml.decomposition.number import Number, check_kind
 from fastmml.decomposition.operators import GatheredRows
 from fastmml.decomposition.solvers import Spectrum, products_eigh
 from fastmml.moments import Moments
@@ -47,10 +47,13 @@ def gathered(
         return source, None
     rows = NamedRows(source, known)
     moments = Moments() if before is None else copy(before)
-    moments.take("X", rows)
+    for part in rows:
+        moments.take("X", (part,))
+        if moments.weight and not np.isfinite(moments.mean).all():
+            _check.finite("X", part, rows.first)
     if before is None:
         return moments, rows.names
-    rows.warn(stacklevel=5)
+    rows.warn()
     return moments, known
 
 
@@ -72,40 +75,44 @@ class NamedRows:
     ----------
     names : list of str, or None
         Of the features, as scikit-learn has them, once rows came.
+    first : int
+        The number of the first of the rows that came last.
     """
 
     def __init__(self, source: Any, known: Names = None) -> None:
         self.names: Names = None
+        self.first = 0
         self._chunks, self._known = Chunks("X", source), known
 
     def __iter__(self) -> Iterator[Array]:
+        self.first = 0
         for rows in self._chunks:
             self.names = feature_names("X", self._chunks.columns)
             same_columns("X", self._known, self.names)
             yield rows
+            self.first += len(rows)
 
     def of_columns(self, columns: int) -> Iterator[Array]:
         """Rows of numbers, so many in each, for a model that was fitted with as many."""
-        count = 0
         for rows in self:
             array = _check.real_rows("X", rows)
             if array.shape[1] != columns:
                 raise ValueError(f"X: expected {columns} features as in fit, got {array.shape[1]}")
-            count += len(array)
             yield array
-        if count == 0:
+        if self.first == 0:
             raise ValueError("X: expected at least 1 row, got none")
 
-    def warn(self, stacklevel: int) -> None:
+    def warn(self) -> None:
         """Warn, as scikit-learn does, where either the rows or the model have no names."""
         if (self.names is None) == (self._known is None):
             return
         wrong = "with names, as in fit, got none" if self._known else "without names, as in fit"
-        warnings.warn(f"X: expected columns {wrong}", stacklevel=stacklevel)
+        warn(f"X: expected columns {wrong}")
 
 
-def check_solver(svd_solver: str) -> None:
-    """Refuse a solver that needs the rows again."""
+def check_one_pass(svd_solver: str, n_components: Any) -> None:
+    """Refuse a solver that needs the rows again, and what is no number of components."""
+    check_kind(n_components)
     if svd_solver not in ONE_PASS:
         raise ValueError(
             "svd_solver: expected 'auto' or 'covariance_eigh' for rows that are read once, "

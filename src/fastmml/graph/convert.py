@@ -84,6 +84,8 @@ def edges_from_scipy(matrix: Any) -> Edges:
         raise TypeError(f"matrix: expected a SciPy sparse matrix, got {type(matrix).__name__}")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"matrix: expected a square matrix, got shape {matrix.shape}")
+    if matrix.dtype.kind not in "biuf":
+        raise TypeError(f"matrix: expected real numbers, got dtype {matrix.dtype}")
     num_nodes = _check.node_count("matrix rows", matrix.shape[0])
     row, column, data = _coordinates(matrix)
     _check.node_ids("matrix row indices", row, num_nodes)

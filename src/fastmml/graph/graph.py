@@ -143,6 +143,22 @@ class Graph:
 
         The values are the weights (all equal to 1: no weights are stored). Indices are checked;
         SciPy itself accepts some that are out of range.
+
+        Parameters
+        ----------
+        matrix : (n, n) sparse array or matrix of SciPy
+            Real and of at least 0.
+
+        Returns
+        -------
+        Graph
+
+        Raises
+        ------
+        ValueError
+            Another shape; indices out of range; values below 0, NaN or infinite.
+        TypeError
+            No sparse matrix, or complex values.
         """
         from fastmml.graph import convert
 
@@ -153,8 +169,24 @@ class Graph:
     def from_networkx(cls, graph: networkx.Graph, weight: str | None = "weight") -> Graph:
         """Make a graph of a NetworkX one; an undirected edge becomes a link each way.
 
-        ``weight`` names the edge attribute that holds weights (1 where it is missing); None, or
-        an attribute that no edge has, gives a graph without weights.
+        Parameters
+        ----------
+        graph : networkx.Graph, DiGraph, MultiGraph or MultiDiGraph
+        weight : str or None
+            The edge attribute that holds weights (1 where it is missing); None, or an attribute
+            that no edge has, gives a graph without weights.
+
+        Returns
+        -------
+        Graph
+            Its labels are the nodes, unless these are 0, 1, ..., n - 1 in this order.
+
+        Raises
+        ------
+        ValueError
+            Weights below 0, NaN or infinite.
+        TypeError
+            No graph of NetworkX.
         """
         from fastmml.graph import convert
 
@@ -180,6 +212,31 @@ class Graph:
         as in `read_graph`, which also explains ``max_memory``; columns of text are labels in the
         order of first appearance.
         Needs pyarrow (``pip install "fastmml[arrow]"``).
+
+        Parameters
+        ----------
+        table : object with ``__arrow_c_stream__``, or a data set of pyarrow
+        src, dst : str
+            Names of the columns of ids.
+        weights : str, optional
+            Name of the column of weights.
+        max_memory : int, optional
+            As in `read_graph`.
+
+        Returns
+        -------
+        Graph
+
+        Raises
+        ------
+        ValueError
+            Not one column of a name; weights below 0, NaN or infinite.
+        GraphFormatError
+            Ids that are neither integers nor text; nulls.
+        TypeError
+            No table.
+        ImportError
+            There is no pyarrow.
         """
         from fastmml.graph import convert
 

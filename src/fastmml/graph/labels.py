@@ -22,6 +22,8 @@ _SOUGHT = 16
 
 def as_labels(labels: Sequence[Hashable] | NDArray[Any]) -> NDArray[Any]:
     """Copy labels into an array of int64, of strings, or of objects; refuse repeated ones."""
+    if hasattr(labels, "to_pylist"):  # an array of pyarrow, whose elements are no strings
+        labels = labels.to_pylist()
     values: list[Any] = list(labels.tolist() if isinstance(labels, np.ndarray) else labels)
     if len(set(values)) != len(values):
         raise ValueError("labels: expected distinct labels, got repeated ones")

@@ -97,6 +97,10 @@ def read_graph(
         are passed over (the vertices of Common Crawl's graphs). Needs pyarrow. Names stay as bytes
         end to end, in memory or in the file mapped by fastmml's own form.
 
+    Returns
+    -------
+    Graph
+
     Raises
     ------
     GraphFormatError
@@ -105,12 +109,18 @@ def read_graph(
         A compressed file needs an extra that is not installed; the message names it.
     OSError
         The file cannot be read.
+    TypeError
+        ``path`` is neither a path nor a file object.
 
     Notes
     -----
     Every line of an edge list has as many columns as the first one. Parallel edges are kept.
     Memory peaks at about twice the finished graph, unless ``max_memory`` is less.
     """
+    if not isinstance(path, (str, os.PathLike)) and not hasattr(path, "read"):
+        raise TypeError(
+            f"path: expected a path, '-' or a binary file object, got {type(path).__name__}"
+        )
     graph = _read(
         path, format_of(path, format), delimiter, header, weighted, ids, comments, num_nodes,
         verify, max_memory, progress,
@@ -178,7 +188,25 @@ def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     ``.zst``; needs pyarrow).
     Only ``.fastmml`` and edge lists keep labels; the others refuse a graph that has some. The
     file appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    graph : Graph
+    path : path
+
+    Raises
+    ------
+    GraphFormatError
+        No format is known by the suffix.
+    ValueError
+        A format that is not written, or that keeps no labels.
+    TypeError
+        ``graph`` is no `Graph`.
+    OSError
+        The file cannot be written.
     """
+    if not isinstance(graph, Graph):
+        raise TypeError(f"graph: expected a fastmml.Graph, got {type(graph).__name__}")
     kind = format_of(path, None)
     if kind not in _WRITERS:
         raise ValueError(f"path: a graph is not written to {suffix_of(path)}; use .npz")
