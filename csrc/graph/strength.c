@@ -26,8 +26,10 @@ static void count_part(int64_t start, int64_t end, const uint32_t *indices, uint
                        fml_watch *watch)
 {
     for (int64_t block = start; block < end && !fml_stopped(watch); block += BLOCK_LINKS)
-        for (int64_t k = block; k < smaller(block + BLOCK_LINKS, end); k++)
+        for (int64_t k = block; k < smaller(block + BLOCK_LINKS, end); k++) {
+            fml_fetch_ahead(indices + k);
             counts[indices[k]]++;
+        }
 }
 
 /* Adds up what `parts` threads have counted for some nodes, and clears it. */

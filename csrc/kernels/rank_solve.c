@@ -184,16 +184,24 @@ static void sweep(worker *w, segment in, number *change)
     fml_sum_columns(h->parts, in.last - in.first, change);
 }
 
+/* Row after row, which is a loop over nodes that a compiler vectorises. */
 static void jump_part(const system *s, const history *h, const way *w, ptrdiff_t origin,
                       ptrdiff_t start, ptrdiff_t nodes)
 {
-    narrow *jump = jump_row(h, h->sweeps);
-    for (ptrdiff_t i = start; i < start + nodes; i++) {
-        number sum = w->last * s->c[origin + i] * h->strength[i];
-        for (ptrdiff_t k = 0; k < w->count; k++)
-            sum += w->weights[k] * FML_CONVERT(w->rows[k][i], number);
-        jump[i] = FML_CONVERT(sum, narrow);
-        s->c[origin + i] += sum * s->inverse_strength[origin + i];
+    number sums[PART_NODES], *c = s->c + origin + start;
+    const double *strength = h->strength + start, *inverse = s->inverse_strength + origin + start;
+    narrow *jump = jump_row(h, h->sweeps) + start;
+    for (ptrdiff_t i = 0; i < nodes; i++)
+        sums[i] = w->last * c[i] * strength[i];
+    for (ptrdiff_t k = 0; k < w->count; k++) {
+        const narrow *row = w->rows[k] + start;
+        const number weight = w->weights[k];
+        for (ptrdiff_t i = 0; i < nodes; i++)
+            sums[i] += weight * FML_CONVERT(row[i], number);
+    }
+    for (ptrdiff_t i = 0; i < nodes; i++) {
+        jump[i] = FML_CONVERT(sums[i], narrow);
+        c[i] += sums[i] * inverse[i];
     }
 }
 
