@@ -184,25 +184,43 @@ static void sweep(worker *w, segment in, number *change)
     fml_sum_columns(h->parts, in.last - in.first, change);
 }
 
-/* Row after row, which is a loop over nodes that a compiler vectorises. */
+/* Moves node i of a segment. */
+static void jump_node(const system *s, const history *h, const way *w, ptrdiff_t origin,
+                      ptrdiff_t i)
+{
+    number sum = w->last * s->c[origin + i] * h->strength[i];
+    for (ptrdiff_t k = 0; k < w->count; k++)
+        sum += w->weights[k] * FML_CONVERT(w->rows[k][i], number);
+    jump_row(h, h->sweeps)[i] = FML_CONVERT(sum, narrow);
+    s->c[origin + i] += sum * s->inverse_strength[origin + i];
+}
+
+#if FML_COLUMNS == 1
+
+/* The same for GROUP nodes from i on. */
+static void jump_group(const system *s, const history *h, const way *w, ptrdiff_t origin,
+                       ptrdiff_t i)
+{
+    group *c = (group *)(s->c + origin + i);
+    group sum = w->last * *c * *(const group *)(h->strength + i);
+    for (ptrdiff_t k = 0; k < w->count; k++)
+        sum += w->weights[k] * read_group(w->rows[k] + i);
+    *(narrow_group *)(jump_row(h, h->sweeps) + i) = __builtin_convertvector(sum, narrow_group);
+    *c += sum * *(const group *)(s->inverse_strength + origin + i);
+}
+
+#endif
+
 static void jump_part(const system *s, const history *h, const way *w, ptrdiff_t origin,
                       ptrdiff_t start, ptrdiff_t nodes)
 {
-    number sums[PART_NODES], *c = s->c + origin + start;
-    const double *strength = h->strength + start, *inverse = s->inverse_strength + origin + start;
-    narrow *jump = jump_row(h, h->sweeps) + start;
-    for (ptrdiff_t i = 0; i < nodes; i++)
-        sums[i] = w->last * c[i] * strength[i];
-    for (ptrdiff_t k = 0; k < w->count; k++) {
-        const narrow *row = w->rows[k] + start;
-        const number weight = w->weights[k];
-        for (ptrdiff_t i = 0; i < nodes; i++)
-            sums[i] += weight * FML_CONVERT(row[i], number);
-    }
-    for (ptrdiff_t i = 0; i < nodes; i++) {
-        jump[i] = FML_CONVERT(sums[i], narrow);
-        c[i] += sums[i] * inverse[i];
-    }
+    ptrdiff_t i = start, end = start + nodes;
+#if FML_COLUMNS == 1
+    for (; i + GROUP <= end; i += GROUP)
+        jump_group(s, h, w, origin, i);
+#endif
+    for (; i < end; i++)
+        jump_node(s, h, w, origin, i);
 }
 
 /* Moves to the best combination of the last images; a column that has none stays. */
