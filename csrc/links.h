@@ -45,6 +45,8 @@ FML_INLINE number fml_sum_links(links l, int64_t k, int64_t end)
     number s0 = 0, s1 = 0, s2 = 0, s3 = 0;
     for (; k + 4 < end; k += 4) {
         fml_fetch_ahead(l.indices + k);
+        if (l.weights)
+            fml_fetch_ahead(l.weights + k);
         s0 += fml_link_value(l, k);
         s1 += fml_link_value(l, k + 1);
         s2 += fml_link_value(l, k + 2);
