@@ -32,6 +32,7 @@ FML_INLINE number fml_sum_links(links l, int64_t k, int64_t end)
     /* Two sums run side by side, since one would wait for each addition. */
     number even = {0}, odd = {0};
     for (; k + 1 < end; k += 2) {
+        fml_fetch_ahead(l.indices + k);
         even += fml_link_value(l, k);
         odd += fml_link_value(l, k + 1);
     }

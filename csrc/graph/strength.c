@@ -74,6 +74,8 @@ static void add_block(ptrdiff_t links, const uint32_t *indices, const double *we
                       double *strength, double *carry)
 {
     for (ptrdiff_t k = 0; k < links; k++) {
+        fml_fetch_ahead(indices + k);
+        fml_fetch_ahead(weights + k);
         uint32_t j = indices[k];
         double old = strength[j], weight = weights[k], sum = old + weight;
         carry[j] += fabs(old) >= fabs(weight) ? (old - sum) + weight : (weight - sum) + old;
