@@ -16,7 +16,7 @@ enum {
     POWERS = 32, /* of two; larger degrees share the last */
     TURN = 4,    /* links of a turn, csrc/links.h */
     TURNS = 32,  /* rows of more turns share a key: one end in so many links matters less */
-    FIRST = 0, /* as key_of takes it */
+    FIRST = 0,
     LINKED = 1, /* the first key of nodes with links both ways */
     SINKS = LINKED + POWERS * TURNS,
     KEYS = SINKS + TURNS
@@ -44,14 +44,15 @@ static ptrdiff_t power_of(double degree)
     return degree < UINT32_MAX ? POWERS - 1 - __builtin_clz((uint32_t)degree | 1) : POWERS - 1;
 }
 
-/* Without a branch, which would be mispredicted at every other node: half of the time. */
+/* Without a branch, which would be mispredicted at every other node: half of the time. All bits are
+ * cleared where the key is FIRST. */
 static ptrdiff_t key_of(const nodes *in, ptrdiff_t i)
 {
     const int64_t links = in->indptr[i + 1] - in->indptr[i];
     const ptrdiff_t linked = in->is_sink[i] == 0;
     const ptrdiff_t powers = POWERS - linked * (power_of(in->out_degree[i]) + 1);
     const ptrdiff_t key = LINKED + powers * TURNS + key_of_turns(links);
-    return key & -(ptrdiff_t)((linked == 0) | (links != 0)); /* or FIRST */
+    return key & -(ptrdiff_t)((linked == 0) | (links != 0));
 }
 
 static ptrdiff_t block_end(ptrdiff_t start, ptrdiff_t end)
