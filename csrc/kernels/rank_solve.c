@@ -114,9 +114,9 @@ static void start_block(const equations *s, ptrdiff_t start, ptrdiff_t end, numb
 
 /* Sweeps in shares: a rank is needed only where it is compared, and follows from its share. Inlined
  * with a constant for `weights` (NULL or not). */
-FML_INLINE number sweep_rows(const equations *s, const double *weights, ptrdiff_t start, ptrdiff_t end,
-                             const number *restrict base, const double *restrict strength,
-                             narrow *restrict step)
+FML_INLINE number sweep_rows(const equations *s, const double *weights, ptrdiff_t start,
+                             ptrdiff_t end, const number *restrict base,
+                             const double *restrict strength, narrow *restrict step)
 {
     const fml_rank_plan *plan = s->plan;
     const int64_t *indptr = plan->indptr;
@@ -510,7 +510,8 @@ static void solve_levels(worker *workers, int threads)
 }
 
 /* Shares twice, as links of a wave read them; sums of all ranks and of those of dangling nodes. */
-static void add_up(const equations *s, int threads, number *sums, number *total, number *dangling_mass)
+static void add_up(const equations *s, int threads, number *sums, number *total,
+                   number *dangling_mass)
 {
     const ptrdiff_t n = s->plan->n, parts = count_parts(n);
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, parts / 64))
@@ -557,15 +558,15 @@ fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_stre
 {
     fml_watch watch;
     const equations s = {.plan = plan,
-                      .inverse_strength = inverse_strength,
-                      .base = (const number *)base,
-                      .base_stride = base_stride,
-                      .damping = damping,
-                      .y = (number *)y,
-                      .c = (number *)c,
-                      .tolerance = tolerance / (double)count_cyclic(plan),
-                      .max_sweeps = max_sweeps,
-                      .watch = &watch};
+                         .inverse_strength = inverse_strength,
+                         .base = (const number *)base,
+                         .base_stride = base_stride,
+                         .damping = damping,
+                         .y = (number *)y,
+                         .c = (number *)c,
+                         .tolerance = tolerance / (double)count_cyclic(plan),
+                         .max_sweeps = max_sweeps,
+                         .watch = &watch};
     threads = fml_clamp_threads(threads, plan->num_blocks);
     worker *workers = make_workers(&s, threads);
     number *sums = fml_alloc(count_parts(plan->n), 2 * sizeof *sums);
