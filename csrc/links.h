@@ -32,6 +32,7 @@ FML_INLINE number fml_sum_links(links l, int64_t k, int64_t end)
     /* Two sums run side by side, since one would wait for each addition. */
     number even = {0}, odd = {0};
     for (; k + 1 < end; k += 2) {
+        fml_fetch_ahead(l.indices + k);
         even += fml_link_value(l, k);
         odd += fml_link_value(l, k + 1);
     }
@@ -44,6 +45,9 @@ FML_INLINE number fml_sum_links(links l, int64_t k, int64_t end)
      * pass): four links are read in any case, and masked. */
     number s0 = 0, s1 = 0, s2 = 0, s3 = 0;
     for (; k + 4 < end; k += 4) {
+        fml_fetch_ahead(l.indices + k);
+        if (l.weights)
+            fml_fetch_ahead(l.weights + k);
         s0 += fml_link_value(l, k);
         s1 += fml_link_value(l, k + 1);
         s2 += fml_link_value(l, k + 2);

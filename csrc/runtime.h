@@ -7,6 +7,17 @@
 
 #include <stdatomic.h>
 
+/* Bytes of a stream between what is read and what is fetched into the cache. Where each id of a
+ * stream leads to a random access, a CPU does not fetch it early enough by itself: a sweep of R-MAT
+ * 18 takes 2.0 ms without, 1.8, 1.5, 1.42 and 1.38 with 0.5, 2, 4 and 8 KB. */
+enum { FML_BYTES_AHEAD = 1 << 13 };
+
+/* Asks for what lies so much further on, if there is such memory. */
+static inline void fml_fetch_ahead(const void *at)
+{
+    __builtin_prefetch((const void *)((uintptr_t)at + FML_BYTES_AHEAD));
+}
+
 /* How many threads a job cut into `blocks` blocks should start: never more than blocks. */
 int fml_clamp_threads(int threads, ptrdiff_t blocks);
 /* Which of a job's threads this is: 0 for the one that called. */

@@ -44,14 +44,15 @@ static ptrdiff_t power_of(double degree)
     return degree < UINT32_MAX ? POWERS - 1 - __builtin_clz((uint32_t)degree | 1) : POWERS - 1;
 }
 
+/* Without a branch, which would be mispredicted at every other node: half of the time. All bits are
+ * cleared where the key is FIRST. */
 static ptrdiff_t key_of(const nodes *in, ptrdiff_t i)
 {
     const int64_t links = in->indptr[i + 1] - in->indptr[i];
-    if (in->is_sink[i])
-        return SINKS + key_of_turns(links);
-    if (links == 0)
-        return FIRST;
-    return LINKED + (POWERS - 1 - power_of(in->out_degree[i])) * TURNS + key_of_turns(links);
+    const ptrdiff_t linked = in->is_sink[i] == 0;
+    const ptrdiff_t powers = POWERS - linked * (power_of(in->out_degree[i]) + 1);
+    const ptrdiff_t key = LINKED + powers * TURNS + key_of_turns(links);
+    return key & -(ptrdiff_t)((linked == 0) | (links != 0));
 }
 
 static ptrdiff_t block_end(ptrdiff_t start, ptrdiff_t end)

@@ -32,8 +32,10 @@ fml_status fml_mark_ids(ptrdiff_t count, const uint32_t *ids, uint8_t *present, 
     for (ptrdiff_t block = 0; block < blocks; block++) {
         if (fml_stopped(&watch))
             continue;
-        for (ptrdiff_t i = block * BLOCK_IDS; i < block_end(block, count); i++)
+        for (ptrdiff_t i = block * BLOCK_IDS; i < block_end(block, count); i++) {
+            fml_fetch_ahead(ids + i);
             mark(present, ids[i]);
+        }
     }
     return fml_watch_status(&watch);
 }

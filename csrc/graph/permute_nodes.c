@@ -6,7 +6,7 @@
  */
 #include "../runtime.h"
 
-enum { TILE_NODES = 1 << 14 };
+enum { TILE_NODES = 1 << 14, AHEAD = 24 /* nodes between the prefetch of one and its use */ };
 
 typedef struct job {
     ptrdiff_t n;
@@ -24,12 +24,21 @@ static ptrdiff_t tile_end(const job *j, ptrdiff_t tile)
     return j->n - start < TILE_NODES ? j->n : start + TILE_NODES;
 }
 
+static inline void prefetch_node(const job *j, uint32_t node)
+{
+    __builtin_prefetch(&j->strength[node]);
+    __builtin_prefetch(&j->indptr[node]);
+    __builtin_prefetch(&j->position[node], 1);
+}
+
 /* Returns how many links the rows of the tile have. */
 static int64_t permute_tile(const job *j, ptrdiff_t tile)
 {
+    const ptrdiff_t end = tile_end(j, tile);
     int64_t links = 0;
-    for (ptrdiff_t i = tile * TILE_NODES; i < tile_end(j, tile); i++) {
+    for (ptrdiff_t i = tile * TILE_NODES; i < end; i++) {
         uint32_t node = j->order[i];
+        prefetch_node(j, j->order[i + AHEAD < end ? i + AHEAD : i]);
         double strength = j->strength[node];
         j->position[node] = (uint32_t)i;
         j->inverse_strength[i] = strength > 0 ? 1 / strength : 0;

@@ -14,7 +14,7 @@
 enum {
     TILE_ROWS = 1 << 12,
     BUFFER_LINKS = 1 << 11,
-    AHEAD = 8, /* rows between the prefetch of where a row goes and its use */
+    AHEAD = 4, /* rows between the prefetch of a row's place, and of what tells it, and its use */
     LANES = 4,
     GROUP = 2 * LANES /* links that are written at once, if none is of an earlier segment */
 };
@@ -146,10 +146,18 @@ static row start_row(const job *j, uint32_t node)
 }
 
 /* Fetches what start_row will read. */
-static inline void prefetch_row(const job *j, ptrdiff_t i)
+static inline void prefetch_start(const job *j, ptrdiff_t i)
 {
     __builtin_prefetch(&j->block_of[j->position[i]]);
     __builtin_prefetch(&j->plan->indptr[j->position[i]]);
+}
+
+/* Fetches both ends of where a row will be written. */
+static inline void prefetch_place(const job *j, ptrdiff_t i)
+{
+    const int64_t *bounds = &j->plan->indptr[j->position[i]];
+    __builtin_prefetch(&j->plan->indices[bounds[0]], 1);
+    __builtin_prefetch(&j->plan->indices[bounds[1]], 1);
 }
 
 /* Rows in the given order: their links are read and renumbered in a stream, which hides the wait
@@ -159,7 +167,8 @@ static void permute_tile(const job *j, ptrdiff_t start, ptrdiff_t end)
     uint32_t buffer[BUFFER_LINKS + GROUP] = {0};
     int64_t first = j->indptr[start], filled = first, last = j->indptr[end];
     for (ptrdiff_t i = start; i < end; i++) {
-        prefetch_row(j, i + AHEAD < end ? i + AHEAD : i);
+        prefetch_start(j, i + 2 * AHEAD < end ? i + 2 * AHEAD : i);
+        prefetch_place(j, i + AHEAD < end ? i + AHEAD : i);
         if (j->indptr[i] == j->indptr[i + 1])
             continue;
         row r = start_row(j, j->position[i]);
@@ -168,8 +177,10 @@ static void permute_tile(const job *j, ptrdiff_t start, ptrdiff_t end)
             if (k == filled) {
                 first = filled;
                 filled = last - first < BUFFER_LINKS ? last : first + BUFFER_LINKS;
-                for (int64_t l = first; l < filled; l++)
+                for (int64_t l = first; l < filled; l++) {
+                    fml_fetch_ahead(j->indices + l);
                     buffer[l - first] = j->position[j->indices[l]];
+                }
             }
             int64_t stop = j->indptr[i + 1] < filled ? j->indptr[i + 1] : filled;
             fill_row(&r, (ptrdiff_t)(stop - k), buffer + (k - first),

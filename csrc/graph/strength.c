@@ -26,8 +26,10 @@ static void count_part(int64_t start, int64_t end, const uint32_t *indices, uint
                        fml_watch *watch)
 {
     for (int64_t block = start; block < end && !fml_stopped(watch); block += BLOCK_LINKS)
-        for (int64_t k = block; k < smaller(block + BLOCK_LINKS, end); k++)
+        for (int64_t k = block; k < smaller(block + BLOCK_LINKS, end); k++) {
+            fml_fetch_ahead(indices + k);
             counts[indices[k]]++;
+        }
 }
 
 /* Adds up what `parts` threads have counted for some nodes, and clears it. */
@@ -72,6 +74,8 @@ static void add_block(ptrdiff_t links, const uint32_t *indices, const double *we
                       double *strength, double *carry)
 {
     for (ptrdiff_t k = 0; k < links; k++) {
+        fml_fetch_ahead(indices + k);
+        fml_fetch_ahead(weights + k);
         uint32_t j = indices[k];
         double old = strength[j], weight = weights[k], sum = old + weight;
         carry[j] += fabs(old) >= fabs(weight) ? (old - sum) + weight : (weight - sum) + old;

@@ -37,7 +37,7 @@ typedef struct segment {
     ptrdiff_t first, last, waves, start, end;
 } segment;
 
-typedef struct system {
+typedef struct equations {
     const fml_rank_plan *plan;
     const double *inverse_strength;
     const number *base;
@@ -47,11 +47,11 @@ typedef struct system {
     double tolerance; /* on the change of a sweep, per node */
     int64_t max_sweeps;
     fml_watch *watch;
-} system;
+} equations;
 
 /* Who solves segments: all threads together, or one of them. */
 typedef struct worker {
-    const system *s;
+    const equations *s;
     history h;
     int threads;
     int64_t unpolled; /* links and rows since the last look at the clock */
@@ -68,24 +68,24 @@ static bool stopped_after(worker *w, int64_t work)
     return fml_stopped(w->s->watch);
 }
 
-static int64_t segment_work(const system *s, segment in)
+static int64_t segment_work(const equations *s, segment in)
 {
     return s->plan->indptr[in.end] - s->plan->indptr[in.start] + in.end - in.start;
 }
 
-FML_INLINE links links_of(const system *s)
+FML_INLINE links links_of(const equations *s)
 {
     return (links){s->plan->indices, s->plan->weights, s->c};
 }
 
 /* The part of a node's rank that comes back to it along its links to itself. */
-FML_INLINE number returning(const system *s, ptrdiff_t i, int64_t loops, int64_t end)
+FML_INLINE number returning(const equations *s, ptrdiff_t i, int64_t loops, int64_t end)
 {
     s->c[i] = (number){0} + s->inverse_strength[i];
     return s->damping * fml_sum_links(links_of(s), loops, end);
 }
 
-static void substitute(const system *s, ptrdiff_t start, ptrdiff_t end)
+static void substitute(const equations *s, ptrdiff_t start, ptrdiff_t end)
 {
     const fml_rank_plan *plan = s->plan;
     for (ptrdiff_t i = start; i < end; i++) {
@@ -99,7 +99,7 @@ static void substitute(const system *s, ptrdiff_t start, ptrdiff_t end)
 }
 
 /* What earlier segments and the base give to the rows of a block, and the first guess's shares. */
-static void start_block(const system *s, ptrdiff_t start, ptrdiff_t end, number *base,
+static void start_block(const equations *s, ptrdiff_t start, ptrdiff_t end, number *base,
                         double *strength)
 {
     const fml_rank_plan *plan = s->plan;
@@ -114,9 +114,9 @@ static void start_block(const system *s, ptrdiff_t start, ptrdiff_t end, number 
 
 /* Sweeps in shares: a rank is needed only where it is compared, and follows from its share. Inlined
  * with a constant for `weights` (NULL or not). */
-FML_INLINE number sweep_rows(const system *s, const double *weights, ptrdiff_t start, ptrdiff_t end,
-                             const number *restrict base, const double *restrict strength,
-                             narrow *restrict step)
+FML_INLINE number sweep_rows(const equations *s, const double *weights, ptrdiff_t start,
+                             ptrdiff_t end, const number *restrict base,
+                             const double *restrict strength, narrow *restrict step)
 {
     const fml_rank_plan *plan = s->plan;
     const int64_t *indptr = plan->indptr;
@@ -135,7 +135,7 @@ FML_INLINE number sweep_rows(const system *s, const double *weights, ptrdiff_t s
 }
 
 /* Sweeps block b of a segment; `at` is its first node, counted from the segment's. */
-static void sweep_block(const system *s, ptrdiff_t b, const history *h, ptrdiff_t at,
+static void sweep_block(const equations *s, ptrdiff_t b, const history *h, ptrdiff_t at,
                         number *change)
 {
     ptrdiff_t start = s->plan->blocks[b], end = s->plan->blocks[b + 1];
@@ -149,7 +149,7 @@ static void sweep_block(const system *s, ptrdiff_t b, const history *h, ptrdiff_
 }
 
 /* Values of a block from before the sweep, for the others of its wave. */
-static void keep_block(const system *s, ptrdiff_t b)
+static void keep_block(const equations *s, ptrdiff_t b)
 {
     ptrdiff_t start = s->plan->blocks[b], nodes = s->plan->blocks[b + 1] - start;
     memcpy(s->c + s->plan->n + start, s->c + start, (size_t)nodes * sizeof *s->c);
@@ -159,7 +159,7 @@ static void keep_block(const system *s, ptrdiff_t b)
  * meaning when it was stopped). */
 static void sweep(worker *w, segment in, number *change)
 {
-    const system *s = w->s;
+    const equations *s = w->s;
     history *h = &w->h;
     const int64_t *blocks = s->plan->blocks;
     if (in.last - in.first == 1) {
@@ -184,17 +184,43 @@ static void sweep(worker *w, segment in, number *change)
     fml_sum_columns(h->parts, in.last - in.first, change);
 }
 
-static void jump_part(const system *s, const history *h, const way *w, ptrdiff_t origin,
+/* Moves node i of a segment. */
+static void jump_node(const equations *s, const history *h, const way *w, ptrdiff_t origin,
+                      ptrdiff_t i)
+{
+    number sum = w->last * s->c[origin + i] * h->strength[i];
+    for (ptrdiff_t k = 0; k < w->count; k++)
+        sum += w->weights[k] * FML_CONVERT(w->rows[k][i], number);
+    jump_row(h, h->sweeps)[i] = FML_CONVERT(sum, narrow);
+    s->c[origin + i] += sum * s->inverse_strength[origin + i];
+}
+
+#if FML_COLUMNS == 1
+
+/* The same for GROUP nodes from i on. */
+static void jump_group(const equations *s, const history *h, const way *w, ptrdiff_t origin,
+                       ptrdiff_t i)
+{
+    group *c = (group *)(s->c + origin + i);
+    group sum = w->last * *c * *(const group *)(h->strength + i);
+    for (ptrdiff_t k = 0; k < w->count; k++)
+        sum += w->weights[k] * read_group(w->rows[k] + i);
+    *(narrow_group *)(jump_row(h, h->sweeps) + i) = __builtin_convertvector(sum, narrow_group);
+    *c += sum * *(const group *)(s->inverse_strength + origin + i);
+}
+
+#endif
+
+static void jump_part(const equations *s, const history *h, const way *w, ptrdiff_t origin,
                       ptrdiff_t start, ptrdiff_t nodes)
 {
-    narrow *jump = jump_row(h, h->sweeps);
-    for (ptrdiff_t i = start; i < start + nodes; i++) {
-        number sum = w->last * s->c[origin + i] * h->strength[i];
-        for (ptrdiff_t k = 0; k < w->count; k++)
-            sum += w->weights[k] * FML_CONVERT(w->rows[k][i], number);
-        jump[i] = FML_CONVERT(sum, narrow);
-        s->c[origin + i] += sum * s->inverse_strength[origin + i];
-    }
+    ptrdiff_t i = start, end = start + nodes;
+#if FML_COLUMNS == 1
+    for (; i + GROUP <= end; i += GROUP)
+        jump_group(s, h, w, origin, i);
+#endif
+    for (; i < end; i++)
+        jump_node(s, h, w, origin, i);
 }
 
 /* Moves to the best combination of the last images; a column that has none stays. */
@@ -231,7 +257,7 @@ static void sum_base(history *h)
 }
 
 /* Sums of the ranks of some nodes of a segment, and of what of them stays in the segment. */
-FML_INLINE void sum_ranks(const system *s, const history *h, ptrdiff_t origin, ptrdiff_t start,
+FML_INLINE void sum_ranks(const equations *s, const history *h, ptrdiff_t origin, ptrdiff_t start,
                           ptrdiff_t nodes, number *ranks, number *kept)
 {
     number all = {0}, stays = {0};
@@ -260,7 +286,7 @@ FML_INLINE number balancing_scale(const number *brought, const number *ranks, co
  * `change`, which the next sweep's is compared with. */
 static void balance(worker *w, segment in, number *change)
 {
-    const system *s = w->s;
+    const equations *s = w->s;
     history *h = &w->h;
     ptrdiff_t parts = count_parts(h->n);
     const int threads = fml_clamp_threads(w->threads, parts / 8);
@@ -282,7 +308,7 @@ static void balance(worker *w, segment in, number *change)
 
 static void start_segment(worker *w, segment in)
 {
-    const system *s = w->s;
+    const equations *s = w->s;
     history *h = &w->h;
     const int64_t *blocks = s->plan->blocks;
     h->n = in.end - in.start;
@@ -304,7 +330,7 @@ static void start_segment(worker *w, segment in)
 /* Ranks from shares. */
 static void end_segment(const worker *w, segment in)
 {
-    const system *s = w->s;
+    const equations *s = w->s;
     const history *h = &w->h;
     ptrdiff_t parts = count_parts(h->n);
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(w->threads, parts / 8))
@@ -429,7 +455,7 @@ static bool history_make(history *h, const fml_rank_plan *plan, bool shared)
 /* Blocks of an independent segment at the same time, those of an acyclic one in a row. */
 static void substitute_blocks(worker *w, segment in, bool independent)
 {
-    const system *s = w->s;
+    const equations *s = w->s;
     const int64_t *blocks = s->plan->blocks;
     int threads = independent ? fml_clamp_threads(w->threads, in.last - in.first) : 1;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
@@ -484,7 +510,8 @@ static void solve_levels(worker *workers, int threads)
 }
 
 /* Shares twice, as links of a wave read them; sums of all ranks and of those of dangling nodes. */
-static void add_up(const system *s, int threads, number *sums, number *total, number *dangling_mass)
+static void add_up(const equations *s, int threads, number *sums, number *total,
+                   number *dangling_mass)
 {
     const ptrdiff_t n = s->plan->n, parts = count_parts(n);
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, parts / 64))
@@ -511,7 +538,7 @@ static void free_workers(worker *workers, int threads)
 }
 
 /* A worker for each thread and one for all together; NULL when there is no memory. */
-static worker *make_workers(const system *s, int threads)
+static worker *make_workers(const equations *s, int threads)
 {
     worker *workers = fml_alloc(threads + 1, sizeof *workers);
     bool made = workers != NULL;
@@ -530,16 +557,16 @@ fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_stre
                            double *total, double *dangling_mass, int64_t *visits, int threads)
 {
     fml_watch watch;
-    const system s = {.plan = plan,
-                      .inverse_strength = inverse_strength,
-                      .base = (const number *)base,
-                      .base_stride = base_stride,
-                      .damping = damping,
-                      .y = (number *)y,
-                      .c = (number *)c,
-                      .tolerance = tolerance / (double)count_cyclic(plan),
-                      .max_sweeps = max_sweeps,
-                      .watch = &watch};
+    const equations s = {.plan = plan,
+                         .inverse_strength = inverse_strength,
+                         .base = (const number *)base,
+                         .base_stride = base_stride,
+                         .damping = damping,
+                         .y = (number *)y,
+                         .c = (number *)c,
+                         .tolerance = tolerance / (double)count_cyclic(plan),
+                         .max_sweeps = max_sweeps,
+                         .watch = &watch};
     threads = fml_clamp_threads(threads, plan->num_blocks);
     worker *workers = make_workers(&s, threads);
     number *sums = fml_alloc(count_parts(plan->n), 2 * sizeof *sums);

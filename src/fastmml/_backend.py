@@ -237,8 +237,9 @@ def set_memory_pool(num_bytes: int) -> None:
     -----
     The system's first touch of new memory takes as long as many a computation that writes to it.
     Large results (from 2 MB on) and scratch memory of kernels are therefore kept when they are
-    dropped. On Linux what is beyond 32 MB is marked as free (``MADV_FREE``): the system takes it back
-    when memory gets short, though it counts as resident until then. The numba backend keeps nothing.
+    dropped. On Linux what is beyond 32 MB is marked as free (``MADV_FREE``): the system takes it
+    back when memory gets short, though it counts as resident until then. The numba backend keeps
+    nothing.
     """
     if not isinstance(num_bytes, int) or isinstance(num_bytes, bool) or num_bytes < 0:
         raise ValueError(f"num_bytes: expected an integer of at least 0, got {num_bytes!r}")

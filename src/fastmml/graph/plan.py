@@ -34,7 +34,7 @@ MAX_NODES = 2**31 - 1
 _SMALL_NODES = 1 << 17
 #: Links looked at to see whether the given order keeps neighbours together, and how near (as a
 #: part of all nodes) they then are on average: 0.33 in a random order, 0.01 to 0.1 on web graphs.
-_SAMPLE_LINKS = 1 << 10
+_SAMPLE_LINKS = 1 << 8
 _NEAR = 0.15
 #: With fewer links looking takes longer than it saves.
 _FEW_LINKS = 1 << 14
