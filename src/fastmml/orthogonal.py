@@ -356,10 +356,9 @@ def independent_qr(basis: Array, own: Any = 0) -> IndependentQR:
     if not are_near(np.abs(r).max(axis=0, initial=0)):
         near, sizes = near_one(basis.T, own)
         q, r = qr(near.T)
-    scaled = r * _scales(r)
-    new = np.abs(np.diagonal(scaled))
+    new = np.abs(np.diagonal(r))
     limit = _DEPENDENT * max(basis.shape) * np.finfo(r.dtype).eps
-    if r.shape[0] < r.shape[1] or not (new > limit * lengths(scaled.T)).all():
+    if r.shape[0] < r.shape[1] or not (new > limit * lengths(r.T)).all():
         raise np.linalg.LinAlgError("basis: expected linearly independent columns")
     return IndependentQR(q, r, sizes)
 
