@@ -107,8 +107,8 @@ def lstsq(
     has more columns than ``a``. Its residuals and their products with ``a`` have some 19 bits more
     than float64 [3]_: its errors are well below LAPACK's while K is below ``1 / (100 n u)``, and
     always of the bound's form. From K = 1e7 on a second step tells whether the first one helps: it
-    is less than half as large. Where it is not, as with some rows that are much larger than all
-    others, x stays as it was.
+    is less than half as large. Where it is not, as mostly with fewer rows than columns that are
+    much larger than all others, x stays as it was.
 
     ``refine`` takes such steps until they no longer shrink, at any K up to 1 / u, and for all
     numbers, whatever their size: each leaves about K u of the error, until ``w (K + K² |b - a @ x|

@@ -74,8 +74,9 @@ class LinearRegression(Regressor):  # type: ignore[misc]
     `StreamingQR`, with such a step after it. The errors of the coefficients are no larger than
     those of LAPACK on centred data, and mostly far below, whatever the means and scales
     of the features. With more targets than features, the step is made of such products of features
-    and targets, and beyond K = 1e5 of Q alone: errors are of the size of LAPACK's. Standard errors and singular values come from the factor, to K² u. float32 is
-    multiplied in float32 while K is below 6, else in float64.
+    and targets, and beyond K = 1e5 of Q alone: errors are of the size of LAPACK's. Standard errors
+    and singular values come from the factor, to K² u. float32 is multiplied in float32 while K is
+    below 6, else in float64.
 
     ``sample_weight`` are relative weights: standard errors are scaled by ``residual_variance_``.
     ``sigma``, the known standard errors of the targets, has weights 1 / sigma² and is taken as it
