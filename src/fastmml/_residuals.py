@@ -64,6 +64,7 @@ class Products(NamedTuple):
     square: tuple[Array, Array]  # (n, n)
     right: tuple[Array, Array]  # (n, k)
     exponents: Array  # (n, 1)
+    total: Array  # (k,): rounded sums of squares of targets
 
     @classmethod
     def of(cls, data: Data, mean: Mean) -> Products:
@@ -78,11 +79,12 @@ class Products(NamedTuple):
             )
         sum_ = np.hstack([parts[0][0], *(part[0][:, n:] for part in parts[1:])])
         lacking = np.hstack([parts[0][1], *(part[1][:, n:] for part in parts[1:])])
+        total = np.concatenate([part[2] for part in parts])
         exponents = np.frexp(np.sqrt(np.diagonal(sum_)))[1][:, np.newaxis]
         sum_, lacking = (np.ldexp(part, -exponents) for part in (sum_, lacking))
         square = (np.ldexp(part[:, :n], -exponents.T) for part in (sum_, lacking))
         first, second = square
-        return cls((first, second), (sum_[:, n:], lacking[:, n:]), exponents)
+        return cls((first, second), (sum_[:, n:], lacking[:, n:]), exponents, total)
 
     def corrected(self, coef: Array, inverse: Array) -> Array:
         """Coefficients after a step of refinement; as they were where it is no number."""
@@ -95,12 +97,22 @@ class Products(NamedTuple):
             found = coef + inverse @ (inverse.T @ np.ldexp(gradient, self.exponents))
         return np.where(np.isfinite(found).all(axis=0), found, coef)
 
+    def squared_residuals(self, coef: Array) -> Array:
+        """Sums of squared residuals, to some rounding errors of those of targets."""
+        scaled = np.ldexp(coef, self.exponents)
+        part = 2 * sum(self.right) - sum(self.square) @ scaled
+        return np.asarray(self.total - np.einsum("ij,ij->j", scaled, part))
 
-def _exact_products(data: Data, mean: Mean) -> tuple[Array, Array]:
-    """Products of features with all columns, less their mean, and what the sums lack."""
+
+def _exact_products(data: Data, mean: Mean) -> tuple[Array, Array, Array]:
+    """Products of features with all columns, less their mean, and what the sums lack.
+
+    And rounded sums of squares of targets.
+    """
     centre, offset = mean.parts()
     n, total = data.x.shape[1], len(centre)
     sum_, lacking = np.zeros((n, total)), np.zeros((n, total))
+    squares = np.zeros(total - n)
     sums, weight, rooms = np.zeros(total), np.zeros(()), np.empty((3, 0, total))
     for x, y, scale in _counted(data):
         if len(x) > rooms.shape[1]:
@@ -113,13 +125,14 @@ def _exact_products(data: Data, mean: Mean) -> tuple[Array, Array]:
         weight += roots @ roots
         if scale is not None:
             rows *= scale[:, np.newaxis]
+        squares += np.einsum("ij,ij->j", rows[:, n:], rows[:, n:])
         grid = _grid(np.frexp(np.abs(rows, out=rest).max(axis=0))[1])
         np.subtract(np.add(rows, grid, out=leading), grid, out=leading)
         np.subtract(rows, leading, out=rest)
         sum_, lost = _sum(sum_, matmul(leading[:, :n].T, leading))
         lacking += lost + matmul(leading[:, :n].T, rest) + matmul(rest[:, :n].T, rows)
     off = weight * np.outer(offset[:n], offset) - np.outer(sums[:n], offset)
-    return sum_, lacking + off - np.outer(offset[:n], sums)
+    return sum_, lacking + off - np.outer(offset[:n], sums), squares
 
 
 def improved(

@@ -22,8 +22,9 @@ Array = NDArray[Any]
 _CONDITION = 2.5e-6
 #: Errors of LAPACK's solutions, in rounding errors times the condition number.
 _LAPACK = 16.0
-#: A sum of squared residuals below this part of that of y is computed from the residuals.
-_SMALL_REST = 1e-6
+#: A sum of squared residuals below this part of that of y, or so many rounding errors of it, is
+#: computed from the residuals.
+_SMALL_REST, _ROUNDED = 1e-6, 1e4
 #: Targets that are taken at a time, or as many as there are features: products of targets with each
 #: other are computed, too.
 _TARGETS = 32
@@ -151,12 +152,15 @@ def _refined(
             coef, chi2 = corrected(data, sums.mean, coef, inverse)
             error *= rate
         return coef, chi2.clip(0)
-    products = Products.of(data, sums.mean) if error > wanted else None
-    while products is not None and error > wanted:
-        coef = products.corrected(coef, inverse)
-        error *= rate
-    chi2 = sums.total - np.einsum("ij,ij->j", coef, 2 * sums.right - sums.square @ coef)
-    small = np.flatnonzero(chi2 < _SMALL_REST * sums.total)
+    if error > wanted:
+        products = Products.of(data, sums.mean)
+        while error > wanted:
+            coef = products.corrected(coef, inverse)
+            error *= rate
+        chi2 = products.squared_residuals(coef)
+    else:
+        chi2 = sums.total - np.einsum("ij,ij->j", coef, 2 * sums.right - sums.square @ coef)
+    small = np.flatnonzero(chi2 < max(_SMALL_REST, _ROUNDED * unit) * sums.total)
     if small.size:
         mean = sums.mean.of(np.concatenate([np.arange(n), n + small]))
         chi2[small] = squared_residuals(replace(data, y=data.y[:, small]), mean, coef[:, small])
