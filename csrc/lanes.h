@@ -26,8 +26,11 @@ enum {
     MOST_ROWS = FML_SMALL_ROWS,
     /* Groups that take turns, step by step, where n is small and steps wait for each other. */
     GROUPS = 2,
-    /* Work of a block, in the cubes of rows, that is worth handing to a thread: 10 to 20 us. */
+    /* Work of a block, in cubes of rows that are eliminated: 5 to 20 us. */
     BLOCK_WORK = 1 << 16,
+    /* Work for which other threads are woken, 0.5 to 1.3 ms: that takes 0.15, and where their
+     * cores have other work, all wait for 5 to 10. */
+    TEAM_WORK = 1 << 22,
     /* Elements of a matrix from which on the next group is prefetched, since the CPU does not see
      * it coming: 100,000 systems of 8x8 took 11.2 ms, and take 7.5; 4x4 gains a tenth in eight
      * lanes, and loses as much in fewer. */
@@ -331,12 +334,13 @@ FML_INLINE void fml_store(ptrdiff_t count, lanes *from, ptrdiff_t size, real *to
 /* Works on the matrices from start to end - 1; whether one of them is not as it should be. */
 typedef bool (*fml_small_work)(const void *problem, ptrdiff_t start, ptrdiff_t end);
 
-/* Has all matrices worked on, in blocks of whole groups; n is the number of their rows. */
+/* Has all matrices worked on, in blocks of whole groups; `cost` is the work of each. */
 static inline fml_status fml_each_block(fml_small_work work, const void *problem, ptrdiff_t batch,
-                                        ptrdiff_t n, bool *found, int threads)
+                                        ptrdiff_t cost, bool *found, int threads)
 {
-    const ptrdiff_t size = 8 * (1 + BLOCK_WORK / 8 / (n * n * n));
+    const ptrdiff_t size = 8 * (1 + BLOCK_WORK / 8 / cost);
     const ptrdiff_t blocks = batch / size + (batch % size != 0);
+    const int team = batch < TEAM_WORK / cost ? 1 : fml_clamp_threads(threads, blocks);
     if (blocks == 1) { /* over in some microseconds */
         *found = work(problem, 0, batch);
         return FML_OK;
@@ -345,7 +349,7 @@ static inline fml_status fml_each_block(fml_small_work work, const void *problem
     fml_watch watch;
     atomic_init(&any, false);
     fml_watch_start(&watch);
-#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, blocks))
+#pragma omp parallel for schedule(static) num_threads(team)
     for (ptrdiff_t block = 0; block < blocks; block++) {
         ptrdiff_t start = block * size, end = start + size < batch ? start + size : batch;
         if (!fml_stopped(&watch) && work(problem, start, end))

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 #: Numbers of threads whose results must have the same bits; 7 is more than most machines have.
 THREADS = (1, 2, 3, 7)
 
+#: Matrices times cubes of rows from which on several threads work on small ones (csrc/lanes.h).
+TEAM_WORK = 1 << 22
+
 UNIT_ROUNDOFF = 2.0**-53
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import assert_same_for_all_threads, frozen
+from laws import TEAM_WORK, assert_same_for_all_threads, frozen
 from numpy.typing import NDArray
 from products import LAYOUTS
 
@@ -381,7 +381,7 @@ def test_neighbours_do_not_matter(variant: Kernels, name: str, dtype: Any) -> No
 def test_threads_do_not_matter(variant: Kernels, name: str, n: int) -> None:
     if name == "eigh" and n == 1:
         pytest.skip("small_eigh takes two rows and more")
-    a = families(n, {1: 200_000, 3: 10_000, 16: 200}[n])["random"]  # several blocks
+    a = np.random.default_rng(0).normal(size=(TEAM_WORK // n**3 + 9, n, n))
     assert_same_for_all_threads(lambda threads: CALLS[name](variant, a, threads))
 
 

@@ -119,6 +119,39 @@ def test_errors_are_smaller_than_lapacks(
     assert max(ours) <= 0.1 * max(theirs) + 2 * np.finfo(float).eps
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="needs a wider type")
+@pytest.mark.parametrize("noise", [0, 1])
+@pytest.mark.parametrize("condition", [1e3, 1e6, 1e9])
+def test_complex_errors_are_smaller_than_lapacks(condition: float, noise: float) -> None:
+    ours, theirs = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        a = conditioned(2000, 8, condition, np.complex128, seed) * 2000**0.5
+        b = a @ (rng.normal(size=8) + 1j) + noise * (rng.normal(size=2000) + 1j)
+        real = np.block([[a.real, -a.imag], [a.imag, a.real]])
+        parts = least_squares(real, np.concatenate([b.real, b.imag]))
+        known = parts[:8] + 1j * parts[8:]
+        for x, errors in ((fm.lstsq(a, b).x, ours), (np.linalg.lstsq(a, b)[0], theirs)):
+            errors.append(np.linalg.norm((x - known).astype(complex)))
+    assert max(ours) <= (0.5 if noise else 0.1) * max(theirs) + 2 * np.finfo(float).eps
+
+
+@pytest.mark.parametrize("scale", [1e9, 1e11])
+@pytest.mark.parametrize("noise", [1e-6, 1])
+@pytest.mark.parametrize("refine", [False, True])
+def test_a_step_that_does_not_help_is_not_taken(scale: float, noise: float, refine: bool) -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        a, b = rng.normal(size=(100, 6)), noise * rng.normal(size=100)
+        a[:2] *= scale  # fewer large rows than columns: what they leave open the others tell
+        b += a @ rng.normal(size=6)
+        exact = reference(a, b)
+        q, r = np.linalg.qr(a)
+        before = np.linalg.norm((np.linalg.solve(r, q.T @ b) - exact).astype(float))
+        after = np.linalg.norm((fm.lstsq(a, b, 1e-16, refine=refine).x - exact).astype(float))
+        assert after <= 10 * before + 1e-15 * np.linalg.norm(exact.astype(float))
+
+
 def test_no_array_of_the_size_of_the_matrix_is_made() -> None:
     a = conditioned(80_000, 40, 1e7, np.float64)
     b = np.ones(len(a))
@@ -292,6 +325,31 @@ def test_refined_solutions_of_any_size(dtype: Any, powers: tuple[int, int], alph
     np.testing.assert_array_equal(found.singular_values, expected.singular_values * 2.0**power)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("rank", [3, 4])
+@pytest.mark.parametrize("power", [0, -60, 60])
+@pytest.mark.parametrize("alpha", [1e-300, 1e-100, 1e-30, 1.0, 1e30, 1e100, 1e300])
+def test_refined_with_any_alpha(dtype: Any, rank: int, power: int, alpha: float) -> None:
+    rng = np.random.default_rng(12)
+    a = rng.integers(-9, 9, size=(20, 4)).astype(dtype) * dtype(2.0**power)
+    if rank == 3:
+        a[:, 3] = a[:, 0] + a[:, 1]
+    b = rng.normal(size=20).astype(dtype)
+    square = float(np.abs(a).max()) ** 2
+    if rank == 3 and alpha < 1e-20 * square:
+        with pytest.raises(np.linalg.LinAlgError, match="alpha that makes up for it, got rank 3"):
+            fm.lstsq(a, b, alpha=alpha, refine=True)
+        return
+    found, plain = fm.lstsq(a, b, alpha=alpha, refine=True), np.linalg.svd(a, compute_uv=False)
+    assert found.rank == rank
+    assert found.x.dtype == found.singular_values.dtype == found.residuals.dtype == dtype
+    np.testing.assert_allclose(found.singular_values, plain, atol=4e-6 * plain[0])
+    exact, limits = reference(a, b, alpha).astype(float), np.finfo(dtype)
+    error = np.linalg.norm((found.x - exact).astype(float) / np.abs(exact).max())
+    loss = 2.0**-72 * square / alpha if rank == 3 else 0
+    assert error <= 4 * limits.eps + loss or np.abs(exact).max() < limits.tiny
+
+
 @pytest.mark.parametrize("bad", [2.0**600, np.nan])
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_columns_are_refined_apart(bad: float, alpha: float) -> None:
@@ -304,11 +362,13 @@ def test_columns_are_refined_apart(bad: float, alpha: float) -> None:
     np.testing.assert_allclose(found[:, 1], alone[:, 1] * bad, rtol=1e-14)
 
 
-def reference(a: Array, b: Array) -> Array:
+def reference(a: Array, b: Array, alpha: float = 0.0) -> Array:
     """The solution in rational numbers."""
     rows = [[Fraction(float(v)) for v in row] for row in np.column_stack([a, b])]
     n = a.shape[1]
     system = [[sum(r[i] * r[j] for r in rows) for j in range(n + 1)] for i in range(n)]
+    for i in range(n):
+        system[i][i] += Fraction(alpha)
     for i in range(n):
         for k in range(i + 1, n):
             factor = system[k][i] / system[i][i]

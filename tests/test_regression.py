@@ -19,7 +19,7 @@ from test_least_squares import digits
 from test_orthogonal import conditioned
 
 import fastmml as fm
-from fastmml import _backend, _centred
+from fastmml import _backend, _centred, _residuals, normal_equations
 from fastmml._kernels import Kernels
 
 sklearn = pytest.importorskip("sklearn", "1.6")
@@ -103,6 +103,41 @@ def test_errors_are_no_larger_than_lapacks(condition: float, offset: float, nois
     assert max(ours) <= part * max(theirs) + 2 * np.finfo(float).eps
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="needs a wider type")
+@pytest.mark.parametrize("noise", [0, 1])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("condition", [1, 30, 1e3, 1e5, 1e6, 1e9])
+def test_errors_of_many_targets(
+    condition: float, fit_intercept: bool, weighted: bool, noise: float, monkeypatch: Any
+) -> None:
+    def refuse(*args: Any) -> None:
+        raise AssertionError("residuals of many targets")
+
+    monkeypatch.setattr(_residuals, "corrected", refuse)
+    monkeypatch.setattr(normal_equations, "corrected", refuse)
+    ours, theirs = [], []
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        x = conditioned(400, 6, condition, np.float64, seed) * 400**0.5 + 3 * fit_intercept
+        y = x @ rng.normal(size=(6, 260)) + noise * rng.normal(size=(400, 260))
+        weights = rng.integers(1, 3, size=400) ** 2 if weighted else np.ones(400)
+        wide = [v.astype(np.longdouble) for v in (x, y[:, ::37])]
+        if fit_intercept:
+            wide = [v - np.average(v, axis=0, weights=weights.astype(np.longdouble)) for v in wide]
+        x_, y_ = (v * np.sqrt(weights)[:, None] for v in wide)
+        known = least_squares(x_, y_)
+        model = fm.LinearRegression(rcond=1e-16, fit_intercept=fit_intercept)
+        model.fit(x, y, weights if weighted else None)
+        size = np.linalg.norm(known.astype(float))
+        ours.append(np.linalg.norm((model.coef_[::37].T - known).astype(float)) / size)
+        plain = scipy.linalg.lstsq(x_.astype(float), y_.astype(float), cond=1e-16)[0]
+        theirs.append(np.linalg.norm((plain - known).astype(float)) / size)
+        chi2 = np.linalg.norm((y_ - x_ @ known).astype(float), axis=0) ** 2
+        np.testing.assert_allclose(model.chi2_[::37], chi2, rtol=1e-8, atol=1e-18)
+    assert max(ours) <= 5 * max(theirs) + 2 * np.finfo(float).eps
+
+
 @pytest.mark.parametrize("condition", [1, 30, 1e3, 1e7])
 @pytest.mark.parametrize("targets", [(), (2,)])
 @pytest.mark.parametrize("fit_intercept", [True, False])
@@ -161,6 +196,19 @@ def test_tiny_residuals_keep_their_digits(condition: float) -> None:
     q = np.linalg.qr(design).Q
     expected = ((noise - q @ (q.T @ noise)) ** 2).sum()
     np.testing.assert_allclose(fm.LinearRegression().fit(x, y).chi2_, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("targets", [1, 20])
+@pytest.mark.parametrize("part", [0.01, 0.6, 2])
+def test_small_residuals_of_float32(targets: int, part: float) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5000, 6))
+    x[:, 5] = x[:, 4] + part * x[:, 5]
+    y = x @ rng.normal(size=(6, targets)) + 0.01 * rng.normal(size=(5000, targets))
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    design = np.column_stack([np.ones(5000), x]).astype(np.float64)
+    expected = np.linalg.lstsq(design, y.astype(np.float64))[1]
+    np.testing.assert_allclose(fm.LinearRegression().fit(x, y).chi2_, expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

@@ -194,5 +194,5 @@ fml_status FML(small_det)(ptrdiff_t batch, ptrdiff_t n, const real *a, const ptr
 {
     const determinants s = {.n = n, .a = {a, strides[0], strides[1], strides[2]}, .out = out};
     bool found;
-    return fml_each_block(determine_block, &s, batch, n, &found, threads);
+    return fml_each_block(determine_block, &s, batch, n * n * n, &found, threads);
 }

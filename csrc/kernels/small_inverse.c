@@ -132,5 +132,5 @@ fml_status FML(small_inverse)(ptrdiff_t batch, ptrdiff_t n, const real *a, const
                               real *x, bool *singular, int threads)
 {
     const inverses s = {.n = n, .a = {a, strides[0], strides[1], strides[2]}, .x = x};
-    return fml_each_block(invert_block, &s, batch, n, singular, threads);
+    return fml_each_block(invert_block, &s, batch, n * n * n, singular, threads);
 }

@@ -110,6 +110,14 @@ class Mean(NamedTuple):
     def total(self) -> Array:
         return self.shift + self.offset
 
+    def parts(self) -> tuple[Array, Array]:
+        """The rounded mean, and what it lacks."""
+        total = self.total()
+        return total, self.shift - total + self.offset
+
+    def of(self, columns: Array) -> Mean:
+        return Mean(self.shift[columns], self.offset[columns])
+
 
 class Centred(NamedTuple):
     """Products of deviations from the mean."""

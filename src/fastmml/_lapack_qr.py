@@ -26,6 +26,11 @@ def is_for_lapack(x: Array, mode: str) -> bool:
     """Whether this is a matrix that `lapack_qr` takes, and faster than NumPy does."""
     if x.ndim != 2 or x.dtype.char not in "fdFD" or min(x.shape) < _SIDE:
         return False
+    return fits_lapack(x, mode)
+
+
+def fits_lapack(x: Array, mode: str) -> bool:
+    """Whether a matrix and its Q have no more elements than `lapack_qr` takes."""
     m, n = x.shape
     return bool(m * max(n, m if mode == "complete" else 0) <= _MOST_ELEMENTS)
 

@@ -13,18 +13,25 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmml._centred import Data, Mean
+from fastmml._powers import ldexp
+from fastmml._tall_qr import as_complex, as_real_map
 from fastmml.linalg import matmul
 
 Array = NDArray[Any]
 
 #: Leading bits: two numbers of so many, and sums of products over so many rows, fit into float64.
 _BITS, _MOST_ROWS = 19, 1 << 15
+#: The condition number from which on a step may be worse than none, where rows differ in size.
+_DOUBTFUL = 1e7
+#: Targets whose products with the features are summed at a time.
+_TARGETS = 256
 
 
 class _Cut(NamedTuple):
@@ -48,16 +55,129 @@ class _Cut(NamedTuple):
         return cls(leading, rest, exponents)
 
 
+class Products(NamedTuple):
+    """Products of centred features with each other and with targets: ``sum + lacking``.
+
+    Of features times ``2**-exponents``, which have numbers near 1.
+    """
+
+    square: tuple[Array, Array]  # (n, n)
+    right: tuple[Array, Array]  # (n, k)
+    exponents: Array  # (n, 1)
+    total: Array  # (k,): rounded sums of squares of targets
+
+    @classmethod
+    def of(cls, data: Data, mean: Mean) -> Products:
+        """By one pass over the data for some targets at a time."""
+        n, k = data.x.shape[1], data.y.shape[1]
+        features, parts = np.arange(n), []
+        for start in range(0, k, _TARGETS):
+            targets = np.arange(start, min(start + _TARGETS, k))
+            own = mean.of(np.concatenate([features, n + targets]))
+            parts.append(
+                _exact_products(replace(data, y=data.y[:, targets[0] : targets[-1] + 1]), own)
+            )
+        sum_ = np.hstack([parts[0][0], *(part[0][:, n:] for part in parts[1:])])
+        lacking = np.hstack([parts[0][1], *(part[1][:, n:] for part in parts[1:])])
+        total = np.concatenate([part[2] for part in parts])
+        exponents = np.frexp(np.sqrt(np.diagonal(sum_)))[1][:, np.newaxis]
+        sum_, lacking = (np.ldexp(part, -exponents) for part in (sum_, lacking))
+        square = (np.ldexp(part[:, :n], -exponents.T) for part in (sum_, lacking))
+        first, second = square
+        return cls((first, second), (sum_[:, n:], lacking[:, n:]), exponents, total)
+
+    def corrected(self, coef: Array, inverse: Array) -> Array:
+        """Coefficients after a step of refinement; as they were where it is no number."""
+        scaled = np.ldexp(coef, self.exponents)
+        (square, small), (right, lacking) = self.square, self.right
+        with np.errstate(all="ignore"):
+            left, below = _Cut.of(square), _Cut.of(np.ascontiguousarray(right.T))
+            rest, lost = _residuals(left, below, scaled, np.zeros(1))
+            gradient = (rest + lost).T + (lacking - small.T @ scaled)
+            found = coef + inverse @ (inverse.T @ np.ldexp(gradient, self.exponents))
+        return np.where(np.isfinite(found).all(axis=0), found, coef)
+
+    def squared_residuals(self, coef: Array) -> Array:
+        """Sums of squared residuals, to some rounding errors of those of targets."""
+        scaled = np.ldexp(coef, self.exponents)
+        part = 2 * sum(self.right) - sum(self.square) @ scaled
+        return np.asarray(self.total - np.einsum("ij,ij->j", scaled, part))
+
+
+def _exact_products(data: Data, mean: Mean) -> tuple[Array, Array, Array]:
+    """Products of features with all columns, less their mean, and what the sums lack.
+
+    And rounded sums of squares of targets.
+    """
+    centre, offset = mean.parts()
+    n, total = data.x.shape[1], len(centre)
+    sum_, lacking = np.zeros((n, total)), np.zeros((n, total))
+    squares = np.zeros(total - n)
+    sums, weight, rooms = np.zeros(total), np.zeros(()), np.empty((3, 0, total))
+    for x, y, scale in _counted(data):
+        if len(x) > rooms.shape[1]:
+            rooms = np.empty((3, len(x), total))
+        rows, leading, rest = rooms[:, : len(x)]
+        np.subtract(x, centre[:n], out=rows[:, :n])
+        np.subtract(y, centre[n:], out=rows[:, n:])
+        roots = np.ones(len(rows)) if scale is None else scale
+        sums += (roots * roots) @ rows
+        weight += roots @ roots
+        if scale is not None:
+            rows *= scale[:, np.newaxis]
+        squares += np.einsum("ij,ij->j", rows[:, n:], rows[:, n:])
+        grid = _grid(np.frexp(np.abs(rows, out=rest).max(axis=0))[1])
+        np.subtract(np.add(rows, grid, out=leading), grid, out=leading)
+        np.subtract(rows, leading, out=rest)
+        sum_, lost = _sum(sum_, matmul(leading[:, :n].T, leading))
+        lacking += lost + matmul(leading[:, :n].T, rest) + matmul(rest[:, :n].T, rows)
+    off = weight * np.outer(offset[:n], offset) - np.outer(sums[:n], offset)
+    return sum_, lacking + off - np.outer(offset[:n], sums), squares
+
+
+def improved(
+    data: Data, mean: Mean, coef: Array, inverse: Array, condition: float
+) -> tuple[Array, Array]:
+    """`corrected`, but for targets that the step does not help.
+
+    As told by another step, where the condition number is large: it is less than half as large
+    as a first one that helps.
+    """
+    return refined(data, mean, coef, inverse, 2 if condition > _DOUBTFUL else 1)
+
+
+def refined(data: Data, mean: Mean, coef: Array, inverse: Array, most: int) -> tuple[Array, Array]:
+    """`corrected` up to so many times, each target until steps no longer shrink by half.
+
+    A first step is not taken where the second one is no smaller.
+    """
+    found, small = coef, np.finfo(np.float64).eps / 4 * np.abs(coef).max(axis=0)
+    last, shrinks = np.full_like(small, np.inf), np.ones(small.shape, bool)
+    helps = np.full(small.shape, most == 1)
+    for turn in range(most):
+        better, chi2 = corrected(data, mean, found, inverse)
+        size = np.abs(better - found).max(axis=0)
+        shrinks = shrinks & (size < last / 2)
+        helps |= shrinks & ((turn > 0) | (size <= small))
+        found = np.where(shrinks, better, found)
+        shrinks, last = shrinks & (size > small), size
+        if not shrinks.any():
+            break
+    return np.where(helps, found, coef), chi2
+
+
 def corrected(data: Data, mean: Mean, coef: Array, inverse: Array) -> tuple[Array, Array]:
     """Coefficients after a step of refinement, and sums of squared residuals.
 
     ``inverse`` is that of the triangular factor of the centred features. The step is that of
-    corrected seminormal equations; there is none where it is no number.
+    corrected seminormal equations; there is none where it is no number. Complex coefficients are
+    those of the matrices that the real ones of the data stand for.
     """
     gradient, chi2, unit = _residual_products(data, mean, coef)
     with np.errstate(all="ignore"):
-        inside = np.ldexp(inverse.T @ gradient, unit)
-        found = coef + inverse @ inside, chi2 - np.einsum("ij,ij->j", inside, inside)
+        inside = ldexp(inverse.conj().T @ gradient, unit)
+        squares = np.einsum("ij,ij->j", inside.conj(), inside).real
+        found = coef + inverse @ inside, chi2 - squares
     fits = np.isfinite(found[0]).all(axis=0)
     return np.where(fits, found[0], coef), np.where(fits, found[1], chi2)
 
@@ -70,13 +190,15 @@ def squared_residuals(data: Data, mean: Mean, coef: Array) -> Array:
 @np.errstate(all="ignore")
 def _residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Array, Array]:
     """Products of the features with the residuals, over 2**unit, and sums of squared residuals."""
+    is_complex, coef = coef.dtype.kind == "c", as_real_map(coef)
     n, k = coef.shape
-    centre = mean.total()
-    offset = mean.shift - centre + mean.offset
+    centre, offset = mean.parts()
     shifts = np.split(centre[:, np.newaxis], [n]) if centre.any() else (None, None)
     constant = (offset[n:] - offset[:n] @ coef)[:, np.newaxis]
     used = True if data.scale is None else data.scale[:, np.newaxis] > 0
     unit = np.frexp(np.abs(data.y).max(axis=0, initial=0, where=used))[1]
+    if is_complex:
+        unit = np.repeat(unit.reshape(-1, 2).max(axis=1), 2)
     sum_, error, chi2 = np.zeros((n, k)), np.zeros((n, k)), np.zeros(k)
     for x, y, scale in _counted(data):
         left = _Cut.of(np.ascontiguousarray(x.T), shifts[0])
@@ -91,6 +213,8 @@ def _residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Arra
         small = (right.rest + lacking * factors).T
         error += lost + matmul(left.leading, small) + matmul(left.rest, weighted.T)
         error -= offset[:n, np.newaxis] * weighted.sum(axis=1)
+    if is_complex:
+        return as_complex(sum_ + error), chi2.reshape(-1, 2).sum(axis=1), unit[::2]
     return sum_ + error, chi2, unit
 
 
@@ -117,8 +241,13 @@ def _residuals(x: _Cut, y: _Cut, coef: Array, constant: Array) -> tuple[Array, A
 
 def _on_grid(x: Array, exponents: Array) -> Array:
     """Numbers rounded to ``_BITS`` bits of 2**exponents."""
-    grid = np.ldexp(1.5, exponents + (np.finfo(np.float64).nmant - _BITS))
+    grid = _grid(exponents)
     return np.asarray((x + grid) - grid)
+
+
+def _grid(exponents: Array) -> Array:
+    """What rounds numbers so where it is added and subtracted again."""
+    return np.asarray(np.ldexp(1.5, exponents + (np.finfo(np.float64).nmant - _BITS)))
 
 
 def _sum(a: Array, b: Array) -> tuple[Array, Array]:

@@ -37,7 +37,7 @@ def tall_qr(a: Array, q: Array | None) -> Array | None:
     """
     found = _factorise(a, None, gram(a))
     if found is not None and q is not None:
-        kernels().solve_right(_as_real(a), _stack(found.parts), _as_real(q), get_num_threads())
+        kernels().solve_right(as_real(a), _stack(found.parts), as_real(q), get_num_threads())
     return None if found is None else found.r
 
 
@@ -75,11 +75,11 @@ def _factorise(a: Array, b: Array | None, products: Array) -> _Factors | None:
 def _solved_products(a: Array, b: Array | None, parts: list[Array]) -> tuple[Array, Array]:
     """``X* X`` and ``X* b`` for ``X = a @ inv(parts[0]) @ ...``."""
     n = a.shape[1]
-    left, right = _as_real(a), None if b is None else _as_real(b)
+    left, right = as_real(a), None if b is None else as_real(b)
     size = left.shape[1] + (0 if right is None else right.shape[1])
     products = np.empty((size, size), left.dtype)
     kernels().solved_gram(left, right, _stack(parts), products, get_num_threads())
-    products = _as_complex(products) if a.dtype.kind == "c" else products
+    products = as_complex(products) if a.dtype.kind == "c" else products
     return products[:n, :n], products[:n, n:]
 
 
@@ -88,7 +88,7 @@ def _solved_products(a: Array, b: Array | None, parts: list[Array]) -> tuple[Arr
 # no more multiplications.
 
 
-def _as_real(x: Array) -> Array:
+def as_real(x: Array) -> Array:
     """The real matrix that stands for this one, in its memory if rows are contiguous."""
     if x.dtype.kind != "c":
         return x
@@ -97,7 +97,19 @@ def _as_real(x: Array) -> Array:
     return x.view(x.real.dtype)
 
 
-def _as_complex(products: Array) -> Array:
+def as_real_map(x: Array) -> Array:
+    """What to multiply the real matrix that stands for one with, for the product with this one."""
+    if x.dtype.kind != "c":
+        return x
+    *stack, n, k = x.shape
+    real = np.empty((*stack, n, 2, k, 2), x.real.dtype)
+    real[..., 0, :, 0] = real[..., 1, :, 1] = x.real
+    real[..., 0, :, 1] = x.imag
+    real[..., 1, :, 0] = -x.imag
+    return real.reshape(*stack, 2 * n, 2 * k)
+
+
+def as_complex(products: Array) -> Array:
     """The Gram matrix of a complex matrix, from that of the real one that stands for it."""
     real, imag = products[::2], products[1::2]
     return np.asarray(real[:, ::2] + imag[:, 1::2] + 1j * (real[:, 1::2] - imag[:, ::2]))
@@ -105,15 +117,7 @@ def _as_complex(products: Array) -> Array:
 
 def _stack(parts: list[Array]) -> Array:
     """Triangles as kernels read them."""
-    stack = np.stack(parts)
-    if stack.dtype.kind != "c":
-        return np.ascontiguousarray(stack)
-    count, n, _ = stack.shape
-    real = np.empty((count, n, 2, n, 2), stack.real.dtype)
-    real[:, :, 0, :, 0] = real[:, :, 1, :, 1] = stack.real
-    real[:, :, 0, :, 1] = stack.imag
-    real[:, :, 1, :, 0] = -stack.imag
-    return real.reshape(count, 2 * n, 2 * n)
+    return np.ascontiguousarray(as_real_map(np.stack(parts)))
 
 
 def _first_factor(products: Array, rows: int) -> tuple[Array, bool] | None:

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from fastmml import _check
 from fastmml._centred import Data, Mean, uncentred
 from fastmml._powers import ldexp
-from fastmml._residuals import corrected
-from fastmml._tall_qr import reduce_tall
+from fastmml._residuals import improved, refined
+from fastmml._tall_qr import as_real, reduce_tall
 from fastmml.linalg import matmul
 from fastmml.normal_equations import most_targets, solve
 from fastmml.orthogonal import is_tall, qr
@@ -31,6 +31,9 @@ _WELL_CONDITIONED = 10.0
 #: Singular values below this many times the columns times rounding are too small for a step of
 #: refinement to gain.
 _SINGULAR = 100.0
+#: An alpha of more than 4**this, for a matrix of numbers up to 1: the solution is that of a smaller
+#: one, divided by the difference.
+_FAR = 120
 #: Refinement ends after so many steps; from a condition of 1 / sqrt(eps) on it takes four or five.
 _MOST_STEPS = 10
 
@@ -81,7 +84,7 @@ def lstsq(
     numpy.linalg.LinAlgError, TypeError, ValueError
         As `numpy.linalg.lstsq`: shapes that do not fit together, dtypes that LAPACK does not have.
         An ``alpha`` that is negative or not finite; an ``rcond`` of NaN; ``refine`` where the
-        columns of ``a`` are linearly dependent and ``alpha`` is 0.
+        columns of ``a`` are linearly dependent and ``alpha`` is 0, or lost beside their rounding.
 
     Notes
     -----
@@ -100,15 +103,17 @@ def lstsq(
     below ``b``; its solution comes from the same singular values s, whose inverses become
     ``s / (s² + alpha)``.
 
-    With Q and R a step of refinement by corrected seminormal equations [2]_ follows for real
-    matrices, whose residuals and their products with ``a`` have some 19 bits more than float64
-    [3]_: its errors are well below LAPACK's while K is below ``1 / (100 n u)``, and always of the
-    bound's form.
+    With Q and R a step of refinement by corrected seminormal equations [2]_ follows, unless ``b``
+    has more columns than ``a``. Its residuals and their products with ``a`` have some 19 bits more
+    than float64 [3]_: its errors are well below LAPACK's while K is below ``1 / (100 n u)``, and
+    always of the bound's form. From K = 1e7 on a second step tells whether the first one helps: it
+    is less than half as large. Where it is not, as mostly with fewer rows than columns that are
+    much larger than all others, x stays as it was.
 
     ``refine`` takes such steps until they no longer shrink, at any K up to 1 / u, and for all
     numbers, whatever their size: each leaves about K u of the error, until ``w (K + K² |b - a @ x|
     / (|a| |x|))`` is left for w = 2**-72, and the rounding of x. A step reads ``a`` once, at some
-    4 ns an element (16 for complex ones, of which a real copy of twice the size is made).
+    4 ns an element (8 for complex ones). float32 is computed in float64.
 
     References
     ----------
@@ -151,10 +156,10 @@ def lstsq(
         return found
     r, inside = _reduced(matrix, right, square)
     x, rank, values = solve_triangle(r, inside, limit, ridge)
-    is_whole = ridge == 0 and rank == matrix.shape[1] and matrix.dtype.kind != "c"
+    is_whole = ridge == 0 and rank == matrix.shape[1]
     is_worth_it = right.size <= matrix.size  # a step costs as much for a number of either
     if is_whole and is_worth_it and _is_refinable(values):
-        x, residuals = _corrected(matrix, right, x, r)
+        x, residuals = _corrected(matrix, right, x, r, float(values[0] / values[-1]))
         return LstsqResult(x, residuals, rank, values)
     return LstsqResult(x, _residuals(matrix, right, x, rank), rank, values)
 
@@ -165,16 +170,24 @@ def _is_refinable(values: Array) -> bool:
     return bool(values[-1] > _SINGULAR * len(values) * unit * values[0])
 
 
-def _corrected(matrix: Array, right: Array, x: Array, r: Array) -> tuple[Array, Array]:
+def _corrected(
+    matrix: Array, right: Array, x: Array, r: Array, condition: float
+) -> tuple[Array, Array]:
     """x after a step of refinement, and sums of squared residuals."""
-    data = Data(matrix, _in_columns(right))
-    start, zero = x.reshape(len(x), -1).astype(np.float64), data.no_shift()
-    found, rest = corrected(data, Mean(zero, zero), start, np.linalg.inv(r.astype(np.float64)))
-    found = found.reshape(x.shape).astype(x.dtype)
+    found, rest = improved(*_refinable(matrix, right, x, r), condition)
+    better = found.reshape(x.shape).astype(x.dtype)
     if not np.isfinite(rest).all():  # products out of range
-        return found, _residuals(matrix, right, found, len(x))
+        return better, _residuals(matrix, right, better, len(x))
     with np.errstate(over="ignore"):  # sums of squares of float32
-        return found, rest.clip(0).astype(x.dtype)
+        return better, rest.clip(0).astype(np.finfo(x.dtype).dtype)
+
+
+def _refinable(matrix: Array, right: Array, x: Array, r: Array) -> tuple[Data, Mean, Array, Array]:
+    """What `refined` takes: real data, their mean 0, a solution and the inverse of the factor."""
+    data = Data(as_real(matrix), as_real(_in_columns(right)))
+    zero, wide = data.no_shift(), np.result_type(x, np.float64)
+    start = x.reshape(len(x), -1).astype(wide)
+    return data, Mean(zero, zero), start, np.linalg.inv(r.astype(wide))
 
 
 def _reduced(matrix: Array, right: Array, square: Array | None) -> tuple[Array, Array]:
@@ -253,16 +266,24 @@ def _residuals(matrix: Array, right: Array, x: Array, rank: int) -> Array:
 @np.errstate(over="ignore", under="ignore")
 def _solve_refined(matrix: Array, right: Array, limit: float, alpha: float) -> LstsqResult:
     """The refined solution, of numbers that powers of two bring to where squares are in range."""
-    size = max(float(np.abs(matrix).max()), alpha**0.5)
-    shift, shifts = _exponents(np.asarray(size)), _exponents(np.abs(right).max(axis=0))
-    matrix, right = ldexp(matrix, -shift), ldexp(right, -shifts)
-    ridge = float(np.ldexp(alpha, -2 * shift))
+    dtype, wide = matrix.dtype, np.result_type(matrix, np.float64)
+    own = int(_exponents(np.abs(matrix).max()))
+    shifts = _exponents(np.abs(right).max(axis=0))
+    matrix = ldexp(matrix.astype(wide, copy=False), -own)
+    right = ldexp(right.astype(wide, copy=False), -shifts)
+    # Beyond some size, the solution is in inverse proportion to alpha, to all digits.
+    far = max(int(np.frexp(alpha)[1]) // 2 - own - _FAR, 0) if alpha > 0 else 0
+    ridge = float(np.ldexp(alpha, -2 * (own + far)))
     r, inside = _reduced(matrix, right, None)
     x, rank, values = solve_triangle(r, inside, limit, ridge)
     x = _refined(matrix, right, x, rank, ridge, r)
-    residuals = _residuals(matrix, right, x, rank)
+    residuals = _residuals(matrix, right, ldexp(x, -2 * far), rank)
     residuals = np.ldexp(residuals, 2 * shifts if residuals.size else 0)
-    return LstsqResult(ldexp(x, shifts - shift), residuals, rank, np.ldexp(values, shift))
+    real = np.finfo(dtype).dtype
+    return LstsqResult(
+        ldexp(x, shifts - own - 2 * far).astype(dtype), residuals.astype(real), rank,
+        np.ldexp(values, own).astype(real),
+    )  # fmt: skip
 
 
 def _exponents(sizes: Array) -> Array:
@@ -278,35 +299,18 @@ def _refined(matrix: Array, right: Array, x: Array, rank: int, alpha: float, r: 
         matrix = np.vstack([matrix, below])
         right = np.concatenate([right, np.zeros((n, *right.shape[1:]), right.dtype)])
         r = qr(matrix, "r")
-    elif rank < n:
+        rank = _rank_of_columns(r)
+    if rank < n:
         raise np.linalg.LinAlgError(
-            f"refine: expected linearly independent columns, got rank {rank} of {n}"
+            "refine: expected linearly independent columns, or an alpha that makes up for it, got "
+            f"rank {rank} of {n}"
         )
-    data = Data(_as_real(matrix), _parts(_in_columns(right)))
-    inverse = _as_real(np.linalg.inv(r.astype(np.result_type(r, np.float64))))
-    found, zero = _parts(_in_columns(x)).astype(np.float64), data.no_shift()
-    small = np.finfo(np.float64).eps / 4 * np.abs(found).max(axis=0)
-    last, shrinks = np.full_like(small, np.inf), np.ones(small.shape, bool)
-    for _ in range(_MOST_STEPS):
-        better, _ = corrected(data, Mean(zero, zero), found, inverse)
-        size = np.abs(better - found).max(axis=0)
-        shrinks = shrinks & (size < last / 2)
-        found = np.where(shrinks, better, found)
-        shrinks, last = shrinks & (size > small), size
-        if not shrinks.any():
-            break
-    if x.dtype.kind == "c":
-        found = found[:n] + 1j * found[n:]
-    return np.asarray(found.reshape(x.shape).astype(x.dtype))
+    found, _ = refined(*_refinable(matrix, right, x, r), _MOST_STEPS)
+    return found.reshape(x.shape).astype(x.dtype)
 
 
-def _as_real(matrix: Array) -> Array:
-    """The real matrix that does to `_parts` what a matrix does to vectors."""
-    if matrix.dtype.kind != "c":
-        return matrix
-    return np.block([[matrix.real, -matrix.imag], [matrix.imag, matrix.real]])
-
-
-def _parts(x: Array) -> Array:
-    """Real parts of columns, with imaginary ones below them if there are such."""
-    return np.concatenate([x.real, x.imag]) if x.dtype.kind == "c" else x
+def _rank_of_columns(r: Array) -> int:
+    """The rank of columns scaled to length 1."""
+    lengths = np.linalg.norm(r, axis=0)
+    values = np.linalg.svd(r / np.where(lengths > 0, lengths, 1), compute_uv=False)
+    return int((values > len(r) * np.finfo(values.dtype).eps * values[0]).sum())

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml._centred import TINY, Centred, Data, Mean, are_constant, centre, uncentred
-from fastmml._residuals import corrected, squared_residuals
+from fastmml._residuals import Products, corrected, squared_residuals
 
 Array = NDArray[Any]
 
@@ -22,8 +22,9 @@ Array = NDArray[Any]
 _CONDITION = 2.5e-6
 #: Errors of LAPACK's solutions, in rounding errors times the condition number.
 _LAPACK = 16.0
-#: A sum of squared residuals below this part of that of y is computed from the residuals.
-_SMALL_REST = 1e-6
+#: A sum of squared residuals below this part of that of y, or so many rounding errors of it, is
+#: computed from the residuals.
+_SMALL_REST, _ROUNDED = 1e-6, 1e4
 #: Targets that are taken at a time, or as many as there are features: products of targets with each
 #: other are computed, too.
 _TARGETS = 32
@@ -34,15 +35,37 @@ class Solution(NamedTuple):
 
     coef: Array  # (n, k)
     chi2: Array  # (k,): weighted sums of squared residuals
-    centred: Centred
+    weight: float  # the sum of weights
+    mean: Array  # (n + k,)
     has_changed: Array  # (n,): features that are not constant
     r: Array  # (n, n): upper factor of the products of columns of length 1
     inverse: Array  # of r
     lengths: Array  # (n,)
 
 
+class _Sums(NamedTuple):
+    """Products of deviations from the mean: of features with all, of targets with themselves."""
+
+    weight: float
+    mean: Mean
+    square: Array  # (n, n)
+    right: Array  # (n, k)
+    total: Array  # (k,)
+
+    @classmethod
+    def of(cls, blocks: list[Centred], n: int) -> _Sums:
+        """Of the same features with some targets in each block."""
+        first, squares = blocks[0], [np.diagonal(block.products) for block in blocks]
+        means = [block.mean for block in blocks]
+        shift = np.concatenate([means[0].shift[:n], *(mean.shift[n:] for mean in means)])
+        offset = np.concatenate([means[0].offset[:n], *(mean.offset[n:] for mean in means)])
+        right = np.hstack([block.products[:n, n:] for block in blocks])
+        total = np.concatenate([square[n:] for square in squares])
+        return cls(first.weight, Mean(shift, offset), first.products[:n, :n], right, total)
+
+
 def most_targets(n: int) -> int:
-    """How many targets are solved for at a time."""
+    """How many targets are multiplied at a time."""
     return max(n, _TARGETS)
 
 
@@ -54,31 +77,11 @@ def solve(
     ``most`` is the largest condition number that is wanted; by default all for which refinement
     works. ``known`` are the products of the data in their own type, of at most `most_targets`.
     """
-    n, k = data.x.shape[1], data.y.shape[1]
-    size, parts = most_targets(n), []
-    for start in range(0, k, size):
-        part = _solve(replace(data, y=data.y[:, start : start + size]), has_intercept, most, known)
-        if part is None:
-            return None
-        parts.append(part)
-    if len(parts) == 1:
-        return parts[0]
-    means = [part.centred.mean.total() for part in parts]
-    mean = np.concatenate([means[0][:n], *(mean[n:] for mean in means)])
-    return parts[0]._replace(
-        coef=np.hstack([part.coef for part in parts]),
-        chi2=np.concatenate([part.chi2 for part in parts]),
-        centred=parts[0].centred._replace(mean=Mean(mean, np.zeros(n + k))),
-    )
-
-
-def _solve(
-    data: Data, has_intercept: bool, most: float | None, known: Centred | None
-) -> Solution | None:
-    """`solve` for targets that are not many more than features."""
-    n = data.x.shape[1]
+    (n, k), size = (data.x.shape[1], data.y.shape[1]), most_targets(data.x.shape[1])
+    blocks = [replace(data, y=data.y[:, first : first + size]) for first in range(0, k, size)]
     for dtype in dict.fromkeys((data.x.dtype, np.dtype(np.float64))):
-        centred = _centre(data, has_intercept, dtype, known if dtype == data.x.dtype else None)
+        given = known if dtype == data.x.dtype else None
+        centred = _centre(blocks[0], has_intercept, dtype, given)
         if centred is None:
             continue
         changed = centred.has_changed(dtype)[:n]
@@ -92,10 +95,16 @@ def _solve(
             return None
         if condition**2 * unit > _CONDITION:
             continue
-        inverse = np.linalg.inv(r)
+        all_ = [centred, *(_centre(block, has_intercept, dtype, None) for block in blocks[1:])]
+        found = [block for block in all_ if block is not None]
+        if len(found) < len(all_):
+            continue
+        sums, inverse = _Sums.of(found, n), np.linalg.inv(r)
         unscaled = inverse / lengths[:, np.newaxis] * changed[:, np.newaxis]
-        coef, chi2 = _refined(data, centred, unscaled, condition, unit)
-        return Solution(coef, chi2, centred, changed, r, inverse, lengths)
+        coef, chi2 = _refined(data, sums, unscaled, condition, unit)
+        return Solution(
+            coef, chi2, sums.weight, sums.mean.total(), changed, r, inverse, lengths
+        )  # fmt: skip
     return None
 
 
@@ -128,22 +137,31 @@ def _scaled_factor(products: Array, changed: Array) -> tuple[Array, Array] | Non
 
 
 def _refined(
-    data: Data, centred: Centred, inverse: Array, condition: float, unit: float
+    data: Data, sums: _Sums, inverse: Array, condition: float, unit: float
 ) -> tuple[Array, Array]:
     """Coefficients and sums of squared residuals.
 
     ``inverse`` is that of the unscaled factor, 0 for constant features.
     """
-    n = data.x.shape[1]
-    square, right = centred.products[:n, :n], centred.products[:n, n:]
-    total = np.diagonal(centred.products)[n:]
-    coef = inverse @ (inverse.T @ right)
-    chi2 = total - np.einsum("ij,ij->j", coef, 2 * right - square @ coef)
+    n, k = sums.right.shape
+    coef = inverse @ (inverse.T @ sums.right)
     rate = error = 4 * unit * condition**2
     wanted = _LAPACK * condition * float(np.finfo(data.x.dtype).eps)
-    while error > wanted:
-        coef, chi2 = corrected(data, centred.mean, coef, inverse)
-        error *= rate
-    if error == rate and (chi2 < _SMALL_REST * total).any():
-        chi2 = squared_residuals(data, centred.mean, coef)
+    if error > wanted and k <= n:
+        while error > wanted:
+            coef, chi2 = corrected(data, sums.mean, coef, inverse)
+            error *= rate
+        return coef, chi2.clip(0)
+    if error > wanted:
+        products = Products.of(data, sums.mean)
+        while error > wanted:
+            coef = products.corrected(coef, inverse)
+            error *= rate
+        chi2 = products.squared_residuals(coef)
+    else:
+        chi2 = sums.total - np.einsum("ij,ij->j", coef, 2 * sums.right - sums.square @ coef)
+    small = np.flatnonzero(chi2 < max(_SMALL_REST, _ROUNDED * unit) * sums.total)
+    if small.size:
+        mean = sums.mean.of(np.concatenate([np.arange(n), n + small]))
+        chi2[small] = squared_residuals(replace(data, y=data.y[:, small]), mean, coef[:, small])
     return coef, chi2.clip(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -11,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from fastmml import _check
 from fastmml._centred import CONSTANT, Data, Mean
 from fastmml._estimator import Regressor
-from fastmml._residuals import corrected
+from fastmml._residuals import improved
 from fastmml._undo import all_or_nothing
 from fastmml.linalg import matmul
 from fastmml.normal_equations import solve
+from fastmml.orthogonal import qr
 from fastmml.streaming import StreamingQR
 
 Array = NDArray[Any]
@@ -71,8 +73,10 @@ class LinearRegression(Regressor):  # type: ignore[misc]
     than float64 [3]_. Beyond K = 1e5, and for few rows, the centred data are factorised by
     `StreamingQR`, with such a step after it. The errors of the coefficients are no larger than
     those of LAPACK on centred data, and mostly far below, whatever the means and scales
-    of the features. Standard errors and singular values come from the factor, to K² u. float32 is
-    multiplied in float32 while K is below 6, else in float64.
+    of the features. With more targets than features, the step is made of such products of features
+    and targets, and beyond K = 1e5 of Q alone: errors are of the size of LAPACK's. Standard errors
+    and singular values come from the factor, to K² u. float32 is multiplied in float32 while K is
+    below 6, else in float64.
 
     ``sample_weight`` are relative weights: standard errors are scaled by ``residual_variance_``.
     ``sigma``, the known standard errors of the targets, has weights 1 / sigma² and is taken as it
@@ -141,8 +145,7 @@ class LinearRegression(Regressor):  # type: ignore[misc]
             found = _by_products(data.rows, self.fit_intercept, 1 / limit if self.rcond else None)
             if found is None:
                 taken = _Taken.start(data, self.fit_intercept)
-                taken.take(data.rows)
-                found = _from_triangle(taken, limit, data.rows)
+                found = _by_factors(taken, limit, data.rows)
             self._taken_: _Taken | None = None
             return self._set(found, data)
 
@@ -190,7 +193,8 @@ class LinearRegression(Regressor):  # type: ignore[misc]
         used, stream = before.used + data.used, copy(before.stream)
         self._taken_ = taken = before._replace(stream=stream, used=used, unit=unit)
         taken.take(rows)
-        return self._set(_from_triangle(taken, limit), data._replace(rows=rows, used=used))
+        found = _from_triangle(taken, taken.stream.triangle(), rows.x.shape[1], limit)
+        return self._set(found, data._replace(rows=rows, used=used))
 
     def predict(self, X: Any) -> Array:
         """Predict targets.
@@ -315,17 +319,48 @@ class _Taken(NamedTuple):
 
     def take(self, rows: Data) -> None:
         """Factorise more rows."""
-        _check.finite("X", rows.x)
-        _check.finite("y", rows.y)
+        for left, right in self._sides(rows):
+            self.stream.update(left, right)
+
+    def turned(self, rows: Data) -> Array:
+        """The triangle of these rows, but for what is left of targets: its lengths.
+
+        Ones and features are factorised, and targets turned: most of the work where these are many.
+        """
+        q, r = qr(np.concatenate([left for left, _ in self._sides(rows)]), overwrite_a=True)
+        parts, squares = np.zeros((len(r), rows.y.shape[1])), np.zeros(rows.y.shape[1])
+        lacking = np.zeros_like(parts)  # without it, errors are some times LAPACK's
+        for turn, right in _beside(q, self._sides(rows)):
+            parts += matmul(turn.T, right)
+        for turn, right in _beside(q, self._sides(rows)):
+            rest = right - matmul(turn, parts)
+            lacking += matmul(turn.T, rest)
+            squares += np.einsum("ij,ij->j", rest, rest)
+        parts += lacking
+        last = np.concatenate([np.zeros(r.shape[1]), np.sqrt(squares)])
+        return np.vstack([np.hstack([r, parts]), last])
+
+    def _sides(self, rows: Data) -> Iterator[tuple[Array, Array]]:
+        """Ones and features, and targets, as they are factorised, some rows at a time."""
         n = rows.x.shape[1]
         for x, y, weight in rows.pieces():
+            _check.finite("X", x)
+            _check.finite("y", y)
             ones = np.ones((len(x), int(self.has_intercept)))
             left = np.hstack([ones, (x - self.shift[:n]) * self.scale[:n]])
             right = (y - self.shift[n:]) * self.scale[n:]
             if weight is not None:
                 left *= weight[:, np.newaxis]
                 right *= weight[:, np.newaxis]
-            self.stream.update(left, right)
+            yield left, right
+
+
+def _beside(q: Array, sides: Iterator[tuple[Array, Array]]) -> Iterator[tuple[Array, Array]]:
+    """Rows of Q, and targets."""
+    first = 0
+    for left, right in sides:
+        yield q[first : first + len(left)], right
+        first += len(left)
 
 
 def _unit(x: Array) -> float:
@@ -351,11 +386,11 @@ def _by_products(rows: Data, has_intercept: bool, most: float | None) -> _Fit | 
     found = solve(rows, has_intercept, most) if len(rows.x) >= 2 * n else None
     if found is None:
         return None
-    mean, changed = found.centred.mean.total(), found.has_changed
+    mean, changed = found.mean, found.has_changed
     errors = np.linalg.norm(found.inverse, axis=1) / found.lengths
     errors[~changed] = np.nan
     weighted = (mean[:n] / found.lengths) @ found.inverse
-    intercept_error = float(np.sqrt(1 / found.centred.weight + weighted @ weighted))
+    intercept_error = float(np.sqrt(1 / found.weight + weighted @ weighted))
     singular = np.linalg.svd(found.r * (found.lengths * changed), compute_uv=False)
     return _Fit(
         found.coef, mean[:n], mean[n:], errors, intercept_error, found.chi2,
@@ -363,13 +398,23 @@ def _by_products(rows: Data, has_intercept: bool, most: float | None) -> _Fit | 
     )  # fmt: skip
 
 
-def _from_triangle(taken: _Taken, limit: float, rows: Data | None = None) -> _Fit:
+def _by_factors(taken: _Taken, limit: float, rows: Data) -> _Fit:
+    """The solution by QR, with a step of refinement unless most of the data are targets."""
+    m, n = rows.x.shape
+    if m > n + 1 and rows.y.shape[1] > n:
+        return _from_triangle(taken, taken.turned(rows), n, limit)
+    taken.take(rows)
+    return _from_triangle(taken, taken.stream.triangle(), n, limit, rows)
+
+
+def _from_triangle(
+    taken: _Taken, triangle: Array, n: int, limit: float, rows: Data | None = None
+) -> _Fit:
     """The solution by the triangular factor of ones, features and targets.
 
-    From all the data, if they are at hand, comes a step of refinement.
+    From all the data, if they are given, comes a step of refinement.
     """
-    triangle, first = taken.stream.triangle(), int(taken.has_intercept)
-    n = taken.stream.r.shape[1] - first
+    first = int(taken.has_intercept)
     size = max(min(len(triangle), first + n), first)
     offset, error = np.zeros(len(taken.shift)), 0.0
     if taken.has_intercept:
@@ -395,7 +440,8 @@ def _from_triangle(taken: _Taken, limit: float, rows: Data | None = None) -> _Fi
         intercept_error = float(np.hypot(error, np.linalg.norm((mean[:n] / lengths) @ inverse)))
         if rows is not None:
             inverse = inverse / lengths[:, np.newaxis]
-            coef, _ = corrected(rows, Mean(taken.shift, offset), coef, inverse)
+            condition = float(values[0] / values[-1])
+            coef, _ = improved(rows, Mean(taken.shift, offset), coef, inverse, condition)
     else:  # the part within the span of the rows is the shortest
         span = np.linalg.qr(lengths[:, np.newaxis] * right).Q
         coef = span @ (span.T @ coef)

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
+from fastmml._lapack_qr import fits_lapack, lapack_qr
 from fastmml.least_squares import LstsqResult, singular_limit, solve_triangle
 from fastmml.linalg import gram, matmul
-from fastmml.orthogonal import qr
+from fastmml.orthogonal import is_tall, qr
+from fastmml.systems import inv
 
 Array = NDArray[Any]
 
@@ -495,7 +497,10 @@ def _factors(x: Array) -> tuple[Array, Array]:
         if limits.tiny / limits.eps < square < limits.max:
             length = np.sqrt(square)
             return x / x.dtype.type(length), np.full((1, 1), length, x.dtype)
-    q, r = qr(x)
+    if is_tall(x) or x.size == 0 or not fits_lapack(x, "reduced"):
+        q, r = qr(x)
+    else:  # NumPy's takes twice as long for few columns
+        q, r = lapack_qr(x, "reduced", True)
     return q, r
 
 
@@ -509,7 +514,7 @@ def _is_new(above: Array, below: Array) -> bool:
         return False
     above = above / lengths  # squares are in range now
     try:
-        inverse = np.linalg.inv(below / lengths)
+        inverse = inv(below / lengths)
     except np.linalg.LinAlgError:
         return False
     is_far = np.linalg.norm(inverse) < _FAR * np.sqrt(len(below))

@@ -96,9 +96,11 @@ fml_status TYPED(run_sparse_gram_times)(int threads, uint64_t *digest)
     return status;
 }
 
-/* Two blocks of the largest matrices, of which the last group is not full. */
-enum { ROWS = FML_SMALL_ROWS, MATRICES = VECTORS * NODES / (ROWS * ROWS), COLUMNS = 3 };
-static const ptrdiff_t steps[] = {ROWS * ROWS, ROWS, 1}, right_steps[] = {ROWS * COLUMNS, 1, ROWS};
+/* So many of the largest matrices that threads share them, of which the last group is not full.
+ * They overlap. */
+enum { ROWS = FML_SMALL_ROWS, MATRICES = (1 << 22) / (ROWS * ROWS * ROWS) + 6, COLUMNS = 3 };
+enum { STEP = (VECTORS * NODES - ROWS * ROWS) / MATRICES };
+static const ptrdiff_t steps[] = {STEP, ROWS, 1}, right_steps[] = {STEP, 1, ROWS};
 
 fml_status TYPED(run_small_solve)(int threads, uint64_t *digest)
 {
