@@ -25,7 +25,7 @@
 
 enum {
     ALIGNMENT = 64,
-    LARGE_PAGE = 1 << 21,   /* blocks of that size start on one, and end with a page of any system */
+    LARGE_PAGE = 1 << 21, /* blocks of that size start on one, and end with a page of any system */
     LARGEST_PAGE = 1 << 16, /* of those that are not large */
     LEAST_POOLED = 1 << 16, /* smaller blocks come from malloc without page faults */
     MOST_HELD = 1 << 25,    /* what is beyond that the system may take back: 0.1 ms for 25 MB */
