@@ -43,15 +43,12 @@ def sparse_times(rows: Compressed, b: Array, shift: Array) -> Array:
     return out
 
 
-def sparse_gram_times(
-    rows: Compressed, b: Array, scale: Array | None, offset: Array
-) -> tuple[Array, Array]:
-    """``Y.T @ scale`` and ``Y.T @ A`` for ``Y = A @ b.T - np.outer(scale, offset)``."""
-    out, moments = np.empty(b.shape, b.dtype), np.empty(len(b))
+def sparse_gram_times(rows: Compressed, b: Array, scale: Array | None, along: Array | None) -> Array:
+    """``b @ C.T @ C`` for ``C = A - np.outer(scale, along)``, of which one is 1 everywhere."""
+    out, b = np.empty(b.shape, b.dtype), np.ascontiguousarray(b)
     parts = min(max(len(rows.data) // (_PART_ENTRIES * b.shape[1]), 1), _MOST_PARTS)
-    b, offset = np.ascontiguousarray(b), offset.astype(b.dtype)
-    kernels().sparse_gram_times(*rows, b, scale, offset, parts, out, moments, get_num_threads())
-    return moments, out
+    kernels().sparse_gram_times(*rows, b, scale, along, parts, out, get_num_threads())
+    return out
 
 
 def gram_times(x: Array, b: Array, offset: Array) -> tuple[Array, Array]:
