@@ -104,8 +104,8 @@ static void sum_part(const task *t, ptrdiff_t part, fml_watch *watch)
     wide_tile moment = {0};
     for (ptrdiff_t j = 0; j < t->n; j++)
         own[j] = (column){.b = t->b[j]};
-    for (ptrdiff_t row = fml_row_at(t->indptr, t->m, part * work);
-         row < end && !fml_stopped(watch); row += ROWS_AT_ONCE)
+    for (ptrdiff_t row = fml_row_at(t->indptr, t->m, part * work); row < end && !fml_stopped(watch);
+         row += ROWS_AT_ONCE)
         add_rows(t, row, row + ROWS_AT_ONCE < end ? row + ROWS_AT_ONCE : end, own, &moment);
     t->sums[part] = moment;
 }

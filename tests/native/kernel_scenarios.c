@@ -86,9 +86,8 @@ fml_status TYPED(run_sparse_gram_times)(int threads, uint64_t *digest)
         values[i] = (real)link_weights[i];
     for (ptrdiff_t i = 0; i < COUNT * NODES; i++)
         b[i] = (real)vectors[i % (VECTORS * NODES)];
-    fml_status status =
-        fml_variants()[0]->TYPED(sparse_gram_times)(NODES, NODES, COUNT, indptr, sources, values, b,
-                                                    vectors, NULL, PARTS, out, threads);
+    fml_status status = fml_variants()[0]->TYPED(sparse_gram_times)(
+        NODES, NODES, COUNT, indptr, sources, values, b, vectors, NULL, PARTS, out, threads);
     fml_forget();
     FOLD_ARRAY(digest, out);
     return status;

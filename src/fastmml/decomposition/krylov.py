@@ -154,7 +154,7 @@ class _Progress:
         done, fallen = products - self._last[0], _times(self._last[1], residual)
         self._last = products, residual
         missing = _times(residual, self._limits.tolerance)
-        return int(min(max(missing * done / max(fallen, 1e-3), 1.0), self._limits.products))
+        return int(min(max(1.0, missing * done / max(fallen, 1e-3)), self._limits.products))
 
     def is_hopeless(self, products: int, residual: float) -> bool:
         """After so many products, at this largest residual, in units of the largest eigenvalue.

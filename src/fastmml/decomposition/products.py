@@ -44,7 +44,9 @@ def sparse_times(rows: Compressed, b: Array, shift: Array) -> Array:
     return out
 
 
-def sparse_gram_times(rows: Compressed, b: Array, scale: Array | None, along: Array | None) -> Array:
+def sparse_gram_times(
+    rows: Compressed, b: Array, scale: Array | None, along: Array | None
+) -> Array:
     """``b @ C.T @ C`` for ``C = A - np.outer(scale, along)``, of which one is 1 everywhere."""
     out, b = np.empty(b.shape, b.dtype), np.ascontiguousarray(b)
     parts = _parts(len(rows.data) // b.shape[1])
