@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from laws import assert_same_for_all_threads, frozen
 
 from fastmml._kernels import Kernels
+from fastmml.decomposition.products import parts_of
 
 Array = Any
 FLOATS = [np.float64, np.float32]
@@ -140,6 +141,12 @@ def test_sparse_bits(variant: Kernels, dtype: Any) -> None:
     assert_same_for_all_threads(
         lambda threads: sparse(variant, x, b, scale, along, threads=threads)
     )
+
+
+def test_parts_of_sparse_rows_grow_with_entries() -> None:
+    found = [parts_of(entries) for entries in range(2000)]
+    assert found == sorted(found)
+    assert set(found) == {1, 2, 4, 8, 16}
 
 
 def test_sparse_indices_repeat_in_any_order(variant: Kernels) -> None:

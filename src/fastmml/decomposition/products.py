@@ -49,12 +49,12 @@ def sparse_gram_times(
 ) -> Array:
     """``b @ C.T @ C`` for ``C = A - np.outer(scale, along)``, of which one is 1 everywhere."""
     out, b = np.empty(b.shape, b.dtype), np.ascontiguousarray(b)
-    parts = _parts(len(rows.data) // b.shape[1])
+    parts = parts_of(len(rows.data) // b.shape[1])
     kernels().sparse_gram_times(*rows, b, scale, along, parts, out, get_num_threads())
     return out
 
 
-def _parts(entries: int) -> int:
+def parts_of(entries: int) -> int:
     """How many parts of sparse rows have sums of their own, by the entries for each column."""
     if entries < _TWO_PARTS:
         return 1
