@@ -94,33 +94,33 @@ typedef struct fml_rank_plan {
  * sparse_gram_times: out = B C'C for C = A - scale along', where B has `count` rows of n numbers,
  * as out has, and a scale, or along, of NULL is 1 everywhere. The rows of A are cut into `parts`,
  * whose sums are added up in `real` each and in double together. No size is 0. */
-#define FML_KERNEL_TYPES(real, type)                                                             \
-    typedef fml_status fml_rank_pull_##type##_fn(                                                \
-        ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */,    \
-        const double *weights /* in or NULL */, const real *inverse_strength /* in, n */,        \
-        const real *teleport /* in */, ptrdiff_t teleport_stride, const real *jump /* in */,     \
-        ptrdiff_t jump_stride, double damping, const double *total /* in, 1 */,                  \
-        const double *mass /* in, 1 */, const real *x /* in, n */,                               \
-        const real *contribution /* in, n */, real *y /* out, n */,                              \
-        real *next_contribution /* out, n */, double *change /* out, 1 */,                       \
-        double *dangling_mass /* out, 1 */, int threads);                                        \
-    typedef fml_status fml_difference_gram_##type##_fn(                                          \
-        ptrdiff_t count, ptrdiff_t n, const real *x /* in, (count + 1) n */,                     \
-        double *gram /* out, count * count */, int threads);                                     \
-    typedef fml_status fml_combine_##type##_fn(                                                  \
-        ptrdiff_t count, ptrdiff_t n, const double *coefficients /* in, count */,                \
-        const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,        \
-        int threads);                                                                            \
-    typedef fml_status fml_sparse_times_##type##_fn(                                             \
-        ptrdiff_t m, ptrdiff_t columns, const int64_t *indptr /* in, m + 1 */,                   \
-        const uint32_t *indices /* in */, const real *values /* in */,                           \
-        const double *b /* in, columns a row */, const double *shift /* in, columns */,          \
-        double *out /* out, m columns */, int threads);                                          \
-    typedef fml_status fml_sparse_gram_times_##type##_fn(                                        \
-        ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const int64_t *indptr /* in, m + 1 */,        \
-        const uint32_t *indices /* in */, const real *values /* in */,                           \
-        const real *b /* in, count n */, const double *scale /* in, m, or NULL */,               \
-        const double *along /* in, n, or NULL */, ptrdiff_t parts, real *out /* out, count n */, \
+#define FML_KERNEL_TYPES(real, type)                                                          \
+    typedef fml_status fml_rank_pull_##type##_fn(                                             \
+        ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */, \
+        const double *weights /* in or NULL */, const real *inverse_strength /* in, n */,     \
+        const real *teleport /* in */, ptrdiff_t teleport_stride, const real *jump /* in */,  \
+        ptrdiff_t jump_stride, double damping, const double *total /* in, 1 */,               \
+        const double *mass /* in, 1 */, const real *x /* in, n */,                            \
+        const real *contribution /* in, n */, real *y /* out, n */,                           \
+        real *next_contribution /* out, n */, double *change /* out, 1 */,                    \
+        double *dangling_mass /* out, 1 */, int threads);                                     \
+    typedef fml_status fml_difference_gram_##type##_fn(                                       \
+        ptrdiff_t count, ptrdiff_t n, const real *x /* in, (count + 1) n */,                  \
+        double *gram /* out, count * count */, int threads);                                  \
+    typedef fml_status fml_combine_##type##_fn(                                               \
+        ptrdiff_t count, ptrdiff_t n, const double *coefficients /* in, count */,             \
+        const real *x /* in, count * n */, real *y /* out, n */, double *total /* out */,     \
+        int threads);                                                                         \
+    typedef fml_status fml_sparse_times_##type##_fn(                                          \
+        ptrdiff_t m, ptrdiff_t columns, const int64_t *indptr /* in, m + 1 */,                \
+        const uint32_t *indices /* in */, const real *values /* in */,                        \
+        const double *b /* in, columns a row */, const double *shift /* in, columns */,       \
+        double *out /* out, m columns */, int threads);                                       \
+    typedef fml_status fml_sparse_gram_times_##type##_fn(                                     \
+        ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const int64_t *indptr /* in, m + 1 */,     \
+        const uint32_t *indices /* in */, const real *values /* in */,                        \
+        const real *b /* in, count n */, const double *scale /* in, m, or NULL */,            \
+        const double *along /* in or NULL */, ptrdiff_t parts, real *out /* out, count n */,  \
         int threads);
 
 /* The types of the kernels on many small matrices, of n <= FML_SMALL_ROWS rows and at least one.
