@@ -31,8 +31,6 @@ void fml_set_poll(fml_poll_function poll);
 bool fml_has_openmp(void);
 int fml_get_num_threads(void);
 void fml_set_num_threads(int threads);
-/* Returns the scratch memory that kernels keep between calls to the system. */
-void fml_forget(void);
 /* OpenMP's thread pool does not survive fork: the child runs every kernel on one thread. */
 void fml_after_fork_in_child(void);
 

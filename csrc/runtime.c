@@ -1,101 +1,18 @@
-/* Scratch memory, threads and interrupts: the services that every kernel uses. */
-#define _DEFAULT_SOURCE /* clock_gettime, madvise */
+/* Threads and interrupts: services that every kernel uses. */
+#define _DEFAULT_SOURCE /* clock_gettime */
 #include "runtime.h"
 
-#include <stdlib.h>
 #include <time.h>
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
-enum { ALIGNMENT = 64, HUGE_PAGE = 1 << 21 };
 
 /* Ctrl-C must be seen within 0.2 s; a poll takes the interpreter's lock, so not at every block. */
 static const int64_t POLL_INTERVAL_NS = 40 * 1000 * 1000;
 
 static _Atomic(fml_poll_function) poll_function;
 static atomic_bool forked;
-
-/* Asks for huge pages where the system knows them, whose first touch costs a quarter; a refusal is
- * no error. */
-static void advise_huge_pages(void *large, size_t bytes)
-{
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    (void)madvise(large, bytes, MADV_HUGEPAGE);
-#else
-    (void)large;
-    (void)bytes;
-#endif
-}
-
-void *fml_alloc(ptrdiff_t count, size_t element_size)
-{
-    if (count < 0 || (size_t)count > (PTRDIFF_MAX - HUGE_PAGE) / element_size)
-        return NULL;
-    size_t bytes = (size_t)count * element_size;
-    size_t alignment = bytes < 2 * HUGE_PAGE ? ALIGNMENT : HUGE_PAGE;
-    size_t rounded = (bytes / alignment + 1) * alignment; /* never zero */
-#ifdef _WIN32
-    return _aligned_malloc(rounded, alignment);
-#else
-    void *scratch = aligned_alloc(alignment, rounded);
-    if (scratch && alignment == HUGE_PAGE)
-        advise_huge_pages(scratch, rounded);
-    return scratch;
-#endif
-}
-
-void fml_free(void *scratch)
-{
-#ifdef _WIN32
-    _aligned_free(scratch);
-#else
-    free(scratch);
-#endif
-}
-
-/* Kept scratch starts with its size, a cache line before what the caller sees. */
-typedef struct kept_scratch {
-    size_t bytes;
-    char padding[ALIGNMENT - sizeof(size_t)];
-} kept_scratch;
-
-enum { MOST_KEPT = 1 << 24 };
-
-static _Atomic(kept_scratch *) kept;
-
-void *fml_alloc_kept(ptrdiff_t count, size_t element_size)
-{
-    if (count < 0 || (size_t)count > (PTRDIFF_MAX - ALIGNMENT) / element_size)
-        return NULL;
-    size_t bytes = (size_t)count * element_size;
-    kept_scratch *scratch = atomic_exchange(&kept, NULL);
-    if (!scratch || scratch->bytes < bytes) {
-        fml_free(scratch);
-        scratch = fml_alloc((ptrdiff_t)(bytes + ALIGNMENT), 1);
-        if (!scratch)
-            return NULL;
-        scratch->bytes = bytes;
-    }
-    return scratch + 1;
-}
-
-void fml_keep(void *scratch)
-{
-    kept_scratch *whole = scratch ? (kept_scratch *)scratch - 1 : NULL;
-    if (whole && whole->bytes <= MOST_KEPT)
-        whole = atomic_exchange(&kept, whole);
-    fml_free(whole);
-}
-
-void fml_forget(void)
-{
-    fml_free(atomic_exchange(&kept, NULL));
-}
 
 void fml_set_poll(fml_poll_function poll)
 {

@@ -1,20 +1,11 @@
-/* What every C file of the library shares: scratch memory, threads, interrupts. */
+/* What every C file of the library shares: memory, threads, interrupts. */
 #ifndef FASTMML_RUNTIME_H
 #define FASTMML_RUNTIME_H
 
 #include "fastmml.h"
+#include "memory.h"
 
 #include <stdatomic.h>
-
-/* 64-byte aligned scratch of count elements; NULL when there is no memory or count overflows. */
-void *fml_alloc(ptrdiff_t count, size_t element_size);
-void fml_free(void *scratch);
-
-/* The same from memory that an earlier call gave back with fml_keep, whose pages need not be
- * fetched from the system again; what is left over from fml_keep stays with the process, 16 MB at
- * most, until fml_forget. */
-void *fml_alloc_kept(ptrdiff_t count, size_t element_size);
-void fml_keep(void *scratch);
 
 /* How many threads a job cut into `blocks` blocks should start: never more than blocks. */
 int fml_clamp_threads(int threads, ptrdiff_t blocks);

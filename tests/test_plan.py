@@ -9,7 +9,7 @@ import pytest
 from test_kernels_solve import with_kept
 
 import fastmml as fm
-from fastmml import _backend, _memory
+from fastmml import _backend
 from fastmml._kernels import CYCLIC, INDEPENDENT, Kernels
 from fastmml.graph import plan as planning
 
@@ -20,18 +20,6 @@ def hub_graph(weighted: bool) -> fm.Graph:
     src, dst = rng.integers(0, 400, (2, 3000))
     dst[rng.random(3000) < 0.5] = 17
     return fm.Graph(src, dst, rng.integers(0, 3, 3000) if weighted else None, num_nodes=450)
-
-
-@pytest.mark.parametrize("shape", [0, 5, (1 << 18) - 1, 1 << 18, (300_001, 2)])
-def test_arrays_in_large_pages(shape: int | tuple[int, ...]) -> None:
-    array = _memory.in_large_pages(shape, np.float64)
-    assert array.shape == np.empty(shape).shape
-    assert array.flags.c_contiguous
-    assert array.flags.writeable
-    large = array.nbytes >= 1 << 21
-    assert not large or array.__array_interface__["data"][0] % (1 << 21) == 0
-    array[:] = 1
-    assert array.sum() == array.size
 
 
 def test_scatter_undoes_the_order() -> None:

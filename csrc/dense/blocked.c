@@ -199,7 +199,7 @@ fml_status FML(multiply_blocked)(const product *x, int threads)
     ptrdiff_t row_panels = blocks_of(smaller(x->m, SHARED_ROWS), ROWS);
     ptrdiff_t column_panels = blocks_of(smaller(x->n, SHARED_COLUMNS), COLUMNS);
     ptrdiff_t k = smaller(x->k, BLOCK_K), a_size = row_panels * ROWS * k;
-    real *scratch = fml_alloc_kept(a_size + column_panels * COLUMNS * k, sizeof *scratch);
+    real *scratch = fml_alloc(a_size + column_panels * COLUMNS * k, sizeof *scratch);
     if (!scratch)
         return FML_NO_MEMORY;
     packed block = {.x = x, .a = scratch, .b = scratch + a_size};
@@ -208,6 +208,6 @@ fml_status FML(multiply_blocked)(const product *x, int threads)
     fml_watch_start(&watch);
 #pragma omp parallel num_threads(team)
     multiply_team(block, team, &watch);
-    fml_keep(scratch);
+    fml_free(scratch);
     return fml_watch_status(&watch);
 }

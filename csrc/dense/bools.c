@@ -301,13 +301,13 @@ fml_status FML(matmul_bool)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_boo
     int team = fml_clamp_threads(threads, work_of(&sizes) < THREAD_WORK ? 1 : tasks);
     set_strips(&x);
     ptrdiff_t own = team * TASK_ROWS * blocks_of(k, BITS), done = blocks_of(m, sizeof(real));
-    x.rows = fml_alloc_kept(k + blocks_of(own + done, x.words), (size_t)x.words * sizeof *x.rows);
+    x.rows = fml_alloc(k + blocks_of(own + done, x.words), (size_t)x.words * sizeof *x.rows);
     if (!x.rows)
         return FML_NO_MEMORY;
     x.own = x.rows + k * x.words;
     x.is_done = (bool *)(x.own + own);
     memset(x.is_done, 0, (size_t)m);
     fml_status status = fml_with_team(team, multiply_team, &x);
-    fml_keep(x.rows);
+    fml_free(x.rows);
     return status;
 }

@@ -287,7 +287,7 @@ fml_status FML(gram_times)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const real
               .y = y};
     const int team = fml_clamp_threads(threads, t.groups);
     fml_status status = FML_NO_MEMORY;
-    t.b = fml_alloc_kept((t.groups + 1) * t.panels * WIDTH, (size_t)t.vectors * sizeof *t.b);
+    t.b = fml_alloc((t.groups + 1) * t.panels * WIDTH, (size_t)t.vectors * sizeof *t.b);
     vec *parts = fml_alloc(team * of_block(&t), sizeof *parts);
     double *totals = fml_alloc(team * of_block(&t), sizeof *totals);
     real *products = fml_alloc(team * of_block(&t), sizeof *products);
@@ -313,6 +313,6 @@ done:
     fml_free(products);
     fml_free(totals);
     fml_free(parts);
-    fml_keep(t.b);
+    fml_free(t.b);
     return status;
 }

@@ -316,13 +316,12 @@ fml_status FML(matmul_short)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_sh
     bool is_small = work_of(&sizes) < THREAD_WORK;
     int team = fml_clamp_threads(threads, is_small ? 1 : blocks_of(m, TASK_ROWS));
     ptrdiff_t panels = blocks_of(smaller(n, SHARED_COLUMNS), COLUMNS) * COLUMNS * BLOCK_K;
-    x.panels =
-        fml_alloc_kept(panels + SHARED_COLUMNS + team * TASK_ROWS * BLOCK_K, sizeof *x.panels);
+    x.panels = fml_alloc(panels + SHARED_COLUMNS + team * TASK_ROWS * BLOCK_K, sizeof *x.panels);
     if (!x.panels)
         return FML_NO_MEMORY;
     x.starts = x.panels + panels;
     x.own = x.starts + SHARED_COLUMNS;
     fml_status status = fml_with_team(team, multiply_team, &x);
-    fml_keep(x.panels);
+    fml_free(x.panels);
     return status;
 }

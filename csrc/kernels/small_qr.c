@@ -206,11 +206,11 @@ fml_status FML(small_qr)(ptrdiff_t batch, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
     factorisations s = {m, n, k, {a, strides[0], strides[1], strides[2]}, q, r, team, NULL};
     bool found;
     if (!is_inline(&s)) {
-        s.scratch = fml_alloc_kept(team * scratch_size(m, n, k), sizeof *s.scratch);
+        s.scratch = fml_alloc(team * scratch_size(m, n, k), sizeof *s.scratch);
         if (!s.scratch)
             return FML_NO_MEMORY;
     }
     fml_status status = fml_each_block(factorise_block, &s, batch, m > n ? m : n, &found, team);
-    fml_keep(s.scratch);
+    fml_free(s.scratch);
     return status;
 }

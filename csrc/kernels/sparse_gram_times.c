@@ -179,7 +179,7 @@ fml_status FML(sparse_gram_times)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, con
               .values = values,
               .scale = scale,
               .along = along};
-    t.columns = fml_alloc_kept(n, (size_t)(2 * parts + 1) * sizeof(tile));
+    t.columns = fml_alloc(n, (size_t)(2 * parts + 1) * sizeof(tile));
     t.sums = fml_alloc(t.chunks > parts ? t.chunks : parts, sizeof *t.sums);
     fml_watch watch;
     fml_watch_start(&watch);
@@ -191,6 +191,6 @@ fml_status FML(sparse_gram_times)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, con
         status = fml_watch_status(&watch);
     }
     fml_free(t.sums);
-    fml_keep(t.columns);
+    fml_free(t.columns);
     return status;
 }

@@ -1,7 +1,9 @@
 """The public names as type checkers see them; ``__init__.py`` imports each when it is used."""
 
 from fastmml._backend import backend as backend
+from fastmml._backend import get_memory_pool as get_memory_pool
 from fastmml._backend import get_num_threads as get_num_threads
+from fastmml._backend import set_memory_pool as set_memory_pool
 from fastmml._backend import set_num_threads as set_num_threads
 from fastmml._backend import threads as threads
 from fastmml._backend import use_backend as use_backend

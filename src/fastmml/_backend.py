@@ -198,6 +198,38 @@ def one_thread(small: bool) -> AbstractContextManager[None]:
     return threads(1) if small else nullcontext()
 
 
+def get_memory_pool() -> int:
+    """How many bytes of dropped results are kept for the next ones, at most."""
+    return int(_native_module().get_memory_pool()) if has_native() else 0
+
+
+def set_memory_pool(num_bytes: int) -> None:
+    """Set how many bytes of dropped results are kept for the next ones, and give back all now.
+
+    Parameters
+    ----------
+    num_bytes : int
+        At most this much is kept; with 0 all memory goes back to the system at once. At first it
+        is a 32nd of the machine's memory.
+
+    Raises
+    ------
+    ValueError
+        ``num_bytes`` is negative or not an integer.
+
+    Notes
+    -----
+    The system's first touch of new memory takes as long as many a computation that writes to it.
+    Large results (from 2 MB on) and scratch memory of kernels are therefore kept when they are
+    dropped. On Linux what is beyond 32 MB is marked as free (``MADV_FREE``): the system takes it back
+    when memory gets short, though it counts as resident until then. The numba backend keeps nothing.
+    """
+    if not isinstance(num_bytes, int) or isinstance(num_bytes, bool) or num_bytes < 0:
+        raise ValueError(f"num_bytes: expected an integer of at least 0, got {num_bytes!r}")
+    if has_native():
+        _native_module().set_memory_pool(min(num_bytes, sys.maxsize))
+
+
 def _after_fork_in_child() -> None:
     global _forked  # noqa: PLW0603 (what a process is)
     _forked = True

@@ -8,10 +8,10 @@ Ctrl-C and ``MemoryError`` when scratch memory cannot be had.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 F64: TypeAlias = NDArray[np.float64]
 I64: TypeAlias = NDArray[np.int64]
@@ -181,6 +181,16 @@ class Kernels(Protocol):
 
     def set_num_threads(self, threads: int) -> None:
         """Set what `get_num_threads` answers in the calling thread."""
+        ...
+
+    def empty(
+        self, shape: int | tuple[int, ...], dtype: DTypeLike, order: Literal["C", "F"] = "C"
+    ) -> NDArray[Any]:
+        """Like `numpy.empty`, for an array that is written from end to end.
+
+        Large ones lie on large pages, in memory of large arrays that were dropped where there is
+        some: first touches of new memory take as long as a product of small matrices.
+        """
         ...
 
     # ---- PageRank ----

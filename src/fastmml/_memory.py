@@ -1,4 +1,4 @@
-"""Large arrays in small pages of their own, or on whole pages of 2 MiB."""
+"""Large arrays in small pages of their own, and how much memory there is."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from numpy.typing import DTypeLike, NDArray
 
 #: Smaller arrays come from NumPy's allocator, which reuses them without page faults.
 _SMALL_BYTES = 1 << 16
-#: Size of a large page: the first touch of 1 MiB in small pages takes 0.4 ms, that of a large one
-#: 0.1 (docs/performance.md).
-_LARGE_PAGE = 1 << 21
 
 
 def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -34,19 +31,6 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     except OSError as error:
         raise MemoryError(f"no memory for {size} bytes") from error
     return np.frombuffer(region, dtype, count).reshape(shape)
-
-
-def in_large_pages(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Like `numpy.empty`, on whole pages of 2 MiB, for an array that is written from end to end."""
-    count = math.prod(shape) if isinstance(shape, tuple) else shape
-    size = count * np.dtype(dtype).itemsize
-    if size < _LARGE_PAGE:
-        return np.empty(shape, dtype)
-    whole = -(-size // _LARGE_PAGE) * _LARGE_PAGE
-    # NumPy asks for large pages from 4 MiB on, which this always is.
-    region = np.empty(whole + _LARGE_PAGE, np.uint8)
-    start = -region.__array_interface__["data"][0] % _LARGE_PAGE
-    return region[start : start + size].view(dtype).reshape(shape)
 
 
 def available() -> int:

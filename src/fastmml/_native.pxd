@@ -1,10 +1,19 @@
 # cython: language_level=3
-"""What the extension module sees of the C interface, csrc/fastmml.h."""
+"""What the extension module sees of the C interface, csrc/fastmml.h and csrc/memory.h."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "stdbool.h":
     ctypedef bint c_bool "bool"
+
+
+cdef extern from "memory.h" nogil:
+    void *fml_alloc(Py_ssize_t count, size_t element_size)
+    void fml_free(void *memory)
+    void *fml_realloc(void *memory, size_t bytes)
+    size_t fml_pool_limit()
+    void fml_set_pool_limit(size_t bytes)
+    size_t fml_pool_bytes()
 
 
 cdef extern from "fastmml.h" nogil:

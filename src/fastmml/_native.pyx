@@ -4,7 +4,10 @@
 cimport cython
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memset, strcpy
+from cpython.pycapsule cimport PyCapsule_New
+
+from math import prod
 
 import numpy as np
 
@@ -121,6 +124,7 @@ cdef fml_rank_plan unpack_plan(plan):
     return out
 
 
+include "_native_memory.pxi"
 include "_native_edges.pxi"
 include "_native_small.pxi"
 include "_native_dense.pxi"

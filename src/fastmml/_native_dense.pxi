@@ -261,8 +261,8 @@ cdef class DenseKernels(SmallKernels):
             return None
         cdef cnp.ndarray result
         if out is None:
-            result = cnp.PyArray_SimpleNew(
-                <int>match.result_dims, <cnp.npy_intp *>match.result, cnp.PyArray_TYPE(a))
+            result = new_array(<int>match.result_dims, <cnp.npy_intp *>match.result,
+                               cnp.PyArray_TYPE(a), cnp.PyArray_ITEMSIZE(a))
         elif not is_target(out, &match, cnp.PyArray_TYPE(a)):
             return None
         else:
@@ -276,7 +276,7 @@ cdef class DenseKernels(SmallKernels):
         if not are_plain_bools(a, b):
             return None
         cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(b, 1)]
-        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_BOOL)
+        cdef cnp.ndarray out = new_array(2, shape, cnp.NPY_BOOL, 1)
         check(multiply_bools(self.table, a, b, out, fml_get_num_threads()))
         return out
 
@@ -288,7 +288,7 @@ cdef class DenseKernels(SmallKernels):
             return None
         cdef cnp.npy_intp columns = cnp.PyArray_DIM(x, 1)
         cdef cnp.npy_intp[2] shape = [columns, columns]
-        cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, shape, cnp.PyArray_TYPE(x))
+        cdef cnp.ndarray out = new_array(2, shape, cnp.PyArray_TYPE(x), cnp.PyArray_ITEMSIZE(x))
         check(square_array(self.table, x, out, fml_get_num_threads()))
         return out
 

@@ -33,7 +33,7 @@ cdef bint take_squares(object x, matrices *out) noexcept:
     return take_matrices(x, 2, out) and out.rows == out.columns and out.rows <= FML_SMALL_ROWS
 
 
-cdef cnp.ndarray new_array(object like, int dims):
+cdef cnp.ndarray new_like(object like, int dims):
     """An array of the type and the first dimensions of another one."""
     return cnp.PyArray_SimpleNew(dims, cnp.PyArray_DIMS(like), cnp.PyArray_TYPE(like))
 
@@ -54,7 +54,7 @@ cdef class PlainKernels(DenseKernels):
             return None
         if (m.dims == 3) != (r.dims == 3):
             return None
-        cdef cnp.ndarray x = new_array(b, r.dims)
+        cdef cnp.ndarray x = new_like(b, r.dims)
         if is_double(x):
             check(self.table.small_solve_f64(
                 m.batch, m.rows, r.columns, <double *>cnp.PyArray_DATA(a), m.strides,
@@ -72,7 +72,7 @@ cdef class PlainKernels(DenseKernels):
         cdef c_bool singular = False
         if not take_squares(a, &m):
             return None
-        cdef cnp.ndarray x = new_array(a, m.dims)
+        cdef cnp.ndarray x = new_like(a, m.dims)
         if is_double(x):
             check(self.table.small_inverse_f64(
                 m.batch, m.rows, <double *>cnp.PyArray_DATA(a), m.strides,
@@ -87,7 +87,7 @@ cdef class PlainKernels(DenseKernels):
         cdef matrices m
         if not take_squares(a, &m):
             return None
-        cdef cnp.ndarray det = new_array(a, m.dims - 2)
+        cdef cnp.ndarray det = new_like(a, m.dims - 2)
         if is_double(det):
             check(self.table.small_det_f64(
                 m.batch, m.rows, <double *>cnp.PyArray_DATA(a), m.strides,
@@ -103,7 +103,7 @@ cdef class PlainKernels(DenseKernels):
         cdef c_bool failed = False
         if not take_squares(a, &m) or m.rows < 2:
             return None
-        cdef cnp.ndarray values = new_array(a, m.dims - 1), vectors = new_array(a, m.dims)
+        cdef cnp.ndarray values = new_like(a, m.dims - 1), vectors = new_like(a, m.dims)
         if is_double(values):
             check(self.table.small_eigh_f64(
                 m.batch, m.rows, <double *>cnp.PyArray_DATA(a), m.strides, upper,

@@ -93,7 +93,7 @@ def pairwise_distances(
     if VI is not None:
         left, right = _transformed(left, right, np.asarray(VI))
         metric = "euclidean"
-    out = np.empty((len(left), len(left if right is None else right)), left.dtype)
+    out = kernels().empty((len(left), len(left if right is None else right)), left.dtype)
     if out.size:
         _measure(left, right, metric, out)
     return out
@@ -166,8 +166,8 @@ def kneighbors(
     if VI is not None:
         left, right = _transformed(left, right, np.asarray(VI))
         metric = "euclidean"
-    distances = np.empty((len(left), count), left.dtype)
-    indices = np.empty((len(left), count), np.int64)
+    distances = kernels().empty((len(left), count), left.dtype)
+    indices = kernels().empty((len(left), count), np.int64)
     if distances.size:
         _search(left, right, metric, distances, indices)
     return Neighbors(distances, indices)

@@ -159,7 +159,7 @@ def gram(x: ArrayLike) -> Array:
         raise ValueError(f"x: expected 2 dimensions, got {array.ndim}")
     dtype = _check.number_type("x", array.dtype)
     computed = _computed(dtype)
-    result = np.empty((array.shape[1], array.shape[1]), computed)
+    result = kernels().empty((array.shape[1], array.shape[1]), computed)
     kernels().gram(_operand(array, dtype, computed), result, get_num_threads())
     return _as_type(result, dtype)
 
@@ -216,7 +216,7 @@ def _product(
     left = _broadcast(_operand(rows, number, computed), stack)
     right = _broadcast(_operand(columns, number, computed), stack)
     if result is None:
-        result = np.empty((*stack, rows.shape[-2], columns.shape[-1]), computed)
+        result = kernels().empty((*stack, rows.shape[-2], columns.shape[-1]), computed)
     is_exact = algorithm == "classical" or number.kind == "b"  # a count that rounds is not 0
     multiply = kernels().matmul if is_exact else _strassen.multiply
     multiply(left, right, result, get_num_threads())
@@ -259,7 +259,7 @@ def _one_by_one(
     """Multiply a stack by a kernel for two matrices."""
     left, right = _broadcast(rows, stack), _broadcast(columns, stack)
     if result is None:
-        result = np.empty((*stack, rows.shape[-2], columns.shape[-1]), number)
+        result = kernels().empty((*stack, rows.shape[-2], columns.shape[-1]), number)
     for i in itertools.product(*map(range, stack)):  # np.ndindex takes 2 us to begin
         a, b, out = left[i], right[i], result[i]
         if out.shape[1] > 1 and out.strides[1] != out.itemsize:  # then its columns are contiguous

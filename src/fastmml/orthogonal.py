@@ -404,7 +404,7 @@ def _rooms(x: Array, mode: str, targets: tuple[Array, ...], overwrite_x: bool) -
     rooms = [np.empty(0)] * len(shapes)
     for i, shape in enumerate(shapes):
         is_given = i < len(targets) and targets[i].shape == shape and _is_writable(targets[i], x)
-        rooms[i] = targets[i] if is_given else np.empty(shape, x.dtype)
+        rooms[i] = targets[i] if is_given else kernels().empty(shape, x.dtype)
     return rooms
 
 
@@ -471,7 +471,7 @@ def _basis(x: Array) -> Array:
     limit = _DEPENDENT * size * float(np.finfo(r.dtype).eps)
     is_new = np.abs(pivots) > limit * lengths
     is_whole = is_new.all(axis=-1) & (x.shape[-1] <= x.shape[-2])
-    basis = np.empty(x.shape, q.dtype)
+    basis = kernels().empty(x.shape, q.dtype)
     signs = np.where(is_new, pivots / np.where(is_new, np.abs(pivots), 1), 0)
     if x.shape[-1] <= x.shape[-2]:
         np.multiply(q, signs[..., np.newaxis, :], out=basis)

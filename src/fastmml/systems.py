@@ -144,7 +144,7 @@ def solve(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
             batch = np.broadcast_shapes(batch, columns.shape[:-2])
         except ValueError:
             return _numpy_solve(a, b)
-    x = np.empty((*batch, *columns.shape[-2:]), left.dtype)
+    x = kernels().empty((*batch, *columns.shape[-2:]), left.dtype)
     chosen = kernels()
     stacks = _stack(left, batch), _stack(columns, batch), _stack(x, batch)
     _check(chosen.small_solve(*stacks, chosen.get_num_threads()))
@@ -188,7 +188,7 @@ def inv(a: ArrayLike) -> NDArray[Any]:
     if arrays is None or not _is_small(arrays[0]):
         return _numpy_inv(a)
     (matrices,) = arrays
-    x, batch = np.empty(matrices.shape, matrices.dtype), matrices.shape[:-2]
+    x, batch = kernels().empty(matrices.shape, matrices.dtype), matrices.shape[:-2]
     chosen = kernels()
     stacks = _stack(matrices, batch), _stack(x, batch)
     _check(chosen.small_inverse(*stacks, chosen.get_num_threads()))
@@ -236,7 +236,7 @@ def det(a: ArrayLike) -> Any:
     if arrays is None or not _is_small(arrays[0]):
         return _numpy_det(a)
     (matrices,) = arrays
-    dets = np.empty(matrices.shape[:-2], matrices.dtype)
+    dets = kernels().empty(matrices.shape[:-2], matrices.dtype)
     chosen = kernels()
     chosen.small_det(_stack(matrices, dets.shape), dets.reshape(-1), chosen.get_num_threads())
     return dets[()]
@@ -287,8 +287,8 @@ def eigh(a: ArrayLike, UPLO: Literal["L", "U", "l", "u"] = "L") -> EighResult:
     (matrices,) = arrays
     if matrices.shape[-1] == 1:
         return EighResult(matrices[..., 0].copy(), np.ones_like(matrices))
-    values = np.empty(matrices.shape[:-1], matrices.dtype)
-    vectors = np.empty(matrices.shape, matrices.dtype)
+    values = kernels().empty(matrices.shape[:-1], matrices.dtype)
+    vectors = kernels().empty(matrices.shape, matrices.dtype)
     batch, n = matrices.shape[:-2], matrices.shape[-1]
     stack, rows, columns = _stack(matrices, batch), values.reshape(-1, n), _stack(vectors, batch)
     chosen = kernels()

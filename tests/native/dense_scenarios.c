@@ -35,7 +35,6 @@ static fml_status multiply(TYPED_FN(fml_matmul) * kernel, sizes x, int threads, 
     ptrdiff_t strides[3] = {x.m * x.n * size, x.n * size, size};
     fml_stack stack = {.dims = 3, .k = x.k, .shape = shape, .a = a, .b = b, .c = strides};
     fml_status status = kernel(&stack, numbers(), numbers(), c, threads);
-    fml_forget();
     fold(digest, c, (size_t)(x.count * x.m * x.n * size));
     return status;
 }
@@ -65,7 +64,6 @@ static fml_status cut(TYPED_FN(fml_matmul_strassen) * kernel, ptrdiff_t unit, in
     ptrdiff_t strides[2] = {N * size, size};
     fml_stack stack = {.dims = 2, .k = K, .shape = shape, .a = a, .b = b, .c = strides};
     fml_status status = kernel(&stack, 2, numbers(), numbers(), c, threads);
-    fml_forget();
     fold(digest, c, (size_t)(M * N * size));
     return status;
 }
@@ -76,7 +74,6 @@ static fml_status square(TYPED_FN(fml_gram) * kernel, ptrdiff_t k, ptrdiff_t n, 
     static real c[NUMBERS];
     ptrdiff_t size = unit * (ptrdiff_t)sizeof(real);
     fml_status status = kernel(k, n, numbers(), n * size, size, c, threads);
-    fml_forget();
     fold(digest, c, (size_t)(n * n * size));
     return status;
 }
@@ -236,7 +233,6 @@ fml_status TYPED(run_gram_times)(int threads, uint64_t *digest)
     static real y[ROWS * COUNT], out[COUNT * WIDTH];
     fml_status status = fml_variants()[0]->TYPED(gram_times)(ROWS, WIDTH, COUNT, numbers(),
                                                              numbers(), offset, y, out, threads);
-    fml_forget();
     FOLD_ARRAY(digest, y);
     FOLD_ARRAY(digest, out);
     return status;

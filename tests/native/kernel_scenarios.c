@@ -88,7 +88,6 @@ fml_status TYPED(run_sparse_gram_times)(int threads, uint64_t *digest)
         b[i] = (real)vectors[i % (VECTORS * NODES)];
     fml_status status = fml_variants()[0]->TYPED(sparse_gram_times)(
         NODES, NODES, COUNT, indptr, sources, values, b, vectors, NULL, PARTS, out, threads);
-    fml_forget();
     FOLD_ARRAY(digest, out);
     return status;
 }
@@ -146,7 +145,6 @@ fml_status TYPED(run_small_qr)(int threads, uint64_t *digest)
     static real q[MATRICES * ROWS * ROWS], r[MATRICES * ROWS * ROWS];
     fml_status status = fml_variants()[0]->TYPED(small_qr)(
         MATRICES, ROWS, ROWS, ROWS, typed_vectors(VECTORS), steps, q, r, threads);
-    fml_forget();
     FOLD_ARRAY(digest, q);
     FOLD_ARRAY(digest, r);
     return status;

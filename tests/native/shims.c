@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L /* clockid_t */
 #include "shims.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <time.h>
@@ -9,12 +10,12 @@
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
-void *__real_aligned_alloc(size_t alignment, size_t size);
+int __real_posix_memalign(void **memory, size_t alignment, size_t size);
 void __real_free(void *memory);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
-void *__wrap_aligned_alloc(size_t alignment, size_t size);
+int __wrap_posix_memalign(void **memory, size_t alignment, size_t size);
 void __wrap_free(void *memory);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
 int __wrap_timespec_get(struct timespec *time, int base);
@@ -72,9 +73,12 @@ void *__wrap_realloc(void *old, size_t size)
     return old ? __real_realloc(old, size) : counted(__real_realloc(NULL, size));
 }
 
-void *__wrap_aligned_alloc(size_t alignment, size_t size)
+int __wrap_posix_memalign(void **memory, size_t alignment, size_t size)
 {
-    return refused() ? NULL : counted(__real_aligned_alloc(alignment, size));
+    int refusal = refused() ? ENOMEM : __real_posix_memalign(memory, alignment, size);
+    if (refusal == 0)
+        counted(*memory);
+    return refusal;
 }
 
 void __wrap_free(void *memory)

@@ -1,6 +1,6 @@
 /* Memory that fails on demand and a clock that runs fast, for the drivers of this folder.
  *
- * The linker sends every malloc, calloc, realloc, aligned_alloc, free, clock_gettime and
+ * The linker sends every malloc, calloc, realloc, posix_memalign, free, clock_gettime and
  * timespec_get of the library to shims.c (--wrap). */
 #ifndef FASTMML_SHIMS_H
 #define FASTMML_SHIMS_H

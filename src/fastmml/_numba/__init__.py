@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
+import numpy as np
 
 from fastmml._numba import (
     _blocks,
@@ -38,6 +39,7 @@ class NumbaKernels:
 
     get_num_threads = staticmethod(_blocks.get_num_threads)
     set_num_threads = staticmethod(_blocks.set_num_threads)
+    empty = staticmethod(np.empty)
 
     rank_pull = staticmethod(rank.rank_pull)
     rank_pull_columns = staticmethod(rank.rank_pull_columns)

@@ -31,15 +31,15 @@ class ProjectedRows(NamedTuple):
 
 def project(rows: Array, mean: Array, basis: Array) -> ProjectedRows:
     """Coordinates along orthonormal rows of a basis, and squared distances from what they span."""
-    found = np.empty((len(rows), len(basis)), _number(rows))
-    errors = np.empty(len(rows))
+    found = kernels().empty((len(rows), len(basis)), _number(rows))
+    errors = kernels().empty(len(rows), np.float64)
     _fill(rows, mean, basis, found, errors)
     return ProjectedRows(found, errors)
 
 
 def coordinates(rows: Array, mean: Array, basis: Array) -> Array:
     """Products of centred rows with orthonormal ones of a basis."""
-    found = np.empty((len(rows), len(basis)), _number(rows))
+    found = kernels().empty((len(rows), len(basis)), _number(rows))
     if len(basis):
         _fill(rows, mean, basis, found, None)
         return found
@@ -50,7 +50,7 @@ def coordinates(rows: Array, mean: Array, basis: Array) -> Array:
 
 def errors(rows: Array, mean: Array, basis: Array) -> Array:
     """Squared distances of centred rows from what the orthonormal rows of a basis span."""
-    found = np.empty(len(rows))
+    found = kernels().empty(len(rows), np.float64)
     _fill(rows, mean, basis, None, found)
     return found
 
@@ -58,7 +58,7 @@ def errors(rows: Array, mean: Array, basis: Array) -> Array:
 def reconstruct(y: Array, mean: Array, basis: Array) -> Array:
     """Points that have these coordinates."""
     dtype = _number(y)
-    found = np.empty((len(y), basis.shape[1]), dtype)
+    found = kernels().empty((len(y), basis.shape[1]), dtype)
     basis, shift = np.ascontiguousarray(basis, dtype), _shift(mean, dtype)
     for part, piece in _pieces(y, dtype):
         kernels().reconstruct_rows(
@@ -73,7 +73,7 @@ def squared_lengths(rows: Array, mean: Array, basis: Array, along: Array, across
     In float64, since a small variance magnifies errors; the other one counts for nothing where the
     basis spans everything.
     """
-    found, spans_all = np.empty(len(rows)), len(basis) == basis.shape[1]
+    found, spans_all = kernels().empty(len(rows), np.float64), len(basis) == basis.shape[1]
     for part, piece in _pieces(rows, np.dtype(np.float64), is_cut=True):
         y, rest = project(piece, mean, basis)
         with np.errstate(all="ignore"):

@@ -83,7 +83,7 @@ class _Room(threading.local):
         """Array of this shape; it holds anything."""
         found = self._arrays.get(name)
         if found is None or found.shape != shape:
-            found = self._arrays[name] = _memory.in_large_pages(shape, np.float64)
+            found = self._arrays[name] = kernels().empty(shape, np.float64)
         return found
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmml import _check, _memory
+from fastmml import _check
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import F64, I64, U32
 from fastmml.graph.build import Rows, build_rows, chunks_from_arrays
@@ -234,7 +234,7 @@ class Graph:
 
     def out_strength(self) -> F64:
         """Sum of the weights of the links out of each node; their number without weights."""
-        strength = _memory.in_large_pages(self.num_nodes, np.float64)
+        strength = kernels().empty(self.num_nodes, np.float64)
         kernels().out_strength(self._indices, self._weights, strength, get_num_threads())
         return strength
 

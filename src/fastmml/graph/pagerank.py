@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _check, _memory
-from fastmml._backend import one_thread
+from fastmml._backend import kernels, one_thread
 from fastmml._kernels import F64
 from fastmml._threads import run_blocks
 from fastmml.errors import ConvergenceError
@@ -182,7 +182,7 @@ def pagerank(
         )
     several = len(_shape(personalization)) == 2 or start.shape[1] > 1
     n = g.num_nodes
-    scores, bounds = _memory.in_large_pages((n, columns), np.float64), np.zeros(columns)
+    scores, bounds = kernels().empty((n, columns), np.float64), np.zeros(columns)
     if n == 0:
         return _assemble(g, scores, bounds, 0, task, several, Info({}))
     with one_thread(g.num_edges * columns <= _SMALL_LINKS):  # the solver keeps their number

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastmml import _memory
 from fastmml._backend import get_num_threads, kernels
 from fastmml._kernels import (
     CYCLIC,
@@ -92,7 +91,7 @@ def prepare(g: Graph) -> Prepared:
     is_random = _is_random(g)
     by = "degree" if is_random and g.num_nodes > _SMALL_NODES else "components"
     is_sink = (strength == 0).view(np.uint8)
-    order = _memory.in_large_pages(g.num_nodes, np.uint32)
+    order = kernels().empty(g.num_nodes, np.uint32)
     if by == "components":
         starts, kinds, levels = kernels().component_order(g.indptr, g.indices, is_sink, order)
     else:
@@ -117,7 +116,7 @@ def _order_by_degree(g: Graph, strength: F64, is_sink: U8, order: U32) -> tuple[
     """Segments: sources, all that may lie on a cycle, sinks."""
     degree = strength
     if g.weights is not None:
-        degree = _memory.in_large_pages(g.num_nodes, np.float64)
+        degree = kernels().empty(g.num_nodes, np.float64)
         kernels().out_strength(g.indices, None, degree, get_num_threads())
     sources, sinks = kernels().degree_order(g.indptr, degree, is_sink, order, get_num_threads())
     starts = np.array([0, sources, sinks, g.num_nodes])
@@ -132,17 +131,17 @@ def _permute(
 ) -> tuple[RankPlan, F64]:
     """Bring the graph into the order; returns the plan and the inverse of each strength."""
     n, threads = g.num_nodes, get_num_threads()
-    position, indptr = _memory.in_large_pages(n, np.uint32), _memory.in_large_pages(n + 1, np.int64)
-    inverse_strength = _memory.in_large_pages(n, np.float64)
+    position, indptr = kernels().empty(n, np.uint32), kernels().empty(n + 1, np.int64)
+    inverse_strength = kernels().empty(n, np.float64)
     kernels().permute_nodes(order, g.indptr, strength, position, indptr, inverse_strength, threads)
     blocks, segments, waves = _cut_blocks(starts, kinds, indptr)
     padded = g.num_edges + PLAN_PADDING
-    weights = None if g.weights is None else _memory.in_large_pages(padded, np.float64)
+    weights = None if g.weights is None else kernels().empty(padded, np.float64)
     plan = RankPlan(
         indptr,
-        _memory.in_large_pages(padded, np.uint32),
+        kernels().empty(padded, np.uint32),
         weights,
-        _memory.in_large_pages(n, np.uint32),
+        kernels().empty(n, np.uint32),
         blocks,
         segments,
         kinds,
@@ -156,13 +155,13 @@ def _permute(
 
 def _kept(plan: RankPlan, inverse_strength: F64) -> F64:
     """Weights of the links that stay in the one cyclic segment: all but those to the last one."""
-    kept = _memory.in_large_pages(len(inverse_strength), np.float64)
+    kept = kernels().empty(len(inverse_strength), np.float64)
     kept[:] = 0
     for segment in np.flatnonzero(plan.kinds == CYCLIC):
         start, end = plan.blocks[plan.segments[segment : segment + 2]]
         leaving = slice(plan.indptr[end], plan.indptr[-1])
         weights = None if plan.weights is None else plan.weights[leaving]
-        left = _memory.in_large_pages(len(kept), np.float64)
+        left = kernels().empty(len(kept), np.float64)
         kernels().out_strength(plan.indices[leaving], weights, left, get_num_threads())
         np.divide(1, inverse_strength[start:end], out=kept[start:end])
         kept[start:end] -= left[start:end]

@@ -1,0 +1,210 @@
+/* Memory on cache lines and large pages, and the pool of what was freed. */
+#define _DEFAULT_SOURCE /* madvise, posix_memalign, sysconf */
+#include "memory.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef _WIN32
+#include <unistd.h>
+#endif
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define FML_HAS_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FML_HAS_ASAN
+#endif
+#endif
+
+enum {
+    ALIGNMENT = 64,
+    LARGE_PAGE = 1 << 21,   /* blocks of that size start on one, and end with a page of any system */
+    LARGEST_PAGE = 1 << 16, /* of those that are not large */
+    LEAST_POOLED = 1 << 16, /* smaller blocks come from malloc without page faults */
+    MOST_HELD = 1 << 25,    /* what is beyond that the system may take back: 0.1 ms for 25 MB */
+    SLOTS = 16,
+};
+
+#define UNKNOWN SIZE_MAX
+
+/* Every block starts with its size, a cache line before what the caller sees. */
+typedef struct block {
+    size_t bytes; /* of all of it */
+    char padding[ALIGNMENT - sizeof(size_t)];
+} block;
+
+/* Blocks are taken and given by exchanges, so that no thread waits, nor a child of fork. */
+static _Atomic(block *) pool[SLOTS];
+static atomic_size_t pooled_bytes;
+static atomic_size_t limit = UNKNOWN;
+static atomic_uint next_victim;
+
+static size_t default_limit(void)
+{
+#if defined(FML_HAS_ASAN)
+    return 0; /* which sees what is used after it was freed */
+#elif defined(_SC_PHYS_PAGES)
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? (size_t)pages / 32 * (size_t)page : 0;
+#else
+    return (size_t)1 << 26;
+#endif
+}
+
+size_t fml_pool_limit(void)
+{
+    size_t unknown = UNKNOWN;
+    if (atomic_load(&limit) == UNKNOWN)
+        atomic_compare_exchange_strong(&limit, &unknown, default_limit());
+    return atomic_load(&limit);
+}
+
+/* A refusal of advice is no error. */
+static void advise(void *start, size_t bytes, int advice)
+{
+#ifdef __linux__
+    (void)madvise(start, bytes, advice);
+#else
+    (void)start;
+    (void)bytes;
+    (void)advice;
+#endif
+}
+
+static block *fetch_block(size_t bytes)
+{
+    void *fresh = NULL;
+#ifdef _WIN32
+    fresh = _aligned_malloc(bytes, ALIGNMENT);
+#else
+    if (posix_memalign(&fresh, bytes < LARGE_PAGE ? ALIGNMENT : LARGE_PAGE, bytes) != 0)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    if (bytes >= LARGE_PAGE)
+        advise(fresh, bytes, MADV_HUGEPAGE); /* their first touch costs a quarter */
+#endif
+#endif
+    if (fresh)
+        ((block *)fresh)->bytes = bytes;
+    return fresh;
+}
+
+static void release(block *old)
+{
+#ifdef _WIN32
+    _aligned_free(old);
+#else
+    free(old);
+#endif
+}
+
+static block *take(int slot)
+{
+    block *found = atomic_exchange(&pool[slot], NULL);
+    if (found)
+        atomic_fetch_sub(&pooled_bytes, found->bytes);
+    return found;
+}
+
+/* Whether the slot was empty and took the block, which may be another thread's at once. */
+static bool give(int slot, block *old)
+{
+    block *empty = NULL;
+    size_t bytes = old->bytes;
+    atomic_fetch_add(&pooled_bytes, bytes);
+    bool given = atomic_compare_exchange_strong(&pool[slot], &empty, old);
+    if (!given)
+        atomic_fetch_sub(&pooled_bytes, bytes);
+    return given;
+}
+
+/* Whether a block serves for `bytes`, without much more than that. */
+static bool fits(const block *old, size_t bytes)
+{
+    return old->bytes >= bytes && old->bytes - bytes <= bytes / 4;
+}
+
+static block *find(size_t bytes)
+{
+    for (int slot = 0; slot < SLOTS; slot++) {
+        block *found = take(slot);
+        if (found && fits(found, bytes))
+            return found;
+        if (found && !give(slot, found))
+            release(found);
+    }
+    return NULL;
+}
+
+/* Whether an empty slot took the block. */
+static bool keep(block *old)
+{
+    if (atomic_load(&pooled_bytes) + old->bytes > fml_pool_limit())
+        return false;
+    for (int slot = 0; slot < SLOTS; slot++)
+        if (give(slot, old))
+            return true;
+    return false;
+}
+
+void *fml_alloc(ptrdiff_t count, size_t element_size)
+{
+    if (count < 0 || (size_t)count > (PTRDIFF_MAX - 2 * LARGE_PAGE) / element_size)
+        return NULL;
+    size_t bytes = (size_t)count * element_size + sizeof(block);
+    size_t unit = bytes < LARGE_PAGE ? ALIGNMENT : LARGEST_PAGE;
+    bytes = (bytes + unit - 1) / unit * unit;
+    block *found = bytes < LEAST_POOLED ? NULL : find(bytes);
+    found = found ? found : fetch_block(bytes);
+    return found ? found + 1 : NULL;
+}
+
+void fml_free(void *memory)
+{
+    block *old = memory ? (block *)memory - 1 : NULL;
+    if (!old || old->bytes < LEAST_POOLED || old->bytes > fml_pool_limit()) {
+        release(old);
+        return;
+    }
+#ifdef MADV_FREE
+    bool is_much = atomic_load(&pooled_bytes) + old->bytes > MOST_HELD;
+    if (is_much && old->bytes >= 2 * LARGE_PAGE) /* all but the page that holds the size */
+        advise((char *)old + LARGE_PAGE, old->bytes - LARGE_PAGE, MADV_FREE);
+#endif
+    for (int turn = 0; turn <= SLOTS; turn++) {
+        if (keep(old))
+            return;
+        release(take((int)(atomic_fetch_add(&next_victim, 1) % SLOTS)));
+    }
+    release(old);
+}
+
+void *fml_realloc(void *memory, size_t bytes)
+{
+    void *fresh = fml_alloc((ptrdiff_t)bytes, 1); /* negative where there cannot be so much */
+    if (!fresh || !memory)
+        return fresh;
+    size_t before = ((block *)memory - 1)->bytes - sizeof(block);
+    memcpy(fresh, memory, before < bytes ? before : bytes);
+    fml_free(memory);
+    return fresh;
+}
+
+void fml_set_pool_limit(size_t bytes)
+{
+    atomic_store(&limit, bytes < UNKNOWN ? bytes : UNKNOWN - 1);
+    for (int slot = 0; slot < SLOTS; slot++)
+        release(take(slot));
+}
+
+size_t fml_pool_bytes(void)
+{
+    return atomic_load(&pooled_bytes);
+}

@@ -1,0 +1,81 @@
+# Included by _native.pyx: large arrays in the memory of csrc/memory.c, by a handler of NumPy's
+# (NEP 49), so that they own it as any other array does.
+
+
+cdef void *handler_malloc(void *ctx, size_t size) noexcept nogil:
+    return fml_alloc(<Py_ssize_t>size, 1)
+
+
+cdef void *handler_calloc(void *ctx, size_t count, size_t size) noexcept nogil:
+    cdef void *memory = fml_alloc(<Py_ssize_t>count, size)
+    return memset(memory, 0, count * size) if memory != NULL else NULL
+
+
+cdef void *handler_realloc(void *ctx, void *memory, size_t size) noexcept nogil:
+    return fml_realloc(memory, size)
+
+
+cdef void handler_free(void *ctx, void *memory, size_t size) noexcept nogil:
+    fml_free(memory)
+
+
+cdef cnp.PyDataMem_Handler HANDLER
+strcpy(HANDLER.name, b"fastmml")
+HANDLER.version = 1
+HANDLER.allocator.ctx = NULL
+HANDLER.allocator.malloc = handler_malloc
+HANDLER.allocator.calloc = handler_calloc
+HANDLER.allocator.realloc = handler_realloc
+HANDLER.allocator.free = handler_free
+cdef object POOL = PyCapsule_New(&HANDLER, b"mem_handler", NULL)
+
+#: Smaller arrays come from NumPy's own memory: the size of a large page.
+cdef Py_ssize_t LEAST_LARGE = 1 << 21
+
+
+cdef bint is_large(int dims, const cnp.npy_intp *shape, Py_ssize_t itemsize) noexcept:
+    cdef double size = itemsize
+    cdef int d
+    for d in range(dims):
+        size *= shape[d]
+    return size >= LEAST_LARGE
+
+
+cdef cnp.ndarray new_array(int dims, const cnp.npy_intp *shape, int type_num, Py_ssize_t itemsize):
+    """Like PyArray_SimpleNew, for an array that is written from end to end."""
+    if not is_large(dims, shape, itemsize):
+        return cnp.PyArray_SimpleNew(dims, <cnp.npy_intp *>shape, type_num)
+    before = cnp.PyDataMem_SetHandler(POOL)
+    try:
+        return cnp.PyArray_SimpleNew(dims, <cnp.npy_intp *>shape, type_num)
+    finally:
+        cnp.PyDataMem_SetHandler(before)
+
+
+def get_memory_pool():
+    """See fastmml._backend.get_memory_pool."""
+    return fml_pool_limit()
+
+
+def set_memory_pool(limit):
+    """See fastmml._backend.set_memory_pool."""
+    fml_set_pool_limit(limit)
+
+
+def memory_pool_bytes():
+    """How much memory of dropped arrays waits for the next ones."""
+    return fml_pool_bytes()
+
+
+cdef class Memory:
+    """See fastmml._kernels.Kernels."""
+
+    def empty(self, shape, dtype, order="C"):
+        sizes = shape if isinstance(shape, tuple) else (shape,)
+        if prod(sizes) * np.dtype(dtype).itemsize < LEAST_LARGE:
+            return np.empty(shape, dtype, order)
+        before = cnp.PyDataMem_SetHandler(POOL)
+        try:
+            return np.empty(shape, dtype, order)
+        finally:
+            cnp.PyDataMem_SetHandler(before)

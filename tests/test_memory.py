@@ -1,0 +1,140 @@
+"""Large results: where they lie, and that memory of dropped ones serves the next."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastmml as fm
+from fastmml import _backend
+from fastmml._kernels import Kernels
+
+LARGE_PAGE = 1 << 21
+LIMIT = 1 << 26
+
+
+@pytest.fixture
+def pooled() -> Iterator[Callable[[], int]]:
+    """Let 64 MB be kept; how much memory is kept now."""
+    if not _backend.has_native():
+        pytest.skip("the numba backend keeps no memory")
+    before = fm.get_memory_pool()
+    fm.set_memory_pool(LIMIT)
+    with fm.use_backend("native"):
+        yield importlib.import_module("fastmml._native").memory_pool_bytes
+    fm.set_memory_pool(before)
+
+
+@pytest.mark.parametrize("shape", [0, 1, (3, 5), 1 << 18, (1 << 18) + 1, (3, 1 << 17), (2, 0)])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex64, bool, "<i2"])
+def test_empty(variant: Kernels, shape: Any, order: Any, dtype: Any) -> None:
+    array = variant.empty(shape, dtype, order)
+    expected = np.empty(shape, dtype, order)
+    assert (array.shape, array.dtype, array.strides) == (
+        expected.shape,
+        expected.dtype,
+        expected.strides,
+    )
+    assert array.flags.owndata
+    assert array.flags.writeable
+    array[...] = 1
+    assert (array == 1).all()
+
+
+def test_no_memory(variant: Kernels) -> None:
+    with pytest.raises(MemoryError):
+        variant.empty(1 << 50, np.float64)
+
+
+def test_on_whole_large_pages(pooled: Callable[[], int]) -> None:
+    array = fm.matmul(np.ones((1024, 1)), np.ones((1, 1024)))
+    assert array.__array_interface__["data"][0] % LARGE_PAGE == 64  # the block starts with its size
+
+
+def test_dropped_memory_serves_the_next_result(pooled: Callable[[], int]) -> None:
+    kernels = _backend.load("native")
+    first = kernels.empty((700, 700), np.float64)
+    address = first.ctypes.data
+    assert pooled() == 0
+    del first
+    assert pooled() >= 700 * 700 * 8
+    second = kernels.empty((690, 700), np.float64)
+    assert second.ctypes.data == address
+    assert pooled() == 0
+    third = kernels.empty((690, 700), np.float64)
+    assert third.ctypes.data != address
+    del second
+    fourth = kernels.empty((400, 700), np.float64)  # much less than there is
+    assert fourth.ctypes.data != address
+
+
+def test_setting_the_limit_empties_the_pool(pooled: Callable[[], int]) -> None:
+    fm.gram(np.ones((2, 1024)))
+    assert pooled() > 0
+    fm.set_memory_pool(0)
+    assert pooled() == 0
+    assert fm.get_memory_pool() == 0
+    fm.gram(np.ones((2, 1024)))
+    assert pooled() == 0
+
+
+def test_a_result_that_changes_its_size(pooled: Callable[[], int]) -> None:
+    array = fm.gram(np.ones((2, 1024)))
+    array.resize((2048, 1024), refcheck=False)
+    np.testing.assert_array_equal(array[:1024], 2)
+    np.testing.assert_array_equal(array[1024:], 0)
+    array.resize((3,), refcheck=False)
+    np.testing.assert_array_equal(array, 2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 1 << 22)), max_size=40),
+    st.sampled_from([0, LARGE_PAGE, LIMIT]),
+)
+def test_live_results_never_share_memory(changes: list[tuple[int, int]], limit: int) -> None:
+    if not _backend.has_native():
+        pytest.skip("the numba backend keeps no memory")
+    native, before = importlib.import_module("fastmml._native"), fm.get_memory_pool()
+    kernels, live = _backend.load("native"), dict.fromkeys(range(6))
+    fm.set_memory_pool(limit)
+    try:
+        for i, (slot, size) in enumerate(changes):
+            live[slot] = kernels.empty(size, np.float32)  # drops the one before
+            live[slot][[0, -1]] = i
+            marks = {slot: x[0] for slot, x in live.items() if x is not None}
+            assert len(set(marks.values())) == len(marks)
+            assert all(x is None or x[0] == x[-1] for x in live.values())
+            assert native.memory_pool_bytes() <= limit
+    finally:
+        fm.set_memory_pool(before)
+
+
+def test_threads_take_and_give_at_once(pooled: Callable[[], int]) -> None:
+    def work(number: int) -> bool:
+        ok = True
+        for size in itertools.islice(itertools.cycle([600, 1024, 700]), 30):
+            rows = np.full((1, size), float(number))
+            ok &= bool((fm.gram(rows) == number * number).all())
+        return ok
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(8)))
+    gc.collect()
+    assert 0 < pooled() <= LIMIT
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, True, "64 MB", None])
+def test_wrong_limits(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="num_bytes: expected an integer of at least 0"):
+        fm.set_memory_pool(wrong)
