@@ -89,9 +89,9 @@ typedef struct fml_rank_plan {
  * `columns` columns of b, which lie side by side; indices within a row may come in any order and
  * repeat. Sums are double.
  *
- * sparse_gram_times: out = Y'A for Y = A B' - scale offset', where B has `count` rows of n numbers,
- * as out has, and a scale of NULL is 1 everywhere; moments = Y' scale. The rows of A are cut into
- * `parts`, whose sums are added up in `real` each and in double together. No size is 0. */
+ * sparse_gram_times: out = B C'C for C = A - scale along', where B has `count` rows of n numbers,
+ * as out has, and a scale, or along, of NULL is 1 everywhere. The rows of A are cut into `parts`,
+ * whose sums are added up in `real` each and in double together. No size is 0. */
 #define FML_KERNEL_TYPES(real, type)                                                          \
     typedef fml_status fml_rank_pull_##type##_fn(                                             \
         ptrdiff_t n, const int64_t *indptr /* in, n + 1 */, const uint32_t *indices /* in */, \
@@ -118,8 +118,8 @@ typedef struct fml_rank_plan {
         ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const int64_t *indptr /* in, m + 1 */,     \
         const uint32_t *indices /* in */, const real *values /* in */,                        \
         const real *b /* in, count n */, const double *scale /* in, m, or NULL */,            \
-        const real *offset /* in, count */, ptrdiff_t parts, real *out /* out, count n */,    \
-        double *moments /* out, count */, int threads);
+        const double *along /* in or NULL */, ptrdiff_t parts, real *out /* out, count n */,  \
+        int threads);
 
 /* The types of the kernels on many small matrices, of n <= FML_SMALL_ROWS rows and at least one.
  * Inputs have any strides, in elements: from matrix to matrix, row to row, column to column.

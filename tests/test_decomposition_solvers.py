@@ -164,6 +164,31 @@ def test_as_many_iterations_as_are_asked_for() -> None:
     np.testing.assert_allclose(exact.explained_variance_, variances, rtol=1e-12)
 
 
+class Counted(krylov.Symmetric):
+    """Counts products with vectors."""
+
+    count = 0
+
+    def apply(self, b: Array) -> Array:
+        self.count += len(b)
+        return super().apply(b)
+
+
+@pytest.mark.parametrize("power", [2, 80])
+def test_iterations_end_where_they_have_converged(power: int) -> None:
+    """Three blocks fewer would not do, in the first basis (80) and after restarts."""
+
+    def found(products: int) -> tuple[krylov.Found, int]:
+        operator = Counted(np.diag(np.linspace(0.5, 1, 900) ** power))
+        limits = krylov.Limits(1e-10, products, is_patient=True)
+        return krylov.largest(operator, 10, 8, limits, np.random.RandomState(0)), operator.count
+
+    result, count = found(100_000)
+    assert result.is_converged
+    assert (count > 138) == (power == 2)
+    assert not found(count - 3 * 8)[0].is_converged
+
+
 @pytest.mark.usefixtures("iterations")
 @pytest.mark.parametrize("solver", ["arpack", "randomized"])
 def test_iterations_that_fail_give_way_to_an_exact_solver(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from laws import assert_same_for_all_threads, frozen
 
 from fastmml._kernels import Kernels
+from fastmml.decomposition.products import parts_of
 
 Array = Any
 FLOATS = [np.float64, np.float32]
@@ -37,16 +38,16 @@ def dense(
 
 
 def sparse(
-    kernels: Kernels, x: Array, b: Array, offset: Array, scale: Array = None, parts: int = 3,
+    kernels: Kernels, x: Array, b: Array, scale: Array, along: Array, parts: int = 3,
     threads: int = 2,
-) -> tuple[Array, Array]:  # fmt: skip
+) -> Array:  # fmt: skip
     rows = sp.csr_array(x)
-    out, moments = np.full(b.shape, np.nan, x.dtype), np.full(len(b), np.nan)
+    out = np.full(b.shape, np.nan, x.dtype)
     kernels.sparse_gram_times(
         frozen(rows.indptr.astype(np.int64)), frozen(rows.indices.astype(np.uint32)),
-        frozen(rows.data), b, scale, offset, parts, out, moments, threads,
+        frozen(rows.data), b, scale, along, parts, out, threads,
     )  # fmt: skip
-    return moments, out
+    return out
 
 
 def assert_products(x: Array, b: Array, offset: Array, y: Array, out: Array) -> None:
@@ -103,39 +104,55 @@ def test_dense_nan_stays_in_its_row_of_y_and_its_place(variant: Kernels) -> None
 @settings(max_examples=40, deadline=None)
 @given(
     m=st.integers(1, 90), n=st.integers(1, 60), count=st.integers(1, 20), parts=st.integers(1, 5),
-    density=st.sampled_from([0.0, 0.1, 1.0]), is_scaled=st.booleans(),
+    density=st.sampled_from([0.0, 0.1, 1.0]), is_scaled=st.booleans(), is_along=st.booleans(),
 )  # fmt: skip
 def test_sparse_of_any_size(
     variant: Kernels, dtype: Any, m: int, n: int, count: int, parts: int, density: float,
-    is_scaled: bool,
+    is_scaled: bool, is_along: bool,
 ) -> None:  # fmt: skip
-    x, b, offset = operands(m, n, count, dtype, density)
-    scale = np.random.default_rng(m).standard_normal(m) if is_scaled else None
-    moments, out = sparse(variant, x, b, offset, scale, parts)
-    wide, other = x.astype(np.longdouble), b.astype(np.longdouble)
-    factor = np.ones(m) if scale is None else scale
-    y = wide @ other.T - np.outer(factor, offset)
-    sizes = np.abs(wide) @ np.abs(other).T + np.outer(np.abs(factor), np.abs(offset))
-    unit = float(np.finfo(dtype).eps)
-    assert (np.abs(out - y.T @ wide) <= (m + n + 4) * unit * (sizes.T @ np.abs(wide))).all()
-    limit = (m + n + 4) * unit * (sizes.T @ np.abs(factor))
-    assert (np.abs(moments - y.T @ factor) <= limit).all()
+    x, b, _ = operands(m, n, count, dtype, density)
+    rng = np.random.default_rng(m)
+    scale = rng.standard_normal(m) if is_scaled else None
+    along = rng.standard_normal(n) if is_along else None
+    assert_sparse_products(x, b, scale, along, sparse(variant, x, b, scale, along, parts))
+
+
+def assert_sparse_products(x: Array, b: Array, scale: Array, along: Array, out: Array) -> None:
+    """Sums of m and of n terms, of rows and of what is taken off them."""
+    m, n = x.shape
+    taken = np.outer(*(np.ones(k) if v is None else v for k, v in ((m, scale), (n, along))))
+    wide, other = x.astype(np.longdouble) - taken, b.astype(np.longdouble)
+    sizes = np.abs(x).astype(np.longdouble) + np.abs(taken)
+    limit = 2 * (m + n + 4) * float(np.finfo(x.dtype).eps) * (np.abs(other) @ sizes.T @ sizes)
+    assert (np.abs(out - other @ wide.T @ wide) <= limit).all()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_sparse_of_many_chunks(variant: Kernels, dtype: Any) -> None:
+    x, b, _ = operands(30, 3001, 9, dtype, 0.1)
+    along = np.linspace(-1, 1, 3001)
+    assert_sparse_products(x, b, None, along, sparse(variant, x, b, None, along))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_sparse_bits(variant: Kernels, dtype: Any) -> None:
-    x, b, offset = operands(3000, 40, 11, dtype, 0.2)
-    scale = np.arange(3000.0)
+    x, b, _ = operands(3000, 2100, 11, dtype, 0.02)
+    scale, along = np.arange(3000.0), np.arange(2100.0)
     assert_same_for_all_threads(
-        lambda threads: sparse(variant, x, b, offset, scale, threads=threads)
+        lambda threads: sparse(variant, x, b, scale, along, threads=threads)
     )
 
 
+def test_parts_of_sparse_rows_grow_with_entries() -> None:
+    found = [parts_of(entries) for entries in range(2000)]
+    assert found == sorted(found)
+    assert set(found) == {1, 2, 4, 8, 16}
+
+
 def test_sparse_indices_repeat_in_any_order(variant: Kernels) -> None:
-    out, moments = np.empty((1, 3)), np.empty(1)
+    out = np.empty((1, 3))
     variant.sparse_gram_times(
         np.array([0, 3]), np.array([2, 0, 2], np.uint32), np.array([1.0, 2.0, 4.0]),
-        np.array([[1.0, 10.0, 100.0]]), None, np.zeros(1), 1, out, moments, 2,
+        np.array([[1.0, 10.0, 100.0]]), None, np.zeros(3), 1, out, 2,
     )  # fmt: skip
-    assert moments.tolist() == [502.0]
     assert out.tolist() == [[1004.0, 0.0, 2510.0]]

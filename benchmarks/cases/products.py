@@ -85,9 +85,9 @@ def sparse_gram_times(kernels: Kernels, dtype: str) -> Call:
     indptr = np.arange(0, 20 * NODES + 1, 20)
     indices = (scrambled(20 * NODES, 8) % NODES).astype(np.uint32)
     values, b = reals((20 * NODES,), 9).astype(dtype), reals((9, NODES), 10).astype(dtype)
-    offset, out, moments = reals((9,), 11).astype(dtype), np.empty((9, NODES), dtype), np.empty(9)
+    along, out = reals((NODES,), 11), np.empty((9, NODES), dtype)
     return lambda: kernels.sparse_gram_times(
-        indptr, indices, values, b, None, offset, 4, out, moments, THREADS
+        indptr, indices, values, b, None, along, 4, out, THREADS
     )
 
 

@@ -402,17 +402,16 @@ class Kernels(Protocol):
         values: Real,
         b: Real,
         scale: F64 | None,
-        offset: Real,
+        along: F64 | None,
         parts: int,
         out: Real,
-        moments: F64,
         threads: int,
     ) -> None:
-        """``out = Y.T @ A`` for ``Y = A @ b.T - np.outer(scale, offset)``, in one pass over A.
+        """``out = b @ C.T @ C`` for ``C = A - np.outer(scale, along)``, in one pass over A.
 
         A has sparse rows, at least one, as in `sparse_times`; b and ``out`` (count, n) are not
-        empty. A ``scale`` of None is 1 everywhere. Out, too: ``moments = Y.T @ scale`` (count,).
-        Sums over each of ``parts`` parts of the rows are of the type of b, those of parts float64.
+        empty. A ``scale`` (m,) or ``along`` (n,) of None is 1 everywhere. Sums over each of
+        ``parts`` parts of the rows are of the type of b, those of parts float64.
         """
         ...
 

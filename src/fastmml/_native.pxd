@@ -77,7 +77,7 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_sparse_gram_times_f64_fn)(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t count, const int64_t *indptr,
         const uint32_t *indices, const double *values, const double *b, const double *scale,
-        const double *offset, Py_ssize_t parts, double *out, double *moments, int threads) noexcept
+        const double *along, Py_ssize_t parts, double *out, int threads) noexcept
     ctypedef fml_status (*fml_rank_pull_f32_fn)(
         Py_ssize_t n, const int64_t *indptr, const uint32_t *indices, const double *weights,
         const float *inverse_strength, const float *teleport, Py_ssize_t teleport_stride,
@@ -96,7 +96,7 @@ cdef extern from "fastmml.h" nogil:
     ctypedef fml_status (*fml_sparse_gram_times_f32_fn)(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t count, const int64_t *indptr,
         const uint32_t *indices, const float *values, const float *b, const double *scale,
-        const float *offset, Py_ssize_t parts, float *out, double *moments, int threads) noexcept
+        const double *along, Py_ssize_t parts, float *out, int threads) noexcept
 
     enum:
         FML_SMALL_ROWS

@@ -310,20 +310,20 @@ cdef class NativeKernels(PlainKernels):
 
     def sparse_gram_times(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
                           const real[::1] values, const real[:, ::1] b, const double[::1] scale,
-                          const real[::1] offset, int parts, real[:, ::1] out,
-                          double[::1] moments, int threads):
+                          const double[::1] along, int parts, real[:, ::1] out, int threads):
         cdef Py_ssize_t m = indptr.shape[0] - 1, count = b.shape[0], n = b.shape[1]
         cdef const uint32_t *first = &indices[0] if indices.shape[0] else NULL
         cdef const real *value = &values[0] if values.shape[0] else NULL
         cdef const double *factor = pointer_or_null(scale)
+        cdef const double *mean = pointer_or_null(along)
         cdef fml_status status
         with nogil:
             if real is double:
                 status = self.table.sparse_gram_times_f64(
-                    m, n, count, &indptr[0], first, value, &b[0, 0], factor, &offset[0], parts,
-                    &out[0, 0], &moments[0], threads)
+                    m, n, count, &indptr[0], first, value, &b[0, 0], factor, mean, parts,
+                    &out[0, 0], threads)
             else:
                 status = self.table.sparse_gram_times_f32(
-                    m, n, count, &indptr[0], first, value, &b[0, 0], factor, &offset[0], parts,
-                    &out[0, 0], &moments[0], threads)
+                    m, n, count, &indptr[0], first, value, &b[0, 0], factor, mean, parts,
+                    &out[0, 0], threads)
         check(status)

@@ -71,20 +71,21 @@ def _sum_parts(
 
 
 def sparse_gram_times(
-    indptr: I64, indices: U32, values: Real, b: Real, scale: F64 | None, offset: Real, parts: int,
-    out: Real, moments: F64, threads: int,
+    indptr: I64, indices: U32, values: Real, b: Real, scale: F64 | None, along: F64 | None,
+    parts: int, out: Real, threads: int,
 ) -> None:  # fmt: skip
     """See `fastmml._kernels.Kernels.sparse_gram_times`."""
     count, n = b.shape
     sums, of_parts = np.zeros((parts, n, count), b.dtype), np.zeros((parts, count))
     rows, columns, numbers = readonly(indptr), readonly(indices), readonly(values)
     others, factors = readonly(np.ascontiguousarray(b.T)), np.empty(0) if scale is None else scale
-    less, factors = readonly(offset), readonly(factors)
+    mean = np.ones(n) if along is None else along
+    less, factors = readonly((b.astype(np.float64) @ mean).astype(b.dtype)), readonly(factors)
     run_blocks(
         lambda first, last: _sum_parts(
             first, last, parts, rows, columns, numbers, others, factors, less, sums, of_parts
         ),
         parts, threads, 1,
     )  # fmt: skip
-    out[...] = sums.sum(axis=0, dtype=np.float64).T
-    moments[:] = of_parts.sum(axis=0)
+    totals = sums.sum(axis=0, dtype=np.float64).T
+    out[...] = totals - of_parts.sum(axis=0)[:, np.newaxis] * mean

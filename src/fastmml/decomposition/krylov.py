@@ -40,7 +40,8 @@ _DEPENDENT, _EMPTY = 1e-3, 32
 LARGEST, _KEPT, BLOCKS = 4, 2.0, 16
 #: Matrices of so many rows are no work for LAPACK.
 LEAST_SIZE = 512
-#: Vectors that are added to a basis between looks at its eigenvalues, at least.
+#: Vectors that are added to a first basis between looks at its eigenvalues, at most; others are
+#: looked at when they are full, and where the end is expected.
 _LOOK = 32
 
 
@@ -75,7 +76,7 @@ class Operator(Protocol):
         ...
 
     def apply(self, b: Array) -> Array:
-        """Products with the rows of b (p, size), as rows, both of `number`."""
+        """Products with the rows of b (p, size), as rows of an array of its own, of `number`."""
         ...
 
 
@@ -116,12 +117,13 @@ def largest(
             continue
         values, vectors = basis.ritz()
         residuals, tolerance = basis.residuals(vectors[:, :k]), limits.tolerance * values[0]
+        largest_residual = float(residuals.max() / (values[0] or 1))
         is_converged = bool((residuals <= tolerance).all())
         is_sure = not _is_repeated(values[: k + 1], block, tolerance) or (
             len(before) > 0 and bool(np.allclose(before, values[:k], 0, 2 * tolerance))
         )
         is_found = is_converged and is_sure
-        if is_found or progress.is_hopeless(basis.products, residuals.max() / (values[0] or 1)):
+        if is_found or progress.is_hopeless(basis.products, largest_residual):
             found, drift = basis.vectors(vectors[:, :k])
             residuals = residuals + drift * values[0]
             values, residuals = basis.unscaled(values[: k + 1]), basis.unscaled(residuals)
@@ -130,18 +132,29 @@ def largest(
             before = values[:k]
             basis.restart(vectors[:, : k + block], values, is_fresh=True)
             wait = most + block
-        elif basis.is_full:
+            continue
+        step = progress.missing(basis.products, largest_residual)
+        if basis.is_full:
             basis.restart(vectors[:, : max(int(_KEPT * k), k + 2 * block)], values)
-        else:
-            wait = basis.count + max(_LOOK, block)
+        elif basis.products == basis.count:
+            step = min(step, _LOOK)
+        wait = basis.count + step
 
 
 class _Progress:
-    """Whether the products that are left can do, at the rate so far."""
+    """Whether the products that are left can do, at the rate so far, and when to look again."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._first: tuple[int, float] | None = None
+        self._last = 0, 1.0
+
+    def missing(self, products: int, residual: float) -> int:
+        """How many more are expected, at the rate since the last look."""
+        done, fallen = products - self._last[0], _times(self._last[1], residual)
+        self._last = products, residual
+        missing = _times(residual, self._limits.tolerance)
+        return int(min(max(1.0, missing * done / max(fallen, 1e-3)), self._limits.products))
 
     def is_hopeless(self, products: int, residual: float) -> bool:
         """After so many products, at this largest residual, in units of the largest eigenvalue.
@@ -154,9 +167,14 @@ class _Progress:
         if self._first is None or self._limits.is_patient:
             self._first = products, residual
             return False
-        done, fallen = products - self._first[0], np.log(self._first[1] / max(residual, 1e-300))
-        missing = np.log(max(residual, 1e-300) / max(self._limits.tolerance, 1e-300))
+        done, fallen = products - self._first[0], _times(self._first[1], residual)
+        missing = _times(residual, self._limits.tolerance)
         return bool(missing * done > 2 * left * max(fallen, 0.0))
+
+
+def _times(before: float, after: float) -> float:
+    """The logarithm of how many times smaller this is."""
+    return float(np.log(max(before, 1e-300) / max(after, 1e-300)))
 
 
 def _is_repeated(values: Array, block: int, tolerance: float) -> bool:
@@ -178,6 +196,7 @@ class _Basis:
         self._empty = _EMPTY * float(np.finfo(operator.number).eps)
         self._scale = 0.0
         self._exponent = 0  # the operator is divided by this power of two, so that squares hold
+        self._unit = 1.0  # what that multiplies by
         self.count = self.products = 0
         self._rows[:block] = self._fresh()
 
@@ -200,8 +219,10 @@ class _Basis:
         b, start, end = self._block, self.count, self.count + self._block
         image = self._operator.apply(self._rows[start:end])
         if not self.products:
-            self._exponent = int(np.frexp(np.abs(image).max())[1])
-        image = np.ldexp(image, -self._exponent)
+            most = -int(np.finfo(image.dtype).minexp)
+            self._exponent = int(np.clip(np.frexp(np.abs(image).max())[1], -most, most))
+            self._unit = float(np.ldexp(1.0, -self._exponent))
+        image *= self._unit
         self.products += b
         rest, inside = self._less(image, self._rows[:end])
         self._inside[:end, start:end] = inside

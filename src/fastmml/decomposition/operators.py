@@ -402,15 +402,9 @@ class SparseRows:
         return np.dtype(np.float32 if is_fit and is_near and self._is_short() else np.float64)
 
     def apply(self, b: Array) -> Array:
-        """C' C b', or C C' b', in one pass over the one of A and A' that has more rows.
-
-        Of A the mean is taken off the rows, which all have the same products with it; of A' off the
-        columns.
-        """
-        m, n = self.shape
-        scale, along = (None, self.mean) if m >= n else (self.mean, np.ones(m))
-        moments, out = sparse_gram_times(self._tall, b, scale, matmul(b, along))
-        return (out - np.outer(moments, along)).astype(b.dtype)
+        """C' C b', or C C' b', in one pass over the one of A and A' that has more rows."""
+        rows, scale, along = self._tall
+        return sparse_gram_times(rows, b, scale, along)
 
     def times(self, b: Array) -> Array:
         """C b, of float64."""
@@ -445,10 +439,19 @@ class SparseRows:
         return compressed(sp.csr_array((data, indices, indptr), self.shape).T.tocsr())
 
     @cached_property
-    def _tall(self) -> Compressed:
-        """The one of the matrix and its transpose that has more rows, as it is multiplied."""
-        rows = self._rows if self.size == self.shape[1] else self._columns
-        return rows._replace(data=rows.data.astype(self.number, copy=False))
+    def _tall(self) -> tuple[Compressed, Array | None, Array | None]:
+        """The one of the matrix and its transpose that has more rows, as it is multiplied.
+
+        The mean is that of its columns, or of its rows. Rows are sorted by their lengths, which a
+        CPU then foresees.
+        """
+        is_whole = self.size == self.shape[1]
+        rows = self._rows if is_whole else self._columns
+        order = np.argsort(np.diff(rows.indptr), kind="stable")
+        data = rows.data.astype(self.number, copy=False)
+        shape = max(self.shape), self.size
+        found = compressed(sp.csr_array((data, rows.indices, rows.indptr), shape)[order])
+        return (found, None, self.mean) if is_whole else (found, self.mean[order], None)
 
     def _is_short(self) -> bool:
         """Whether no sum over rows in `apply` has too many terms for float32."""
