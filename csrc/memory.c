@@ -23,9 +23,13 @@
 #endif
 #endif
 
+#if defined(__linux__) && !defined(FML_HAS_ASAN)
+#define FML_HAS_MAPPINGS
+#endif
+
 enum {
     ALIGNMENT = 64,
-    LARGE_PAGE = 1 << 21, /* blocks of that size start on one, and end with a page of any system */
+    LARGE_PAGE = 1 << 21,   /* large blocks start on one, and end with a page of any system */
     LARGEST_PAGE = 1 << 16, /* of those that are not large */
     LEAST_POOLED = 1 << 16, /* smaller blocks come from malloc without page faults */
     MOST_HELD = 1 << 25,    /* what is beyond that the system may take back: 0.1 ms for 25 MB */
@@ -42,6 +46,7 @@ typedef struct block {
 
 /* Blocks are taken and given by exchanges, so that no thread waits, nor a child of fork. */
 static _Atomic(block *) pool[SLOTS];
+static atomic_size_t sizes[SLOTS]; /* hints: what slots last had */
 static atomic_size_t pooled_bytes;
 static atomic_size_t limit = UNKNOWN;
 static atomic_uint next_victim;
@@ -49,8 +54,8 @@ static atomic_uint next_victim;
 static size_t default_limit(void)
 {
 #if defined(FML_HAS_ASAN)
-    return 0; /* which sees what is used after it was freed */
-#elif defined(_SC_PHYS_PAGES)
+    return 0;            /* which sees what is used after it was freed */
+#elif defined(__linux__) /* where the system may take it back */
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     return pages > 0 && page > 0 ? (size_t)pages / 32 * (size_t)page : 0;
 #else
@@ -78,26 +83,57 @@ static void advise(void *start, size_t bytes, int advice)
 #endif
 }
 
+#ifdef FML_HAS_MAPPINGS
+
+/* Large blocks are mappings of their own: malloc would keep holes of those that it gets back. */
+static block *map_block(size_t bytes)
+{
+    char *whole =
+        mmap(NULL, bytes + LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (whole == MAP_FAILED)
+        return NULL;
+    size_t before = -(uintptr_t)whole % LARGE_PAGE;
+    if (before > 0)
+        (void)munmap(whole, before);
+    (void)munmap(whole + before + bytes, LARGE_PAGE - before);
+#ifdef MADV_HUGEPAGE
+    advise(whole + before, bytes, MADV_HUGEPAGE); /* their first touch costs a quarter */
+#endif
+    return (block *)(whole + before);
+}
+
+#endif
+
+static block *new_block(size_t bytes)
+{
+#ifdef _WIN32
+    return _aligned_malloc(bytes, ALIGNMENT);
+#else
+    void *fresh;
+    return posix_memalign(&fresh, ALIGNMENT, bytes) == 0 ? fresh : NULL;
+#endif
+}
+
 static block *fetch_block(size_t bytes)
 {
-    void *fresh = NULL;
-#ifdef _WIN32
-    fresh = _aligned_malloc(bytes, ALIGNMENT);
+#ifdef FML_HAS_MAPPINGS
+    block *fresh = bytes >= LARGE_PAGE ? map_block(bytes) : new_block(bytes);
 #else
-    if (posix_memalign(&fresh, bytes < LARGE_PAGE ? ALIGNMENT : LARGE_PAGE, bytes) != 0)
-        return NULL;
-#ifdef MADV_HUGEPAGE
-    if (bytes >= LARGE_PAGE)
-        advise(fresh, bytes, MADV_HUGEPAGE); /* their first touch costs a quarter */
-#endif
+    block *fresh = new_block(bytes);
 #endif
     if (fresh)
-        ((block *)fresh)->bytes = bytes;
+        fresh->bytes = bytes;
     return fresh;
 }
 
 static void release(block *old)
 {
+#ifdef FML_HAS_MAPPINGS
+    if (old && old->bytes >= LARGE_PAGE) {
+        (void)munmap(old, old->bytes);
+        return;
+    }
+#endif
 #ifdef _WIN32
     _aligned_free(old);
 #else
@@ -118,40 +154,10 @@ static bool give(int slot, block *old)
 {
     block *empty = NULL;
     size_t bytes = old->bytes;
-    atomic_fetch_add(&pooled_bytes, bytes);
-    bool given = atomic_compare_exchange_strong(&pool[slot], &empty, old);
-    if (!given)
-        atomic_fetch_sub(&pooled_bytes, bytes);
-    return given;
-}
-
-/* Whether a block serves for `bytes`, without much more than that. */
-static bool fits(const block *old, size_t bytes)
-{
-    return old->bytes >= bytes && old->bytes - bytes <= bytes / 4;
-}
-
-static block *find(size_t bytes)
-{
-    for (int slot = 0; slot < SLOTS; slot++) {
-        block *found = take(slot);
-        if (found && fits(found, bytes))
-            return found;
-        if (found && !give(slot, found))
-            release(found);
-    }
-    return NULL;
-}
-
-/* Whether an empty slot took the block. */
-static bool keep(block *old)
-{
-    if (atomic_load(&pooled_bytes) + old->bytes > fml_pool_limit())
+    if (!atomic_compare_exchange_strong(&pool[slot], &empty, old))
         return false;
-    for (int slot = 0; slot < SLOTS; slot++)
-        if (give(slot, old))
-            return true;
-    return false;
+    atomic_store(&sizes[slot], bytes);
+    return true;
 }
 
 /* Whether there was anything in it. */
@@ -164,6 +170,51 @@ static bool empty_pool(void)
         release(old);
     }
     return had_any;
+}
+
+/* Counts what is to be given, before it is there to be taken: the limit is never passed. */
+static bool reserve(size_t bytes)
+{
+    size_t held = atomic_load(&pooled_bytes);
+    do {
+        if (held + bytes > fml_pool_limit())
+            return false;
+    } while (!atomic_compare_exchange_weak(&pooled_bytes, &held, held + bytes));
+    return true;
+}
+
+/* Whether an empty slot took the block. */
+static bool keep(block *old)
+{
+    const size_t bytes = old->bytes;
+    if (!reserve(bytes))
+        return false;
+    for (int slot = 0; slot < SLOTS; slot++)
+        if (give(slot, old)) {
+            if (atomic_load(&pooled_bytes) > fml_pool_limit())
+                empty_pool(); /* the limit has been lowered since */
+            return true;
+        }
+    atomic_fetch_sub(&pooled_bytes, bytes);
+    return false;
+}
+
+/* Whether so many bytes serve for fewer, and are not much more than that. */
+static bool fits(size_t bytes, size_t needed)
+{
+    return bytes >= needed && bytes - needed <= needed / 4;
+}
+
+static block *find(size_t bytes)
+{
+    for (int slot = 0; slot < SLOTS; slot++) {
+        block *found = fits(atomic_load(&sizes[slot]), bytes) ? take(slot) : NULL;
+        if (found && fits(found->bytes, bytes))
+            return found;
+        if (found && !keep(found)) /* the hint was wrong */
+            release(found);
+    }
+    return NULL;
 }
 
 void *fml_alloc(ptrdiff_t count, size_t element_size)
@@ -209,6 +260,16 @@ void *fml_realloc(void *memory, size_t bytes)
     memcpy(fresh, memory, before < bytes ? before : bytes);
     fml_free(memory);
     return fresh;
+}
+
+void fml_recount_pool(void)
+{
+    size_t bytes = 0;
+    for (int slot = 0; slot < SLOTS; slot++) {
+        const block *old = atomic_load(&pool[slot]);
+        bytes += old ? old->bytes : 0;
+    }
+    atomic_store(&pooled_bytes, bytes);
 }
 
 void fml_set_pool_limit(size_t bytes)

@@ -49,6 +49,7 @@ void fml_set_num_threads(int threads)
 void fml_after_fork_in_child(void)
 {
     atomic_store(&forked, true);
+    fml_recount_pool();
 }
 
 int fml_clamp_threads(int threads, ptrdiff_t blocks)

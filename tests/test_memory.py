@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import importlib
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -56,6 +58,7 @@ def test_no_memory(variant: Kernels) -> None:
         variant.empty(1 << 50, np.float64)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere malloc says where")
 def test_on_whole_large_pages(pooled: Callable[[], int]) -> None:
     array = fm.matmul(np.ones((1024, 1)), np.ones((1, 1024)))
     assert array.__array_interface__["data"][0] % LARGE_PAGE == 64  # the block starts with its size
@@ -76,6 +79,35 @@ def test_dropped_memory_serves_the_next_result(pooled: Callable[[], int]) -> Non
     del second
     fourth = kernels.empty((400, 700), np.float64)  # much less than there is
     assert fourth.ctypes.data != address
+
+
+REFUSED = """
+import resource
+import fastmml as fm
+from fastmml import _backend, _memory, _native
+
+kernels = _backend.load("native")
+fm.set_memory_pool(1 << 30)
+for make in (kernels.empty, _memory.empty):
+    dropped = [kernels.empty(200 << 20, bool) for i in range(3)]
+    del dropped
+    assert _native.memory_pool_bytes() >= 600 << 20
+    pages = int(open("/proc/self/statm").read().split()[0])
+    most = pages * resource.getpagesize() + (100 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    assert make(500 << 20, bool).nbytes == 500 << 20
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of other systems differ")
+def test_the_pool_goes_back_before_an_allocation_fails(pooled: Callable[[], int]) -> None:
+    if importlib.import_module("fastmml._native").build_info()["sanitize"]:
+        pytest.skip("AddressSanitizer takes terabytes of addresses")
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_setting_the_limit_empties_the_pool(pooled: Callable[[], int]) -> None:

@@ -226,7 +226,7 @@ def set_memory_pool(num_bytes: int) -> None:
     ----------
     num_bytes : int
         At most this much is kept; with 0 all memory goes back to the system at once. At first it
-        is a 32nd of the machine's memory.
+        is a 32nd of the machine's memory on Linux, elsewhere 64 MB.
 
     Raises
     ------
@@ -237,9 +237,10 @@ def set_memory_pool(num_bytes: int) -> None:
     -----
     The system's first touch of new memory takes as long as many a computation that writes to it.
     Large results (from 2 MB on) and scratch memory of kernels are therefore kept when they are
-    dropped. On Linux what is beyond 32 MB is marked as free (``MADV_FREE``): the system takes it
-    back when memory gets short, though it counts as resident until then. The numba backend keeps
-    nothing.
+    dropped. What is beyond 32 MB and in blocks of at least 4 MB is marked as free (``MADV_FREE``)
+    on Linux: the system takes it back when memory gets short, though it counts as resident until
+    then. fastmml gives back all that is kept before an allocation of its own fails; NumPy's do not
+    know of it. The numba backend keeps nothing.
     """
     if not isinstance(num_bytes, int) or isinstance(num_bytes, bool) or num_bytes < 0:
         raise ValueError(f"num_bytes: expected an integer of at least 0, got {num_bytes!r}")

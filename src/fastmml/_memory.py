@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastmml._backend import get_memory_pool, set_memory_pool
+
 #: Smaller arrays come from NumPy's allocator, which reuses them without page faults.
 _SMALL_BYTES = 1 << 16
 
@@ -27,7 +29,7 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     if size < _SMALL_BYTES:
         return np.empty(shape, dtype)
     try:
-        region = _map(size)
+        region = _map_at_last(size)
     except OSError as error:
         raise MemoryError(f"no memory for {size} bytes") from error
     return np.frombuffer(region, dtype, count).reshape(shape)
@@ -49,6 +51,15 @@ def _installed() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return sys.maxsize
+
+
+def _map_at_last(size: int) -> mmap.mmap:
+    """A mapping, for which what is kept for results goes back if it must."""
+    try:
+        return _map(size)
+    except OSError:
+        set_memory_pool(get_memory_pool())
+        return _map(size)
 
 
 def _map(size: int) -> mmap.mmap:

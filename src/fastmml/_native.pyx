@@ -7,8 +7,6 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset, strcpy
 from cpython.pycapsule cimport PyCapsule_New
 
-from math import prod
-
 import numpy as np
 
 from fastmml._kernels import EdgeReport, RowReport

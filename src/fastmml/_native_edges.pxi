@@ -36,7 +36,7 @@ cdef class Interner:
         return offsets, letters
 
 
-cdef class EdgeKernels(Memory):
+cdef class EdgeKernels(LargeArrays):
     """The part of fastmml._kernels.Kernels that works on edges and text."""
 
     def bucket_count(self, const uint32_t[::1] dst, int shift, int64_t[:, ::1] counts,

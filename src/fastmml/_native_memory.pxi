@@ -7,7 +7,7 @@ cdef void *handler_malloc(void *ctx, size_t size) noexcept nogil:
 
 
 cdef void *handler_calloc(void *ctx, size_t count, size_t size) noexcept nogil:
-    cdef void *memory = fml_alloc(<Py_ssize_t>count, size)
+    cdef void *memory = fml_alloc(<Py_ssize_t>(count * size), 1)
     return memset(memory, 0, count * size) if memory != NULL else NULL
 
 
@@ -67,15 +67,21 @@ def memory_pool_bytes():
     return fml_pool_bytes()
 
 
-cdef class Memory:
+cdef object numpy_empty = np.empty, numpy_dtype = np.dtype
+
+
+cdef class LargeArrays:
     """See fastmml._kernels.Kernels."""
 
     def empty(self, shape, dtype, order="C"):
-        sizes = shape if isinstance(shape, tuple) else (shape,)
-        if prod(sizes) * np.dtype(dtype).itemsize < LEAST_LARGE:
-            return np.empty(shape, dtype, order)
+        cdef cnp.dtype number = dtype if isinstance(dtype, cnp.dtype) else numpy_dtype(dtype)
+        cdef double size = number.itemsize
+        for length in shape if isinstance(shape, tuple) else (shape,):
+            size *= <double>length
+        if size < LEAST_LARGE:
+            return numpy_empty(shape, number, order)
         before = cnp.PyDataMem_SetHandler(POOL)
         try:
-            return np.empty(shape, dtype, order)
+            return numpy_empty(shape, number, order)
         finally:
             cnp.PyDataMem_SetHandler(before)

@@ -2,6 +2,7 @@
  * counted memory is the library's own and the sanitizers see every step over an end. */
 #include "scenarios.h"
 #include "inputs.h"
+#include "memory.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -153,6 +154,7 @@ static void prepare_rows(void)
 
 void scenarios_prepare(void)
 {
+    fml_set_pool_limit(0); /* or a call would find the memory of the one before */
     prepare_graph();
     prepare_buckets();
     prepare_text();
