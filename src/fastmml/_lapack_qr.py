@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmml._backend import kernels
+
 Array = NDArray[Any]
 
 #: The shorter side from which on this is faster than `numpy.linalg.qr`.
@@ -43,7 +45,7 @@ def lapack_qr(x: Array, mode: str, overwrite_x: bool) -> tuple[Array, ...]:
     if overwrite_x and n >= columns and x.flags.f_contiguous and x.flags.writeable:
         work = x
     else:
-        work = np.empty((m, max(n, columns)), x.dtype, order="F")
+        work = kernels().empty((m, max(n, columns)), x.dtype, "F")
         work[:, :n] = x
     names = ("geqrf", "ungqr" if x.dtype.kind == "c" else "orgqr")
     factorise, multiply_out = lapack.get_lapack_funcs(names, (work,))

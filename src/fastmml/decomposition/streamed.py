@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _check
+from fastmml._backend import kernels
 from fastmml._chunks import Chunks, are_streamed, is_converted
 from fastmml._frames import feature_names, is_table, same_columns
 from fastmml._warn import warn
@@ -62,7 +63,7 @@ def in_memory(table: Any) -> tuple[Array, Names]:
     rows, found, start = NamedRows(table), np.empty(table.shape, order="F"), 0
     for part in rows:
         if start == 0:
-            found = np.empty(table.shape, part.dtype, order="F")
+            found = kernels().empty(table.shape, part.dtype, "F")
         found[start : start + len(part)] = part
         start += len(part)
     return found, rows.names
