@@ -18,6 +18,7 @@ from fastmml._kernels import Kernels
 
 #: Makers of calls. The first word of a name is the method of `Kernels` that is called.
 CASES: dict[str, Callable[[Kernels], Call]] = {
+    "empty": rows.empty,
     "rank_pull": ranks.rank_pull,
     "rank_solve": ranks.rank_solve,
     "rank_pull_columns": ranks.rank_pull_columns,

@@ -35,3 +35,8 @@ def kneighbors(kernels: Kernels) -> Call:
     x, y = reals((100, 70), 20).astype("f"), reals((1000, 70), 21).astype("f")
     distances, indices = np.empty((100, 5), "f"), np.empty((100, 5), np.int64)
     return lambda: kernels.kneighbors(x, None, y, None, EUCLIDEAN, distances, indices, THREADS)
+
+
+def empty(kernels: Kernels) -> Call:
+    """A large array, in memory of the one before."""
+    return lambda: kernels.empty((1 << 11, 1 << 9), np.float64)
