@@ -160,8 +160,7 @@ static bool give(int slot, block *old)
     return true;
 }
 
-/* Whether there was anything in it. */
-static bool empty_pool(void)
+bool fml_empty_pool(void)
 {
     bool had_any = false;
     for (int slot = 0; slot < SLOTS; slot++) {
@@ -192,7 +191,7 @@ static bool keep(block *old)
     for (int slot = 0; slot < SLOTS; slot++)
         if (give(slot, old)) {
             if (atomic_load(&pooled_bytes) > fml_pool_limit())
-                empty_pool(); /* the limit has been lowered since */
+                fml_empty_pool(); /* the limit has been lowered since */
             return true;
         }
     atomic_fetch_sub(&pooled_bytes, bytes);
@@ -226,7 +225,7 @@ void *fml_alloc(ptrdiff_t count, size_t element_size)
     bytes = (bytes + unit - 1) / unit * unit;
     block *found = bytes < LEAST_POOLED ? NULL : find(bytes);
     found = found ? found : fetch_block(bytes);
-    if (!found && empty_pool())
+    if (!found && fml_empty_pool())
         found = fetch_block(bytes);
     return found ? found + 1 : NULL;
 }
@@ -253,10 +252,12 @@ void fml_free(void *memory)
 
 void *fml_realloc(void *memory, size_t bytes)
 {
+    size_t before = memory ? ((block *)memory - 1)->bytes - sizeof(block) : 0;
+    if (memory && fits(before, bytes))
+        return memory;
     void *fresh = fml_alloc((ptrdiff_t)bytes, 1); /* negative where there cannot be so much */
     if (!fresh || !memory)
         return fresh;
-    size_t before = ((block *)memory - 1)->bytes - sizeof(block);
     memcpy(fresh, memory, before < bytes ? before : bytes);
     fml_free(memory);
     return fresh;
@@ -275,7 +276,7 @@ void fml_recount_pool(void)
 void fml_set_pool_limit(size_t bytes)
 {
     atomic_store(&limit, bytes < UNKNOWN ? bytes : UNKNOWN - 1);
-    empty_pool();
+    fml_empty_pool();
 }
 
 size_t fml_pool_bytes(void)

@@ -2,6 +2,7 @@
 #ifndef FASTMML_MEMORY_H
 #define FASTMML_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Memory for count elements on a cache line; NULL when there is none or count overflows. From 2 MB
@@ -19,6 +20,8 @@ size_t fml_pool_limit(void);
 void fml_set_pool_limit(size_t bytes);
 /* What it holds now. */
 size_t fml_pool_bytes(void);
+/* Gives all of it back to the system; whether there was anything. */
+bool fml_empty_pool(void);
 /* For a child of fork, where another thread stood between a block and its count. */
 void fml_recount_pool(void);
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,32 @@ def test_masked_numbers_are_not_uncovered(function: str) -> None:
     with pytest.raises(ValueError, match=f"{name}: expected no masked numbers, got 3"):
         compute(masked)
     compute(np.ma.masked_array(data()))
+
+
+@pytest.mark.parametrize("function", ["solve", "inv", "det", "eigh", "qr", "lstsq"])
+def test_masked_matrices_are_not_uncovered(function: str) -> None:
+    right = [np.ones(3)] if function in ("solve", "lstsq") else []
+    masked = np.ma.masked_array(data()[:3], np.eye(3))
+    with pytest.raises(ValueError, match="a: expected no masked numbers, got 3"):
+        getattr(fm, function)(masked, *right)
+
+
+def test_degrees_of_freedom_are_checked_before_rows_are_read() -> None:
+    def rows() -> Iterator[Array]:
+        raise AssertionError("rows were read")
+        yield
+
+    for compute in (fm.covariance, fm.mean_covariance):
+        with pytest.raises((TypeError, ValueError), match="ddof"):
+            compute(rows(), ddof="x")  # type: ignore[operator]
+
+
+def test_nullable_whole_numbers_keep_their_digits() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [2**53 + 1, 0], "b": [0, 1]}).astype("Int64")
+    found = fm.matmul(np.eye(2, dtype=np.int64), frame)
+    assert found.dtype == np.int64
+    assert found[0, 0] == 2**53 + 1
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

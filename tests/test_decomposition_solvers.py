@@ -459,3 +459,14 @@ def test_the_choice_for_sparse_data(shape: tuple[int, int], solver: str) -> None
     places = random.integers(0, shape[0], count), random.integers(0, shape[1], count)
     x = sp.coo_array((np.ones(count), places), shape=shape)
     assert choice.choose(SparseRows(x), Number(10, *shape), 10).solver == solver
+
+
+def test_residuals_after_fresh_restarts() -> None:
+    rng = np.random.default_rng(1)
+    values = np.sort(np.r_[np.full(20, 2.0), rng.uniform(0.2, 1.5, 1980)])[::-1]
+    limits = krylov.Limits(1e-3, 20_000, is_patient=True)
+    found = krylov.largest(
+        krylov.Symmetric(np.diag(values)), 30, 8, limits, np.random.RandomState(1)
+    )
+    rest = found.vectors * values - found.values[:30, np.newaxis] * found.vectors
+    assert (np.linalg.norm(rest, axis=1) <= 1.1 * found.residuals).all()

@@ -17,6 +17,8 @@ from products import (
     strassen_bound,
 )
 
+import fastmml as fm
+from fastmml import _backend
 from fastmml._kernels import Kernels
 
 #: Sizes that meet every edge of tiles and vectors, and every way to multiply.
@@ -233,6 +235,18 @@ def test_a_few_last_columns(variant: Kernels, dtype: str, vectors: int) -> None:
     )
 
 
+@pytest.mark.parametrize("size", [(140, 300, 50), (140, 300, 67), (40, 64, 17), (20, 33, 65)])
+def test_a_product_of_a_stack_has_the_bits_of_one_alone(
+    variant: Kernels, size: tuple[int, int, int]
+) -> None:
+    if variant.name == "numba":
+        pytest.skip("BLAS has threads of its own")
+    m, k, n = size
+    a, b = operand((m, k), "d", 52), operand((k, n), "d", 53)
+    stacked = multiply(variant, np.stack([a] * 3), np.stack([b] * 3))
+    np.testing.assert_array_equal(stacked[2], multiply(variant, a, b))
+
+
 def test_same_bits_of_large_products(variant: Kernels) -> None:
     a, b = operand((520, 530), "d", 17), operand((530, 525), "d", 18)
     assert_same_for_all_threads(lambda threads: (multiply(variant, a, b, threads),))
@@ -337,6 +351,15 @@ def test_plain_bytes(variant: Kernels, dtype: str) -> None:
         assert variant.matmul_plain(a, b, np.zeros((5, 7), dtype)) is None
         left = [(a, b[1:]), (a, b[0]), (a[None], b), (a, b.astype("h")), (a.view(Subclass), b)]
         assert [variant.matmul_plain(x, y, None) for x, y in left] == [None] * len(left)
+
+
+@pytest.mark.parametrize("dtype", "bB")
+@pytest.mark.parametrize("size", [(300, 1, 300), (9000, 8, 8), (2, 30_000, 2), (300, 40, 300)])
+def test_bytes_of_any_shape(byte_variant: Kernels, size: tuple[int, int, int], dtype: str) -> None:
+    m, k, n = size
+    a, b = operand((m, k), dtype, 54), operand((k, n), dtype, 55)
+    with _backend.use_kernels(byte_variant):
+        np.testing.assert_array_equal(fm.matmul(a, b), a @ b)
 
 
 @pytest.mark.parametrize("right", "?bBh")

@@ -92,6 +92,12 @@ FML_INLINE ptrdiff_t work_of(const product *x)
     return work;
 }
 
+/* Multiply-adds that are worth a second thread: 30 microseconds of double. A sleeping thread takes
+ * as long to wake, and on a busy machine ten times as long. */
+#ifndef FML_THREAD_WORK
+#define FML_THREAD_WORK (1 << 21)
+#endif
+
 /* Whether something in rows up to `row` and in columns from `column` on is asked for. */
 FML_INLINE bool is_wanted(const product *x, ptrdiff_t row, ptrdiff_t column)
 {

@@ -10,8 +10,9 @@ enum { ROWS_FOR_PANEL = 256 };
 /* The last columns are narrow where they fill at most a quarter of a vector: such a vector then
  * holds so many of their terms. */
 enum { TOGETHER = 4, NARROW = LANES / TOGETHER };
-/* Rows of A and terms from which on that is worth its cost. */
-enum { LEAST_ROWS = 32 };
+/* Rows of A and terms from which on that is worth its cost: the last terms are padded to a whole
+ * vector. */
+enum { LEAST_ROWS = 32, LEAST_TERMS = 2 * LANES < 32 ? 32 : 2 * LANES };
 
 static bool needs_panel(const product *x, ptrdiff_t columns)
 {
@@ -20,13 +21,13 @@ static bool needs_panel(const product *x, ptrdiff_t columns)
     return !FML_MASKS && columns % LANES != 0;
 }
 
-/* Whether of so many columns that are left all but the first COLUMNS are narrow. Those of a part of
- * a product are not, which would be other sums than of other parts. */
+/* Whether of so many columns that are left all but the first COLUMNS are narrow. Those of products
+ * that are cut into parts are not, nor where these are one of a stack: all have the same sums. */
 static bool is_narrow_beyond(const product *x, ptrdiff_t left)
 {
     return FML_MASKS && FML_SHUFFLES && left > COLUMNS && left <= COLUMNS + NARROW &&
            x->first_column == 0 && x->a_col == 1 && !x->expanded && x->triangle == 0 &&
-           x->m >= LEAST_ROWS && x->k >= LEAST_ROWS;
+           x->m >= LEAST_ROWS && x->k >= LEAST_TERMS && work_of(x) < FML_THREAD_WORK;
 }
 
 /* Columns of the tiles from `column` on. */

@@ -199,10 +199,11 @@ static void multiply_chunk(const task *t, ptrdiff_t start, ptrdiff_t rows, ptrdi
     }
 }
 
-static void multiply_block(const task *t, ptrdiff_t start, ptrdiff_t rows, const block *own)
+static void multiply_block(const task *t, ptrdiff_t start, ptrdiff_t rows, const block *own,
+                           fml_watch *watch)
 {
     memset(own->totals, 0, (size_t)of_block(t) * sizeof *own->totals);
-    for (ptrdiff_t span = 0; span < t->vectors; span += SPAN) {
+    for (ptrdiff_t span = 0; span < t->vectors && !fml_stopped(watch); span += SPAN) {
         const ptrdiff_t end = smaller(span + SPAN, t->vectors);
         memset(own->parts, 0, (size_t)of_block(t) * sizeof *own->parts);
         for (ptrdiff_t v = span; v < end; v += CHUNK)
@@ -234,7 +235,7 @@ static void sum_group(const task *t, ptrdiff_t group, const block *own, fml_watc
     memset(sums, 0, (size_t)size * sizeof *sums);
     for (; start < end && !fml_stopped(watch); start += BLOCK_ROWS) {
         ptrdiff_t height = smaller(BLOCK_ROWS, end - start);
-        multiply_block(t, start, height, own);
+        multiply_block(t, start, height, own, watch);
         add_block(t, start, height, own, sums);
     }
 }

@@ -16,11 +16,6 @@ enum { NEAR = 2 };
 /* Results of a product that is cut along its sums, at most, and terms of each, at least: packing
  * for all threads took five times as long for 100 x 100 results of a million terms. */
 enum { TALL_RESULTS = 256 * 256, TALL_TERMS = 16384 };
-/* Multiply-adds that are worth a second thread: 30 microseconds of double. A sleeping thread takes
- * as long to wake, and on a busy machine ten times as long. */
-#ifndef FML_THREAD_WORK
-#define FML_THREAD_WORK (1 << 21)
-#endif
 /* Parts for each thread, so that all finish together, and multiply-adds of a part, at most: some
  * milliseconds. */
 enum { PARTS_PER_THREAD = 4, PART_WORK = 1 << 26 };

@@ -18,6 +18,8 @@ enum { SHARED_COLUMNS = 512 };
 /* Rows of A of a task, for which a panel of B is read once: at most 32 KB, and so few that two
  * threads share 256 evenly (48 took them 1.06 times as long). */
 enum { TASK_ROWS = 4 * ROWS };
+_Static_assert(COLUMNS <= TASK_ROWS && SHARED_COLUMNS % COLUMNS == 0,
+               "room for the lines of a panel, and sums that start whole ones");
 /* Multiply-adds that are worth a second thread: 30 microseconds. */
 enum { THREAD_WORK = TERMS << 22 };
 

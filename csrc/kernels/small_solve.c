@@ -106,5 +106,5 @@ fml_status FML(small_solve)(ptrdiff_t batch, ptrdiff_t n, ptrdiff_t columns, con
                        .a = {a, a_strides[0], a_strides[1], a_strides[2]},
                        .b = {b, b_strides[0], b_strides[1], b_strides[2]},
                        .x = x};
-    return fml_each_block(solve_block, &s, batch, n * n * n, singular, threads);
+    return fml_each_block(solve_block, &s, batch, n * n * (n + 3 * columns), singular, threads);
 }

@@ -236,7 +236,7 @@ def set_memory_pool(num_bytes: int) -> None:
     Notes
     -----
     The system's first touch of new memory takes as long as many a computation that writes to it.
-    Large results (from 2 MB on) and scratch memory of kernels are therefore kept when they are
+    Large results (from 128 KB on) and scratch memory of kernels are therefore kept when they are
     dropped. What is beyond 32 MB and in blocks of at least 4 MB is marked as free (``MADV_FREE``)
     on Linux: the system takes it back when memory gets short, though it counts as resident until
     then. fastmml gives back all that is kept before an allocation of its own fails; NumPy's do not
@@ -246,6 +246,12 @@ def set_memory_pool(num_bytes: int) -> None:
         raise ValueError(f"num_bytes: expected an integer of at least 0, got {num_bytes!r}")
     if has_native():
         _native_module().set_memory_pool(min(num_bytes, sys.maxsize))
+
+
+def empty_memory_pool() -> None:
+    """Give back all memory that is kept for results."""
+    if has_native():
+        _native_module().empty_memory_pool()
 
 
 def _after_fork_in_child() -> None:

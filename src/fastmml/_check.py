@@ -127,7 +127,7 @@ def number_type(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
 def numbers(name: str, values: Any, accepted: str = "an array") -> NDArray[Any]:
     """Return an array; refuse masked numbers, and what NumPy makes one object of.
 
-    Of the nullable numbers of pandas it makes objects: they become float64 here.
+    Of the nullable numbers of pandas it makes objects: here they are of NumPy's type of that name.
     """
     unmasked(name, values)
     array = np.asarray(values)

@@ -15,7 +15,6 @@ from fastmml._frames import (
     Columns,
     is_arrow,
     is_frame,
-    is_read_once,
     is_table,
     library,
     record_batches,
@@ -73,11 +72,6 @@ class Chunks:
 def are_streamed(source: Any) -> bool:
     """Whether rows come some at a time only: those of chunks, or those that Arrow reads."""
     return _are_chunks(source) or (is_arrow(source) and not is_table(source))
-
-
-def are_read_once(source: Any) -> bool:
-    """Whether rows can be read once: an iterator's, or a scan's of a reader."""
-    return isinstance(source, Iterator) or is_read_once(source)
 
 
 def is_mapped(rows: Array) -> bool:

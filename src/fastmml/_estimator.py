@@ -46,7 +46,7 @@ def _check_whole(name: str, x: Any) -> None:
 
 def _check_targets(y: Any) -> None:
     """Refuse masked numbers, and what is no array, as a sparse matrix, which scikit-learn takes."""
-    if y is not None:
+    if y is not None and not isinstance(y, (list, tuple)):
         _check.numbers("y", y)
 
 
@@ -133,7 +133,10 @@ class _OwnRegressor(_OwnEstimator):
 
     def _fit_arrays(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
         _check_targets(y)
-        rows, targets = self._rows(X), np.asarray(y, np.float64)
+        rows, targets = self._rows(X), np.asarray(y)
+        if targets.dtype.kind == "c":
+            raise TypeError(f"y: expected real numbers, got dtype {targets.dtype}")
+        targets = targets.astype(np.float64, copy=False)
         names = names_of("X", X)
         if targets.ndim not in (1, 2) or len(targets) != len(rows) or targets.size == 0:
             m = len(rows)

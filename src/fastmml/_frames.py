@@ -71,7 +71,7 @@ class Columns:
         ]
         self._check_nulls(names, nulls)
         arrays = [
-            x.to_numpy(np.float64) if may else x.to_numpy()
+            x.to_numpy(getattr(x.dtype, "numpy_dtype", np.float64)) if may else x.to_numpy()
             for x, may in zip(columns, is_nullable, strict=True)
         ]
         return _side_by_side(arrays, len(frame))
@@ -169,18 +169,6 @@ def is_frame(x: Any) -> bool:
     if library(x) == "pandas":
         return hasattr(x, "iloc") and hasattr(x, "columns")
     return is_arrow(x) or (library(x) == "polars" and hasattr(x, "iter_slices"))
-
-
-def is_read_once(x: Any) -> bool:
-    """Whether Arrow's data are a scan of rows that come once; the first ones are read to see it."""
-    if library(x) != "pyarrow" or not hasattr(x, "scan_batches"):
-        return False
-    next(x.to_batches(), None)
-    try:
-        next(x.to_batches(), None)
-    except ValueError:  # pyarrow.ArrowInvalid
-        return True
-    return False
 
 
 def record_batches(name: str, x: Any, numbers: int) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastmml._backend import get_memory_pool, set_memory_pool
+from fastmml._backend import empty_memory_pool
 
 #: Smaller arrays come from NumPy's allocator, which reuses them without page faults.
 _SMALL_BYTES = 1 << 16
@@ -58,7 +58,7 @@ def _map_at_last(size: int) -> mmap.mmap:
     try:
         return _map(size)
     except OSError:
-        set_memory_pool(get_memory_pool())
+        empty_memory_pool()
         return _map(size)
 
 

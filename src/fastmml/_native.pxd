@@ -11,6 +11,7 @@ cdef extern from "memory.h" nogil:
     void *fml_alloc(Py_ssize_t count, size_t element_size)
     void fml_free(void *memory)
     void *fml_realloc(void *memory, size_t bytes)
+    bint fml_empty_pool()
     size_t fml_pool_limit()
     void fml_set_pool_limit(size_t bytes)
     size_t fml_pool_bytes()

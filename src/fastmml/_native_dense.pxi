@@ -223,6 +223,21 @@ cdef fml_rows as_rows(cnp.ndarray x, const double[::1] scale) noexcept:
 cdef enum:
     LEAST_FLIPPED = 32
 
+# Few terms of many results and many terms of few are mostly memory, of which 16 bits take less.
+cdef enum:
+    FEW_WORK = 1 << 13
+    FEW_TERMS = 32
+    MANY_RESULTS = 1 << 16
+    LONG = 256
+
+
+cdef bint suits_short(double m, double k, double n) noexcept:
+    """Whether sums of 32 bits are the faster way to a product of 8 bits."""
+    if m * k * n <= FEW_WORK:
+        return True
+    return k <= LONG * m * n if k >= FEW_TERMS else m * n <= MANY_RESULTS
+
+
 # The dtype of their sums.
 cdef object INT32 = cnp.dtype("int32")
 
@@ -297,12 +312,19 @@ cdef class DenseKernels(SmallKernels):
         """Bools, or numbers of 8 bits, which are the lower ones of sums of 32."""
         if not are_two_matrices(a, b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
             return None
+        cdef cnp.ndarray out, sums
         if is_byte(a):
-            return cnp.PyArray_Cast(self.matmul_short_plain(a, b, INT32), cnp.PyArray_TYPE(a))
+            if not suits_short(cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(a, 1),
+                               cnp.PyArray_DIM(b, 1)):
+                return None
+            sums = self.matmul_short_plain(a, b, INT32)
+            out = new_array(2, cnp.PyArray_DIMS(sums), cnp.PyArray_TYPE(a), 1)
+            cnp.PyArray_CopyInto(out, sums)
+            return out
         if cnp.PyArray_TYPE(a) != cnp.NPY_BOOL:
             return None
         cdef cnp.npy_intp[2] shape = [cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(b, 1)]
-        cdef cnp.ndarray out = new_array(2, shape, cnp.NPY_BOOL, 1)
+        out = new_array(2, shape, cnp.NPY_BOOL, 1)
         check(multiply_bools(self.table, a, b, out, fml_get_num_threads()))
         return out
 
@@ -355,7 +377,7 @@ cdef class DenseKernels(SmallKernels):
         cdef Py_ssize_t k = cnp.PyArray_DIM(x, 0)
         cdef bint is_double = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
         cdef const void *factors = NULL if scale is None else cnp.PyArray_DATA(scale)
-        out = np.empty((sides.n + sides.p + 1, sides.n + sides.p + 1))
+        out = self.empty((sides.n + sides.p + 1, sides.n + sides.p + 1), np.float64)
         cdef double[:, ::1] sums = out
         with nogil:
             if is_double:

@@ -7,7 +7,9 @@ cdef void *handler_malloc(void *ctx, size_t size) noexcept nogil:
 
 
 cdef void *handler_calloc(void *ctx, size_t count, size_t size) noexcept nogil:
-    cdef void *memory = fml_alloc(<Py_ssize_t>(count * size), 1)
+    cdef void *memory = NULL
+    if size == 0 or count <= <size_t>(-1) // 2 // size:
+        memory = fml_alloc(<Py_ssize_t>(count * size), 1)
     return memset(memory, 0, count * size) if memory != NULL else NULL
 
 
@@ -29,8 +31,9 @@ HANDLER.allocator.realloc = handler_realloc
 HANDLER.allocator.free = handler_free
 cdef object POOL = PyCapsule_New(&HANDLER, b"mem_handler", NULL)
 
-#: Smaller arrays come from NumPy's own memory: the size of a large page.
-cdef Py_ssize_t LEAST_LARGE = 1 << 21
+#: Smaller arrays come from NumPy's own memory. malloc takes larger ones from the system, and gives
+#: them back, until a process has freed still larger ones.
+cdef Py_ssize_t LEAST_LARGE = 1 << 17
 
 
 cdef bint is_large(int dims, const cnp.npy_intp *shape, Py_ssize_t itemsize) noexcept:
@@ -60,6 +63,11 @@ def get_memory_pool():
 def set_memory_pool(limit):
     """See fastmml._backend.set_memory_pool."""
     fml_set_pool_limit(limit)
+
+
+def empty_memory_pool():
+    """Give back all memory of dropped arrays."""
+    fml_empty_pool()
 
 
 def memory_pool_bytes():

@@ -70,9 +70,9 @@ class Products(NamedTuple):
     def of(cls, data: Data, mean: Mean) -> Products:
         """By one pass over the data for some targets at a time."""
         n, k = data.x.shape[1], data.y.shape[1]
-        features, parts = np.arange(n), []
-        for start in range(0, k, _TARGETS):
-            targets = np.arange(start, min(start + _TARGETS, k))
+        features, parts, size = np.arange(n), [], max(_TARGETS, n)
+        for start in range(0, k, size):
+            targets = np.arange(start, min(start + size, k))
             own = mean.of(np.concatenate([features, n + targets]))
             parts.append(
                 _exact_products(replace(data, y=data.y[:, targets[0] : targets[-1] + 1]), own)
@@ -88,20 +88,32 @@ class Products(NamedTuple):
 
     def corrected(self, coef: Array, inverse: Array) -> Array:
         """Coefficients after a step of refinement; as they were where it is no number."""
-        scaled = np.ldexp(coef, self.exponents)
-        (square, small), (right, lacking) = self.square, self.right
         with np.errstate(all="ignore"):
-            left, below = _Cut.of(square), _Cut.of(np.ascontiguousarray(right.T))
-            rest, lost = _residuals(left, below, scaled, np.zeros(1))
-            gradient = (rest + lost).T + (lacking - small.T @ scaled)
-            found = coef + inverse @ (inverse.T @ np.ldexp(gradient, self.exponents))
+            gradient = np.ldexp(self._gradient(np.ldexp(coef, self.exponents)), self.exponents)
+            found = coef + inverse @ (inverse.T @ gradient)
         return np.where(np.isfinite(found).all(axis=0), found, coef)
 
     def squared_residuals(self, coef: Array) -> Array:
-        """Sums of squared residuals, to some rounding errors of those of targets."""
+        """Sums of squared residuals: ``total - coef.T @ (right + gradient)``, where little is left.
+
+        With the products' own digits, which the square of the coefficients would cancel.
+        """
         scaled = np.ldexp(coef, self.exponents)
-        part = 2 * sum(self.right) - sum(self.square) @ scaled
-        return np.asarray(self.total - np.einsum("ij,ij->j", scaled, part))
+        right, lacking = self.right
+        products, errors = _two_product(scaled, right)
+        found, lost = self.total.copy(), -errors.sum(axis=0)
+        for row in products:
+            found, part = _sum(found, -row)
+            lost += part
+        rest = np.einsum("ij,ij->j", scaled, lacking + self._gradient(scaled))
+        return np.asarray(found + lost - rest)
+
+    def _gradient(self, scaled: Array) -> Array:
+        """Products of features with residuals."""
+        (square, small), (right, lacking) = self.square, self.right
+        left, below = _Cut.of(square), _Cut.of(np.ascontiguousarray(right.T))
+        rest, lost = _residuals(left, below, scaled, np.zeros(1))
+        return np.asarray((rest + lost).T + (lacking - small.T @ scaled))
 
 
 def _exact_products(data: Data, mean: Mean) -> tuple[Array, Array, Array]:
@@ -126,7 +138,7 @@ def _exact_products(data: Data, mean: Mean) -> tuple[Array, Array, Array]:
         if scale is not None:
             rows *= scale[:, np.newaxis]
         squares += np.einsum("ij,ij->j", rows[:, n:], rows[:, n:])
-        grid = _grid(np.frexp(np.abs(rows, out=rest).max(axis=0))[1])
+        grid = _grid(np.frexp(np.abs(rows, out=rest).max(axis=0, initial=0))[1])
         np.subtract(np.add(rows, grid, out=leading), grid, out=leading)
         np.subtract(rows, leading, out=rest)
         sum_, lost = _sum(sum_, matmul(leading[:, :n].T, leading))
@@ -255,3 +267,18 @@ def _sum(a: Array, b: Array) -> tuple[Array, Array]:
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
+
+
+def _two_product(a: Array, b: Array) -> tuple[Array, Array]:
+    """The rounded product, and what it lacks (T. J. Dekker's)."""
+    product = a * b
+    (first, small), (second, little) = _halves(a), _halves(b)
+    lost = ((first * second - product) + first * little + small * second) + small * little
+    return product, lost
+
+
+def _halves(x: Array) -> tuple[Array, Array]:
+    """Numbers as sums of two of half as many bits."""
+    cut = x * (2.0**27 + 1)
+    leading = cut - (cut - x)
+    return leading, x - leading

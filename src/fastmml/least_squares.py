@@ -133,6 +133,8 @@ def lstsq(
     >>> fm.lstsq(np.eye(2), [2.0, 4.0], alpha=1).x
     array([1., 2.])
     """
+    _check.unmasked("a", a)
+    _check.unmasked("b", b)
     matrix, right = np.asarray(a), np.asarray(b)
     ridge = _check.at_least_zero("alpha", alpha)
     has_options = ridge > 0 or refine

@@ -440,6 +440,7 @@ def mean_covariance(
     array([[ 2.,  6.],
            [ 6., 18.]])
     """
+    ddof = _check.real("ddof", ddof)
     found = _moments(x, fweights, aweights)
     return MeanCovariance(found.mean, found.covariance(ddof))
 
@@ -475,6 +476,7 @@ def covariance(
     array([[1., 3.],
            [3., 9.]])
     """
+    ddof = _check.real("ddof", ddof)
     return _moments(x, fweights, aweights).covariance(ddof)
 
 

@@ -22,8 +22,10 @@ Array = NDArray[Any]
 _CONDITION = 2.5e-6
 #: Errors of LAPACK's solutions, in rounding errors times the condition number.
 _LAPACK = 16.0
-#: A sum of squared residuals below this part of that of y, or so many rounding errors of it, is
-#: computed from the residuals.
+#: Steps of refinement from products take little time: they go on to this part of those errors.
+_FAR_BELOW = 1e-3
+#: A sum of squared residuals below this part of that of y, times the condition number, or so many
+#: rounding errors of it, is computed from the residuals.
 _SMALL_REST, _ROUNDED = 1e-6, 1e4
 #: Targets that are taken at a time, or as many as there are features: products of targets with each
 #: other are computed, too.
@@ -154,13 +156,14 @@ def _refined(
         return coef, chi2.clip(0)
     if error > wanted:
         products = Products.of(data, sums.mean)
-        while error > wanted:
+        while error > _FAR_BELOW * wanted:
             coef = products.corrected(coef, inverse)
             error *= rate
         chi2 = products.squared_residuals(coef)
     else:
         chi2 = sums.total - np.einsum("ij,ij->j", coef, 2 * sums.right - sums.square @ coef)
-    small = np.flatnonzero(chi2 < max(_SMALL_REST, _ROUNDED * unit) * sums.total)
+    least = max(_SMALL_REST * condition, _ROUNDED * unit)
+    small = np.flatnonzero(chi2 < least * sums.total)
     if small.size:
         mean = sums.mean.of(np.concatenate([np.arange(n), n + small]))
         chi2[small] = squared_residuals(replace(data, y=data.y[:, small]), mean, coef[:, small])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
+from fastmml._backend import kernels
 from fastmml._centred import CONSTANT, Data, Mean
 from fastmml._estimator import Regressor
 from fastmml._residuals import improved
@@ -327,7 +328,12 @@ class _Taken(NamedTuple):
 
         Ones and features are factorised, and targets turned: most of the work where these are many.
         """
-        q, r = qr(np.concatenate([left for left, _ in self._sides(rows)]), overwrite_a=True)
+        m, n = rows.x.shape
+        ones_and_x, first = kernels().empty((m, n + self.has_intercept), np.float64), 0
+        for left, _ in self._sides(rows):
+            ones_and_x[first : first + len(left)] = left
+            first += len(left)
+        q, r = qr(ones_and_x, overwrite_a=True)
         parts, squares = np.zeros((len(r), rows.y.shape[1])), np.zeros(rows.y.shape[1])
         lacking = np.zeros_like(parts)  # without it, errors are some times LAPACK's
         for turn, right in _beside(q, self._sides(rows)):
@@ -342,10 +348,11 @@ class _Taken(NamedTuple):
 
     def _sides(self, rows: Data) -> Iterator[tuple[Array, Array]]:
         """Ones and features, and targets, as they are factorised, some rows at a time."""
-        n = rows.x.shape[1]
+        n, first = rows.x.shape[1], 0
         for x, y, weight in rows.pieces():
-            _check.finite("X", x)
-            _check.finite("y", y)
+            _check.finite("X", x, first)
+            _check.finite("y", y, first)
+            first += len(x)
             ones = np.ones((len(x), int(self.has_intercept)))
             left = np.hstack([ones, (x - self.shift[:n]) * self.scale[:n]])
             right = (y - self.shift[n:]) * self.scale[n:]

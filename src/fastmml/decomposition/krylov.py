@@ -125,7 +125,7 @@ def largest(
         is_found = is_converged and is_sure
         if is_found or progress.is_hopeless(basis.products, largest_residual):
             found, drift = basis.vectors(vectors[:, :k])
-            residuals = residuals + drift * values[0]
+            residuals = np.hypot(residuals, basis.dropped(vectors[:, :k])) + drift * values[0]
             values, residuals = basis.unscaled(values[: k + 1]), basis.unscaled(residuals)
             return Found(values, found, residuals, is_found)
         if is_converged:
@@ -193,6 +193,7 @@ class _Basis:
         self._rows = np.zeros((most + 2 * block, operator.size), operator.number)
         self._inside = np.zeros((most + block, most + block))
         self._next = np.zeros((block, block))  # what the next block is multiplied by
+        self._lost = np.zeros((0, 0))  # the same of blocks that fresh restarts dropped
         self._empty = _EMPTY * float(np.finfo(operator.number).eps)
         self._scale = 0.0
         self._exponent = 0  # the operator is divided by this power of two, so that squares hold
@@ -243,9 +244,16 @@ class _Basis:
         """What the operator takes out of the span, of vectors in the basis."""
         return np.asarray(np.linalg.norm(self._next @ vectors[-self._block :], axis=0))
 
+    def dropped(self, vectors: Array) -> Array:
+        """What the operator took out of the span, along blocks that were dropped since."""
+        return np.asarray(np.linalg.norm(self._lost @ vectors[: self._lost.shape[1]], axis=0))
+
     def restart(self, vectors: Array, values: Array, is_fresh: bool = False) -> None:
         """Keep these vectors alone, and go on with the next block, or with a random one."""
         kept, b = vectors.shape[1], self._block
+        self._lost = self._lost @ vectors[: self._lost.shape[1]]
+        if is_fresh:
+            self._lost = np.vstack([self._lost, self._next @ vectors[-b:]])
         following = self._rows[self.count : self.count + b].copy()
         self._rows[:kept] = matmul(vectors.T.astype(self._rows.dtype), self._filled)
         self._inside[:] = 0

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from fastmml import _check
@@ -17,6 +16,7 @@ from fastmml._chunks import is_mapped, let_go, pieces
 from fastmml.decomposition.krylov import Operator
 from fastmml.decomposition.products import (
     Compressed,
+    as_csr,
     compressed,
     gram_times,
     sparse_gram_times,
@@ -435,8 +435,7 @@ class SparseRows:
     @cached_property
     def _columns(self) -> Compressed:
         """The transpose."""
-        data, indices, indptr = self._rows.data, self._rows.indices, self._rows.indptr
-        return compressed(sp.csr_array((data, indices, indptr), self.shape).T.tocsr())
+        return compressed(as_csr(self._rows, self.shape).T.tocsr())
 
     @cached_property
     def _tall(self) -> tuple[Compressed, Array | None, Array | None]:
@@ -447,11 +446,13 @@ class SparseRows:
         """
         is_whole = self.size == self.shape[1]
         rows = self._rows if is_whole else self._columns
-        order = np.argsort(np.diff(rows.indptr), kind="stable")
-        data = rows.data.astype(self.number, copy=False)
-        shape = max(self.shape), self.size
-        found = compressed(sp.csr_array((data, rows.indices, rows.indptr), shape)[order])
-        return (found, None, self.mean) if is_whole else (found, self.mean[order], None)
+        rows = rows._replace(data=rows.data.astype(self.number, copy=False))
+        lengths, mean = np.diff(rows.indptr), self.mean
+        if (lengths[1:] < lengths[:-1]).any():
+            order = np.argsort(lengths, kind="stable")
+            rows = compressed(as_csr(rows, (max(self.shape), self.size))[order])
+            mean = mean if is_whole else mean[order]
+        return (rows, None, mean) if is_whole else (rows, mean, None)
 
     def _is_short(self) -> bool:
         """Whether no sum over rows in `apply` has too many terms for float32."""

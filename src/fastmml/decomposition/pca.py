@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from fastmml import _check
-from fastmml._chunks import are_read_once, are_streamed, is_converted
+from fastmml._chunks import are_streamed, is_converted
 from fastmml._estimator import Transformer
 from fastmml._frames import is_table
 from fastmml._undo import all_or_nothing
@@ -288,8 +288,7 @@ class PCA(Transformer):  # type: ignore[misc]
         Parameters
         ----------
         X : (m, n) array_like, sparse, frame, or Arrow data
-            As in `fit`. Of a Scanner of pyarrow the first rows are read once more, to see whether
-            it can be read twice.
+            As in `fit`.
         y : None
             Not used.
         **fit_params
@@ -304,16 +303,24 @@ class PCA(Transformer):  # type: ignore[misc]
         ------
         TypeError
             Rows that are read once, as those of a generator, a RecordBatchReader, or a Scanner of
-            one, and `Moments`: call `fit`, and `transform` with the rows once more.
+            one (which does not tell, and has been read then), and `Moments`: call `fit`, and
+            `transform` with the rows once more.
         ValueError
             As `fit`.
         """
-        if are_read_once(X) or isinstance(X, Moments):
-            raise TypeError(
-                f"X: expected rows that can be read twice, got {type(X).__name__}: call fit, and "
-                "transform with the rows once more, or partial_fit and transform for each chunk"
-            )
-        found: Array = super().fit_transform(X, y, **fit_params)
+        message = (
+            f"X: expected rows that can be read twice, got {type(X).__name__}: call fit, and "
+            "transform with the rows once more, or partial_fit and transform for each chunk"
+        )
+        if isinstance(X, (Iterator, Moments)):
+            raise TypeError(message)
+        with all_or_nothing(self):
+            try:
+                found: Array = super().fit_transform(X, y, **fit_params)
+            except ValueError as error:
+                if "already scanned" in str(error):  # pyarrow.ArrowInvalid, of a Scanner
+                    raise TypeError(message) from error
+                raise
         return found
 
     def transform(self, X: Any) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from fastmml._backend import get_num_threads, kernels
@@ -31,8 +32,19 @@ def compressed(rows: Any) -> Compressed:
     """Compressed rows of SciPy's, whose structure was checked."""
     end = rows.indptr[-1]
     indptr = np.ascontiguousarray(rows.indptr, np.int64)
-    indices = np.ascontiguousarray(rows.indices[:end], np.uint32)
+    indices = rows.indices[:end]
+    if indices.dtype == np.int32:  # which need no copy: none is negative
+        indices = np.ascontiguousarray(indices).view(np.uint32)
+    indices = np.ascontiguousarray(indices, np.uint32)
     return Compressed(indptr, indices, np.ascontiguousarray(rows.data[:end]))
+
+
+def as_csr(rows: Compressed, shape: tuple[int, int]) -> sp.csr_array:
+    """The same as SciPy has them, without copies of indices where 32 bits do."""
+    indptr, indices = rows.indptr, rows.indices
+    if max(*shape, len(rows.data)) <= np.iinfo(np.int32).max:
+        indptr, indices = indptr.astype(np.int32), indices.view(np.int32)
+    return sp.csr_array((rows.data, indices, indptr), shape)
 
 
 def sparse_times(rows: Compressed, b: Array, shift: Array) -> Array:

@@ -55,7 +55,7 @@ def rmat(
     >>> fm.rmat(10, edge_factor=8, seed=1)
     Graph(num_nodes=1024, num_edges=8192)
     """
-    _check.int_up_to("scale", scale, _MAX_SCALE)
+    scale = _check.int_up_to("scale", scale, _MAX_SCALE)
     factor = _check.positive_int("edge_factor", edge_factor)
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
         raise ValueError(f"seed: expected an int from 0 to 2**64 - 1, got {seed!r}")
