@@ -212,7 +212,7 @@ fml_status FML(small_qr)(ptrdiff_t batch, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
     }
     const ptrdiff_t rows = m > n ? m : n;
     fml_status status =
-        fml_each_block(factorise_block, &s, batch, 2 * rows * rows * rows, &found, team);
+        fml_each_block(factorise_block, &s, batch, rows * rows * rows, &found, team);
     fml_free(s.scratch);
     return status;
 }
