@@ -71,18 +71,6 @@ size_t fml_pool_limit(void)
     return atomic_load(&limit);
 }
 
-/* A refusal of advice is no error. */
-static void advise(void *start, size_t bytes, int advice)
-{
-#ifdef __linux__
-    (void)madvise(start, bytes, advice);
-#else
-    (void)start;
-    (void)bytes;
-    (void)advice;
-#endif
-}
-
 #ifdef FML_HAS_MAPPINGS
 
 /* Large blocks are mappings of their own: malloc would keep holes of those that it gets back. */
@@ -96,8 +84,8 @@ static block *map_block(size_t bytes)
     if (before > 0)
         (void)munmap(whole, before);
     (void)munmap(whole + before + bytes, LARGE_PAGE - before);
-#ifdef MADV_HUGEPAGE
-    advise(whole + before, bytes, MADV_HUGEPAGE); /* their first touch costs a quarter */
+#ifdef MADV_HUGEPAGE /* whose first touch costs a quarter; a refusal is no error */
+    (void)madvise(whole + before, bytes, MADV_HUGEPAGE);
 #endif
     return (block *)(whole + before);
 }
@@ -237,10 +225,10 @@ void fml_free(void *memory)
         release(old);
         return;
     }
-#ifdef MADV_FREE
+#if defined(FML_HAS_MAPPINGS) && defined(MADV_FREE) /* others do not lie on whole pages */
     bool is_much = atomic_load(&pooled_bytes) + old->bytes > MOST_HELD;
     if (is_much && old->bytes >= 2 * LARGE_PAGE) /* all but the page that holds the size */
-        advise((char *)old + LARGE_PAGE, old->bytes - LARGE_PAGE, MADV_FREE);
+        (void)madvise((char *)old + LARGE_PAGE, old->bytes - LARGE_PAGE, MADV_FREE);
 #endif
     for (int turn = 0; turn <= SLOTS; turn++) {
         if (keep(old))

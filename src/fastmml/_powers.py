@@ -20,9 +20,8 @@ def are_near(sizes: Array) -> bool:
     least, limit = _NEAR[sizes.dtype.char]
     if not sizes.size:
         return True
-    if sizes.max() < limit and sizes.min() >= least:
-        return True
-    return bool(sizes.max() < limit and ((sizes >= least) | (sizes == 0)).all())
+    is_above = sizes.min() >= least or ((sizes >= least) | (sizes == 0)).all()
+    return bool(sizes.max() < limit and is_above)
 
 
 def near_one(x: Array, own: Any = 0) -> tuple[Array, Array]:

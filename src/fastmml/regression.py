@@ -320,7 +320,7 @@ class _Taken(NamedTuple):
 
     def take(self, rows: Data) -> None:
         """Factorise more rows."""
-        for left, right in self._sides(rows):
+        for _, left, right in self._sides(rows):
             self.stream.update(left, right)
 
     def turned(self, rows: Data) -> Array:
@@ -329,45 +329,36 @@ class _Taken(NamedTuple):
         Ones and features are factorised, and targets turned: most of the work where these are many.
         """
         m, n = rows.x.shape
-        ones_and_x, first = kernels().empty((m, n + self.has_intercept), np.float64), 0
-        for left, _ in self._sides(rows):
-            ones_and_x[first : first + len(left)] = left
-            first += len(left)
+        ones_and_x = kernels().empty((m, n + self.has_intercept), np.float64)
+        for some, left, _ in self._sides(rows):
+            ones_and_x[some] = left
         q, r = qr(ones_and_x, overwrite_a=True)
         parts, squares = np.zeros((len(r), rows.y.shape[1])), np.zeros(rows.y.shape[1])
         lacking = np.zeros_like(parts)  # without it, errors are some times LAPACK's
-        for turn, right in _beside(q, self._sides(rows)):
-            parts += matmul(turn.T, right)
-        for turn, right in _beside(q, self._sides(rows)):
-            rest = right - matmul(turn, parts)
-            lacking += matmul(turn.T, rest)
+        for some, _, right in self._sides(rows):
+            parts += matmul(q[some].T, right)
+        for some, _, right in self._sides(rows):
+            rest = right - matmul(q[some], parts)
+            lacking += matmul(q[some].T, rest)
             squares += np.einsum("ij,ij->j", rest, rest)
         parts += lacking
         last = np.concatenate([np.zeros(r.shape[1]), np.sqrt(squares)])
         return np.vstack([np.hstack([r, parts]), last])
 
-    def _sides(self, rows: Data) -> Iterator[tuple[Array, Array]]:
-        """Ones and features, and targets, as they are factorised, some rows at a time."""
+    def _sides(self, rows: Data) -> Iterator[tuple[slice, Array, Array]]:
+        """Some rows at a time: which, ones and features, and targets, as they are factorised."""
         n, first = rows.x.shape[1], 0
         for x, y, weight in rows.pieces():
             _check.finite("X", x, first)
             _check.finite("y", y, first)
-            first += len(x)
             ones = np.ones((len(x), int(self.has_intercept)))
             left = np.hstack([ones, (x - self.shift[:n]) * self.scale[:n]])
             right = (y - self.shift[n:]) * self.scale[n:]
             if weight is not None:
                 left *= weight[:, np.newaxis]
                 right *= weight[:, np.newaxis]
-            yield left, right
-
-
-def _beside(q: Array, sides: Iterator[tuple[Array, Array]]) -> Iterator[tuple[Array, Array]]:
-    """Rows of Q, and targets."""
-    first = 0
-    for left, right in sides:
-        yield q[first : first + len(left)], right
-        first += len(left)
+            yield slice(first, first + len(x)), left, right
+            first += len(x)
 
 
 def _unit(x: Array) -> float:
