@@ -71,20 +71,20 @@ class Products(NamedTuple):
         """By one pass over the data for some targets at a time."""
         n, k = data.x.shape[1], data.y.shape[1]
         features, parts, size = np.arange(n), [], max(_TARGETS, n)
-        for start in range(0, k, size):
-            targets = np.arange(start, min(start + size, k))
-            own = mean.of(np.concatenate([features, n + targets]))
-            parts.append(
-                _exact_products(replace(data, y=data.y[:, targets[0] : targets[-1] + 1]), own)
-            )
-        sum_ = np.hstack([parts[0][0], *(part[0][:, n:] for part in parts[1:])])
-        lacking = np.hstack([parts[0][1], *(part[1][:, n:] for part in parts[1:])])
-        total = np.concatenate([part[2] for part in parts])
+        for first in range(0, k, size):
+            some = data.y[:, first : first + size]
+            own = mean.of(np.concatenate([features, n + first + np.arange(some.shape[1])]))
+            parts.append(_exact_products(replace(data, y=some), own))
+        sums, rests, totals = zip(*parts, strict=True)
+        sum_, lacking = (
+            np.hstack([blocks[0], *(block[:, n:] for block in blocks[1:])])
+            for blocks in (sums, rests)
+        )
         exponents = np.frexp(np.sqrt(np.diagonal(sum_)))[1][:, np.newaxis]
         sum_, lacking = (np.ldexp(part, -exponents) for part in (sum_, lacking))
-        square = (np.ldexp(part[:, :n], -exponents.T) for part in (sum_, lacking))
-        first, second = square
-        return cls((first, second), (sum_[:, n:], lacking[:, n:]), exponents, total)
+        square, small = (np.ldexp(part[:, :n], -exponents.T) for part in (sum_, lacking))
+        right = sum_[:, n:], lacking[:, n:]
+        return cls((square, small), right, exponents, np.concatenate(totals))
 
     def corrected(self, coef: Array, inverse: Array) -> Array:
         """Coefficients after a step of refinement; as they were where it is no number."""
