@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import operator
 import os
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from fastmml._warn import warn
 
@@ -165,7 +166,7 @@ def get_num_threads() -> int:
     return kernels().get_num_threads()
 
 
-def set_num_threads(num_threads: int) -> None:
+def set_num_threads(num_threads: SupportsIndex) -> None:
     """Set how many threads kernels use in the calling thread, as threadpoolctl does.
 
     Parameters
@@ -178,13 +179,14 @@ def set_num_threads(num_threads: int) -> None:
     ValueError
         ``num_threads`` is not a positive integer.
     """
-    if not isinstance(num_threads, int) or isinstance(num_threads, bool) or num_threads < 1:
+    number = as_int(num_threads)
+    if number is None or number < 1:
         raise ValueError(f"num_threads: expected a positive integer, got {num_threads!r}")
-    kernels().set_num_threads(min(num_threads, 1024))
+    kernels().set_num_threads(min(number, 1024))
 
 
 @contextmanager
-def threads(num_threads: int) -> Iterator[None]:
+def threads(num_threads: SupportsIndex) -> Iterator[None]:
     """Run a ``with`` block on this many threads, then restore the number from before.
 
     Parameters
@@ -219,7 +221,7 @@ def get_memory_pool() -> int:
     return int(_native_module().get_memory_pool()) if has_native() else 0
 
 
-def set_memory_pool(num_bytes: int) -> None:
+def set_memory_pool(num_bytes: SupportsIndex) -> None:
     """Set how many bytes of dropped results are kept for the next ones, and give back all now.
 
     Parameters
@@ -242,10 +244,19 @@ def set_memory_pool(num_bytes: int) -> None:
     then. fastmml gives back all that is kept before an allocation of its own fails; NumPy's do not
     know of it. The numba backend keeps nothing.
     """
-    if not isinstance(num_bytes, int) or isinstance(num_bytes, bool) or num_bytes < 0:
+    number = as_int(num_bytes)
+    if number is None or number < 0:
         raise ValueError(f"num_bytes: expected an integer of at least 0, got {num_bytes!r}")
     if has_native():
-        _native_module().set_memory_pool(min(num_bytes, sys.maxsize))
+        _native_module().set_memory_pool(min(number, sys.maxsize))
+
+
+def as_int(value: SupportsIndex) -> int | None:
+    """The int that a value stands for; None of truth values, and of what is no integer."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
 
 
 def empty_memory_pool() -> None:

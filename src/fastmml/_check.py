@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmml._frames import Columns, library
+from fastmml._backend import as_int
+from fastmml._frames import whole
 
 #: Node ids are 32-bit.
 MAX_NODES = 2**32
 
 
+def integer(name: str, value: Any) -> int:
+    """Return an int of whatever stands for one, but of a truth value."""
+    number = as_int(value)
+    if number is None:
+        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
+    return number
+
+
 def int_up_to(name: str, value: Any, most: int, limit: str = "") -> int:
     """Return an int in [0, most]; ``limit`` tells what that is."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
-    if not 0 <= value <= most:
-        raise ValueError(f"{name}: expected 0 to {limit or most}, got {value}")
-    return int(value)
+    number = integer(name, value)
+    if not 0 <= number <= most:
+        raise ValueError(f"{name}: expected 0 to {limit or most}, got {number}")
+    return number
 
 
 def node_count(name: str, value: Any) -> int:
@@ -47,7 +56,9 @@ def node_ids(name: str, values: ArrayLike, num_nodes: int | None = None) -> NDAr
 
 
 def same_length(name: str, values: NDArray[Any], other: str, length: int) -> None:
-    """Check that two parallel arrays have as many values."""
+    """Check that two parallel arrays have one dimension, and as many values."""
+    if values.ndim != 1:
+        raise ValueError(f"{name}: expected a 1-d array, got {values.ndim} dimensions")
     if len(values) != length:
         raise ValueError(f"{name}: expected {length} values, as many as {other}, got {len(values)}")
 
@@ -106,11 +117,10 @@ def rcond(value: Any) -> float | None:
 
 def positive_int(name: str, value: Any) -> int:
     """Return an int of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
-    if value < 1:
-        raise ValueError(f"{name}: expected at least 1, got {value}")
-    return int(value)
+    number = integer(name, value)
+    if number < 1:
+        raise ValueError(f"{name}: expected at least 1, got {number}")
+    return number
 
 
 def number_type(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -125,19 +135,48 @@ def number_type(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def numbers(name: str, values: Any, accepted: str = "an array") -> NDArray[Any]:
-    """Return an array; refuse masked numbers, and what NumPy makes one object of.
+    """Return an array; refuse masked numbers, nulls, and what NumPy makes one object of.
 
-    Of the nullable numbers of pandas it makes objects: here they are of NumPy's type of that name.
+    Nullable numbers of frames are of NumPy's type of that name, decimals of float64.
     """
     unmasked(name, values)
-    array = np.asarray(values)
-    if array.dtype.kind == "O" and array.ndim == 2 and library(values) == "pandas":
-        return Columns(name).of_pandas(values)
+    found = whole(name, values)
+    array = np.asarray(values) if found is None else found
     if array.dtype.kind == "O" and array.ndim == 0:
-        ways = [f": {way}() makes one" for way in ("toarray", "collect") if hasattr(values, way)]
-        found = "".join([type(values).__name__, *ways])
-        raise TypeError(f"{name}: expected {accepted}, got {found}")
+        raise TypeError(f"{name}: expected {accepted}, got {_described(values)}")
     return array
+
+
+#: What makes an array of an object that has this.
+_WAYS = {
+    "toarray": "toarray()",
+    "collect": "collect()",
+    "read_all": "read_all()",
+    "__dlpack__": "numpy.from_dlpack()",
+    "__next__": "list()",
+}
+
+
+def _described(values: Any) -> str:
+    """What an object is that is no array, and what makes one of it."""
+    kind = type(values)
+    way = next((call for has, call in _WAYS.items() if hasattr(kind, has)), None)
+    return kind.__name__ if way is None else f"{kind.__name__}: {way} makes one"
+
+
+def operand(name: str, values: Any) -> Any:
+    """Return what `numpy.linalg` takes: an array, or what its own library may answer for.
+
+    Refuses what NumPy has other messages for, or converts: text, dates, what is no array.
+    """
+    if type(values) is not np.ndarray:
+        unmasked(name, values)
+        if not (hasattr(values, "__array_wrap__") or hasattr(values, "__array_function__")):
+            values = numbers(name, values)
+    dtype = getattr(values, "dtype", None)
+    if isinstance(dtype, np.dtype) and (dtype.kind in "mMSUT" or issubclass(dtype.type, np.void)):
+        raise _not_factorisable(name, dtype)
+    return values
 
 
 def factorisable(name: str, values: ArrayLike) -> NDArray[Any]:
@@ -146,11 +185,15 @@ def factorisable(name: str, values: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
     if array.dtype.char not in "fdFD":
-        raise TypeError(
-            f"{name}: expected whole numbers, float32, float64, complex64 or complex128, "
-            f"got dtype {array.dtype}"
-        )
+        raise _not_factorisable(name, array.dtype)
     return array
+
+
+def _not_factorisable(name: str, dtype: np.dtype[Any]) -> TypeError:
+    return TypeError(
+        f"{name}: expected whole numbers, float32, float64, complex64 or complex128, "
+        f"got dtype {dtype}"
+    )
 
 
 def observations(name: str, values: ArrayLike) -> NDArray[Any]:
@@ -218,10 +261,10 @@ def per_row(
     name: str, values: ArrayLike, rows: int, is_positive: bool = False
 ) -> NDArray[np.float64]:
     """Return (rows,) finite numbers of at least, or above, 0; one number stands for all."""
-    unmasked(name, values)
-    if np.asarray(values).dtype.kind == "c":
-        raise TypeError(f"{name}: expected real numbers, got complex ones")
-    array = np.asarray(values, np.float64)
+    array = numbers(name, values, "a number or an array")
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    array = array.astype(np.float64, copy=False)
     array = np.full(rows, array) if array.ndim == 0 else array
     if array.shape != (rows,):
         raise ValueError(f"{name}: expected a number or shape ({rows},), got {array.shape}")
@@ -236,14 +279,25 @@ def per_row(
 
 
 def unmasked(name: str, values: Any) -> None:
-    """Refuse masked numbers, which `numpy.asarray` would uncover."""
-    if type(values) is np.ndarray:  # numpy.ma need not be imported
+    """Refuse masked numbers, also within lists and tuples, which `numpy.asarray` would uncover."""
+    if type(values) is np.ndarray or "numpy.ma" not in sys.modules:
         return
-    if isinstance(values, np.ma.MaskedArray) and np.any(values.mask):
+    if count := _masked(values):
         raise ValueError(
-            f"{name}: expected no masked numbers, got {np.count_nonzero(values.mask)}: "
-            "fill them, or leave their rows out"
+            f"{name}: expected no masked numbers, got {count}: fill them, or leave their rows out"
         )
+
+
+def _masked(values: Any) -> int:
+    """How many numbers are masked."""
+    if isinstance(values, np.ma.MaskedArray):
+        return int(np.count_nonzero(values.mask))
+    if not isinstance(values, (list, tuple)):
+        return 0
+    within = (list, tuple, np.ma.MaskedArray)
+    if not any(issubclass(kind, within) for kind in set(map(type, values))):
+        return 0
+    return sum(map(_masked, values))
 
 
 def as_many(name: str, weights: NDArray[Any] | None, rows: int) -> None:

@@ -58,7 +58,7 @@ class Chunks:
         if is_arrow(part):
             for batch in record_batches(self.name, part, _PIECE):
                 for rows in _pieces_of(batch.num_rows, batch.num_columns):
-                    yield self._columns.of_record_batch(batch[rows])
+                    yield self._columns.of_arrow(batch[rows])
         elif not is_frame(part):
             yield from pieces(_check.numbers(self.name, part, "an array, frame or Arrow data"))
         elif library(part) == "pandas":

@@ -46,7 +46,9 @@ def _check_whole(name: str, x: Any) -> None:
 
 def _check_targets(y: Any) -> None:
     """Refuse masked numbers, and what is no array, as a sparse matrix, which scikit-learn takes."""
-    if y is not None and not isinstance(y, (list, tuple)):
+    if isinstance(y, (list, tuple)):
+        _check.unmasked("y", y)
+    elif y is not None:
         _check.numbers("y", y)
 
 

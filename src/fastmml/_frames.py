@@ -5,6 +5,7 @@ No library of frames is imported: an object that is one's brings it along.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -45,7 +46,8 @@ class Columns:
         self._name = name
         self.names: list[Hashable] | None = None
 
-    def of_record_batch(self, batch: Any) -> Array:
+    def of_arrow(self, batch: Any) -> Array:
+        """Of a batch, or of a table."""
         schema = batch.schema
         names = {kind: str(kind) for kind in set(schema.types)}
         is_decimal = {kind: name.startswith("decimal") for kind, name in names.items()}
@@ -61,7 +63,7 @@ class Columns:
 
     def of_pandas(self, frame: Any) -> Array:
         names, kinds = list(frame.columns), list(frame.dtypes)
-        self._check(names, kinds, [kind.kind in "biufc" for kind in kinds])
+        self._check(names, kinds, [_is_number(kind) for kind in kinds])
         if len(set(kinds)) == 1 and isinstance(kinds[0], np.dtype):
             return np.asarray(frame)
         columns = [frame.iloc[:, i] for i in range(len(names))]
@@ -71,7 +73,7 @@ class Columns:
         ]
         self._check_nulls(names, nulls)
         arrays = [
-            x.to_numpy(getattr(x.dtype, "numpy_dtype", np.float64)) if may else x.to_numpy()
+            x.to_numpy(_numpy_type(x.dtype)) if may else x.to_numpy()
             for x, may in zip(columns, is_nullable, strict=True)
         ]
         return _side_by_side(arrays, len(frame))
@@ -90,8 +92,8 @@ class Columns:
         if not all(is_number):
             wrong = list(is_number).index(False)
             raise TypeError(
-                f"{self._name}: expected columns of numbers, got {kinds[wrong]} "
-                f"in column {names[wrong]!r}"
+                f"{self._name}: expected columns of numbers, got {kinds[wrong]}"
+                f"{_in_column(names[wrong])}"
             )
         same_columns(self._name, self.names, names)
         self.names = list(names)
@@ -100,8 +102,56 @@ class Columns:
         if any(counts):
             wrong = [count > 0 for count in counts].index(True)
             raise ValueError(
-                f"{self._name}: expected no nulls, got {counts[wrong]} in column {names[wrong]!r}"
+                f"{self._name}: expected no nulls, got {counts[wrong]}{_in_column(names[wrong])}"
             )
+
+
+def _in_column(name: Hashable) -> str:
+    """Where that is, unless the column has no name."""
+    return "" if name is None or name == "" else f" in column {name!r}"
+
+
+def _is_number(kind: Any) -> bool:
+    """Whether a type of pandas is one of numbers, of decimals, or of categories that are numbers."""
+    if hasattr(kind, "categories"):
+        return _is_number(kind.categories.dtype)
+    return kind.kind in "biufc" or str(getattr(kind, "pyarrow_dtype", "")).startswith("decimal")
+
+
+def _numpy_type(kind: Any) -> np.dtype[Any]:
+    """What a type of pandas, but of NumPy, is in NumPy; float64 for those that it has not."""
+    found: np.dtype[Any] = getattr(kind, "numpy_dtype", np.dtype(np.float64))
+    return found if found.kind in "biufc" else np.dtype(np.float64)
+
+
+def whole(name: str, x: Any) -> Array | None:
+    """All numbers of a frame, a table or a column of these libraries; None of anything else.
+
+    Frames of pandas of which NumPy makes numbers are left to it.
+    """
+    owner = library(x)
+    if owner == "pandas":
+        return _of_pandas(name, x)
+    if owner == "polars" and hasattr(x, "to_frame"):  # a Series
+        return Columns(name).of_polars(x.to_frame())[:, 0]
+    if owner == "polars" and is_frame(x):
+        return Columns(name).of_polars(x)
+    if owner == "pyarrow" and is_table(x):
+        return Columns(name).of_arrow(x)
+    if owner == "pyarrow" and hasattr(x, "null_count"):  # an Array or ChunkedArray
+        return Columns(name).of_arrow(sys.modules["pyarrow"].table({"": x}))[:, 0]
+    return None
+
+
+def _of_pandas(name: str, x: Any) -> Array | None:
+    if is_frame(x):
+        if all(isinstance(kind, np.dtype) and kind.kind in "biufc" for kind in set(x.dtypes)):
+            return None
+        return Columns(name).of_pandas(x)
+    if isinstance(getattr(x, "dtype", None), np.dtype) or not hasattr(x, "isna"):
+        return None
+    frame = sys.modules["pandas"].DataFrame({None: x})
+    return Columns(name).of_pandas(frame)[:, 0]
 
 
 def same_columns(

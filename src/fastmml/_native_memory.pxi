@@ -1,5 +1,8 @@
 # Included by _native.pyx: large arrays in the memory of csrc/memory.c, by a handler of NumPy's
-# (NEP 49), so that they own it as any other array does.
+# (NEP 49), so that they own it as any other array does. A handler that a user has set is left alone.
+
+cdef extern from "numpy/arrayobject.h":
+    PyObject *PyDataMem_DefaultHandler
 
 
 cdef void *handler_malloc(void *ctx, size_t size) noexcept nogil:
@@ -31,6 +34,10 @@ HANDLER.allocator.realloc = handler_realloc
 HANDLER.allocator.free = handler_free
 cdef object POOL = PyCapsule_New(&HANDLER, b"mem_handler", NULL)
 
+#: Of an array of NumPy's.
+cdef enum:
+    MOST_DIMS = 64
+
 #: Smaller arrays come from NumPy's own memory. malloc takes larger ones from the system, and gives
 #: them back, until a process has freed still larger ones.
 cdef Py_ssize_t LEAST_LARGE = 1 << 17
@@ -44,13 +51,17 @@ cdef bint is_large(int dims, const cnp.npy_intp *shape, Py_ssize_t itemsize) noe
     return size >= LEAST_LARGE
 
 
-cdef cnp.ndarray new_array(int dims, const cnp.npy_intp *shape, int type_num, Py_ssize_t itemsize):
-    """Like PyArray_SimpleNew, for an array that is written from end to end."""
+cdef cnp.ndarray new_array(int dims, const cnp.npy_intp *shape, int type_num, Py_ssize_t itemsize,
+                           bint by_columns=False):
+    """Like PyArray_EMPTY, for an array that is written from end to end."""
     if not is_large(dims, shape, itemsize):
-        return cnp.PyArray_SimpleNew(dims, <cnp.npy_intp *>shape, type_num)
-    before = cnp.PyDataMem_SetHandler(POOL)
+        return cnp.PyArray_EMPTY(dims, <cnp.npy_intp *>shape, type_num, by_columns)
+    before = cnp.PyDataMem_GetHandler()
+    if <PyObject *>before != PyDataMem_DefaultHandler:
+        return cnp.PyArray_EMPTY(dims, <cnp.npy_intp *>shape, type_num, by_columns)
+    cnp.PyDataMem_SetHandler(POOL)
     try:
-        return cnp.PyArray_SimpleNew(dims, <cnp.npy_intp *>shape, type_num)
+        return cnp.PyArray_EMPTY(dims, <cnp.npy_intp *>shape, type_num, by_columns)
     finally:
         cnp.PyDataMem_SetHandler(before)
 
@@ -75,7 +86,7 @@ def memory_pool_bytes():
     return fml_pool_bytes()
 
 
-cdef object numpy_empty = np.empty, numpy_dtype = np.dtype
+cdef object numpy_dtype = np.dtype
 
 
 cdef class LargeArrays:
@@ -83,13 +94,11 @@ cdef class LargeArrays:
 
     def empty(self, shape, dtype, order="C"):
         cdef cnp.dtype number = dtype if isinstance(dtype, cnp.dtype) else numpy_dtype(dtype)
-        cdef double size = number.itemsize
-        for length in shape if isinstance(shape, tuple) else (shape,):
-            size *= <double>length
-        if size < LEAST_LARGE:
-            return numpy_empty(shape, number, order)
-        before = cnp.PyDataMem_SetHandler(POOL)
-        try:
-            return numpy_empty(shape, number, order)
-        finally:
-            cnp.PyDataMem_SetHandler(before)
+        cdef tuple lengths = shape if isinstance(shape, tuple) else (shape,)
+        cdef cnp.npy_intp[MOST_DIMS] sizes
+        cdef int d, dims = len(lengths)
+        if dims > MOST_DIMS:
+            raise ValueError(f"shape: expected at most {MOST_DIMS} dimensions, got {dims}")
+        for d in range(dims):
+            sizes[d] = lengths[d]
+        return new_array(dims, sizes, number.type_num, number.itemsize, order == "F")

@@ -74,12 +74,13 @@ def einsum(
     """
     import opt_einsum
 
-    labels, result, given = opt_einsum.parser.parse_einsum_input((subscripts, *operands))
-    arrays = [_check.numbers("operands", array) for array in given]
-    number = _check.number_type(
-        "operands" if dtype is None else "dtype",
-        np.result_type(*arrays) if dtype is None else np.dtype(dtype),
-    )
+    given = _with_arrays(subscripts, operands)
+    labels, result, arrays = opt_einsum.parser.parse_einsum_input(given)
+    if dtype is None:
+        types = [_check.number_type("operands", array.dtype) for array in arrays]
+        number = np.result_type(*types)
+    else:
+        number = _check.number_type("dtype", np.dtype(dtype))
     for array in arrays:
         _check.castable("operands", array.dtype, number)
     found = opt_einsum.contract(
@@ -94,6 +95,16 @@ def einsum(
     target = _check.output(out, (), np.shape(found), number)
     target[...] = found
     return target
+
+
+def _with_arrays(subscripts: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments with operands as arrays, which may have lists of their labels in between."""
+    if isinstance(subscripts, str):
+        return subscripts, *(_check.numbers("operands", x) for x in operands)
+    given = [subscripts, *operands]
+    pairs = len(given) // 2
+    given[: 2 * pairs : 2] = [_check.numbers("operands", x) for x in given[: 2 * pairs : 2]]
+    return tuple(given)
 
 
 def _from_left(operands: int) -> bool | list[tuple[int, ...]]:

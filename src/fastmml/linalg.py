@@ -181,7 +181,7 @@ def _matmul(
     rows = a if a.ndim > 1 else a[np.newaxis]
     columns = b if b.ndim > 1 else b[:, np.newaxis]
     stack = _check.stack_of_products(rows, columns)
-    asked = np.result_type(a.dtype, b.dtype) if dtype is None else np.dtype(dtype)
+    asked = _promoted(a.dtype, b.dtype) if dtype is None else np.dtype(dtype)
     number = _check.number_type("a, b" if dtype is None else "dtype", asked)
     _check.castable("a", a.dtype, number)
     _check.castable("b", b.dtype, number)
@@ -197,6 +197,16 @@ def _matmul(
     if result is None:
         target[...] = found.reshape(target.shape)
     return target
+
+
+def _promoted(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
+    """The type that both promote to, or the error that names the one that is no number's."""
+    try:
+        return np.result_type(a, b)
+    except TypeError:
+        _check.number_type("a", a)
+        _check.number_type("b", b)
+        raise
 
 
 def _kept(sizes: tuple[int, int], kept: tuple[bool, bool]) -> tuple[int, ...]:

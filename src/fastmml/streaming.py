@@ -92,7 +92,6 @@ class StreamingQR:
         TypeError
             Another dtype.
         """
-        _check.unmasked("b", b)
         right = None if b is None else _check.factorisable("b", b)
         first = self.rows
         with all_or_nothing(self):
@@ -101,7 +100,7 @@ class StreamingQR:
                 part = right
                 if right is not None and right.ndim > 0 and matrix.ndim > 0:
                     part = right[start : start + len(matrix)]
-                self._take(matrix, part)
+                self._take(matrix, part, start)
             if right is not None and len(right) != self.rows - first:
                 m = self.rows - first
                 raise ValueError(f"b: expected shape ({m},) or ({m}, k), got {right.shape}")
@@ -189,19 +188,27 @@ class StreamingQR:
             self._factor, self._waiting = _reduced(self._factor, self._waiting), ()
         return self._factor
 
-    def _take(self, matrix: Array, right: Array | None) -> None:
-        """Take rows of one array."""
+    def _take(self, matrix: Array, right: Array | None, first_row: int) -> None:
+        """Take rows of one array, whose first is this one of those of the call."""
         self._check_shapes(matrix, right)
         for piece in _pieces(matrix, right):
-            self._unit = max(self._unit, float(np.finfo(piece.dtype).eps))
-            self._waiting = (*self._waiting, piece)
-            if sum(map(len, self._waiting)) >= _ROWS_PER_COLUMN * piece.shape[1]:
-                self._factor, self._waiting = _reduced(self._factor, self._waiting), ()
-            elif not np.isfinite(piece).all():
-                raise ValueError(_NOT_FINITE)
+            if not self._is_taken(piece):
+                _check.finite("a", matrix, first_row)
+                if right is not None:
+                    _check.finite("b", right, first_row)
+                raise ValueError(_TOO_LARGE)
         self._columns = matrix.shape[1]
         self._right = None if right is None else right.shape[1:]
         self.rows += len(matrix)
+
+    def _is_taken(self, piece: Array) -> bool:
+        """Take rows; False where they, or the norm of a column, are not finite."""
+        self._unit = max(self._unit, float(np.finfo(piece.dtype).eps))
+        self._waiting = (*self._waiting, piece)
+        if sum(map(len, self._waiting)) < _ROWS_PER_COLUMN * piece.shape[1]:
+            return _check.is_finite(piece)
+        self._factor, self._waiting = _stacked(self._factor, self._waiting), ()
+        return _check.is_finite(self._factor)
 
     def _check_shapes(self, matrix: Array, right: Array | None) -> None:
         m = len(matrix) if matrix.ndim else 0
@@ -217,7 +224,7 @@ class StreamingQR:
             raise ValueError(f"a, b: expected {expected} as before, got {_describe(*shapes)}")
 
 
-_NOT_FINITE = "a, b: expected finite numbers, got NaN, an infinity or numbers whose norm overflows"
+_TOO_LARGE = "a, b: expected columns of finite norm, got one whose norm overflows"
 
 
 def _pieces(matrix: Array, right: Array | None) -> Iterator[Array]:
@@ -231,13 +238,19 @@ def _pieces(matrix: Array, right: Array | None) -> Iterator[Array]:
 
 
 def _reduced(factor: Array, blocks: tuple[Array, ...]) -> Array:
-    """The triangular factor of a factor with rows below it."""
+    """The triangular factor of a factor with finite rows below it."""
+    r = _stacked(factor, blocks)
+    if not _check.is_finite(r):
+        raise ValueError(_TOO_LARGE)
+    return r
+
+
+def _stacked(factor: Array, blocks: tuple[Array, ...]) -> Array:
+    """The same, of numbers that are not finite where rows or norms are not."""
     rows = np.concatenate(blocks) if len(blocks) > 1 else blocks[0] if blocks else factor
     r = qr(rows, "r")
     if factor.size and blocks:
         r = qr(np.concatenate([factor, r]), "r")
-    if not np.isfinite(r).all():
-        raise ValueError(_NOT_FINITE)
     return np.asarray(r)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml._backend import kernels
-from fastmml._check import numbers, unmasked
+from fastmml._check import numbers, operand
 from fastmml._kernels import SMALL_ROWS
 from fastmml.linalg import matmul
 
@@ -131,8 +131,7 @@ def solve(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
     found = kernels().small_solve_plain(a, b)
     if found is not None:
         return found
-    unmasked("a", a)
-    unmasked("b", b)
+    a, b = operand("a", a), operand("b", b)
     arrays = _as_real(a, b)
     if arrays is None:
         return _numpy_solve(a, b)
@@ -187,7 +186,7 @@ def inv(a: ArrayLike) -> NDArray[Any]:
     found = kernels().small_inverse_plain(a)
     if found is not None:
         return found
-    unmasked("a", a)
+    a = operand("a", a)
     arrays = _as_real(a)
     if arrays is None or not _is_small(arrays[0]):
         return _numpy_inv(a)
@@ -236,7 +235,7 @@ def det(a: ArrayLike) -> Any:
     found = kernels().small_det_plain(a)
     if found is not None:
         return found
-    unmasked("a", a)
+    a = operand("a", a)
     arrays = _as_real(a)
     if arrays is None or not _is_small(arrays[0]):
         return _numpy_det(a)
@@ -286,7 +285,7 @@ def eigh(a: ArrayLike, UPLO: Literal["L", "U", "l", "u"] = "L") -> EighResult:
     found = kernels().small_eigh_plain(a, UPLO in "Uu") if is_triangle else None
     if found is not None:
         return EighResult(*found)
-    unmasked("a", a)
+    a = operand("a", a)
     arrays = _as_real(a)
     if not is_triangle or arrays is None or not _is_small(arrays[0]):
         return EighResult(*_numpy_eigh(a, UPLO))

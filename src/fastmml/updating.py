@@ -399,8 +399,12 @@ def _dropped(size: int, index: Any) -> NDArray[np.intp]:
         return np.array([index % size])
     if isinstance(index, slice):
         return np.sort(np.arange(size)[index])
+    _check.unmasked("index", index)
     is_dropped = np.ones(size, bool)
-    is_dropped[np.delete(np.arange(size), index)] = False
+    try:
+        is_dropped[np.delete(np.arange(size), index)] = False
+    except (IndexError, ValueError) as error:
+        raise type(error)(f"index: {error}") from None
     return np.flatnonzero(is_dropped)
 
 
@@ -459,7 +463,7 @@ def _check_block(name: str, block: Array, shape: tuple[int | None, int | None]) 
 
 def _check_finite(name: str, x: Array) -> None:
     if not np.isfinite(x).all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or an infinity")
+        _check.finite(name, x)  # tells where
 
 
 def _orthogonalised(q: Array, new: Array) -> tuple[Array, Array, Array]:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmml import _check
+
 STRING = np.dtypes.StringDType()
 #: Bytes below this one are characters of their own.
 _ASCII = 0x80
@@ -22,10 +24,12 @@ _SOUGHT = 16
 
 def as_labels(labels: Sequence[Hashable] | NDArray[Any]) -> NDArray[Any]:
     """Copy labels into an array of int64, of strings, or of objects; refuse repeated ones."""
-    if hasattr(labels, "to_pylist"):  # an array of pyarrow, whose elements are no strings
-        labels = labels.to_pylist()
-    values: list[Any] = list(labels.tolist() if isinstance(labels, np.ndarray) else labels)
-    if len(set(values)) != len(values):
+    values = _listed(labels)
+    try:
+        distinct = len(set(values))
+    except TypeError as error:
+        raise TypeError(f"labels: expected hashable labels: {error}") from None
+    if distinct != len(values):
         raise ValueError("labels: expected distinct labels, got repeated ones")
     if all(type(value) is int for value in values) and _fits_int64(values):
         return np.array(values, np.int64)
@@ -34,6 +38,21 @@ def as_labels(labels: Sequence[Hashable] | NDArray[Any]) -> NDArray[Any]:
     array = np.empty(len(values), object)
     array[:] = values
     return array
+
+
+def _listed(labels: Any) -> list[Any]:
+    """Labels as Python's objects; refuse what is not one dimension of them."""
+    _check.unmasked("labels", labels)
+    if hasattr(labels, "to_pylist"):  # an array of pyarrow, whose elements are no strings
+        return list(labels.to_pylist())
+    if hasattr(labels, "__array__") and not hasattr(labels, "to_list"):  # no Series
+        labels = np.asarray(labels)
+        if labels.ndim != 1:
+            raise ValueError(f"labels: expected a 1-d array, got {labels.ndim} dimensions")
+        return list(labels.tolist())
+    if isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
+        raise TypeError(f"labels: expected a sequence of labels, got {type(labels).__name__}")
+    return list(labels)
 
 
 def _fits_int64(values: list[int]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from fastmml import _check
 from fastmml.graph import spill
@@ -35,7 +35,7 @@ _WRITERS = {
 
 
 def read_graph(
-    path: str | os.PathLike[str] | BinaryIO,
+    path: str | os.PathLike[str] | IO[Any],
     *,
     format: str | None = None,
     delimiter: str | None = None,
@@ -53,8 +53,9 @@ def read_graph(
 
     Parameters
     ----------
-    path : path, "-" or binary file object
-        ``"-"`` is standard input.
+    path : path, "-" or file object
+        ``"-"`` is standard input. A file object, of bytes or of text, is read from where it is to
+        its end, and stays open.
     format : {"edges", "fastmml", "npz", "npy", "mtx", "gap", "bvgraph"}, optional
         By default by the suffix of the path: edge lists (``.txt .tsv .csv .el .wel .edges``, plain
         or with ``.gz`` or ``.zst``), fastmml's own form (``.fastmml``), SciPy sparse matrices or
@@ -119,7 +120,7 @@ def read_graph(
     """
     if not isinstance(path, (str, os.PathLike)) and not hasattr(path, "read"):
         raise TypeError(
-            f"path: expected a path, '-' or a binary file object, got {type(path).__name__}"
+            f"path: expected a path, '-' or a file object, got {type(path).__name__}"
         )
     graph = _read(
         path, format_of(path, format), delimiter, header, weighted, ids, comments, num_nodes,
@@ -136,7 +137,7 @@ def read_graph(
 
 
 def _read(
-    path: str | os.PathLike[str] | BinaryIO,
+    path: str | os.PathLike[str] | IO[Any],
     kind: str,
     delimiter: str | None,
     header: bool | None,
@@ -165,7 +166,8 @@ def _read(
     if num_nodes is not None:
         raise ValueError("num_nodes: only edge lists take it; other formats know it themselves")
     if not isinstance(path, (str, os.PathLike)) or path == "-":
-        raise ValueError(f"path: expected a path for format {kind!r}, got {path!r}")
+        found = path if isinstance(path, str) else type(path).__name__
+        raise ValueError(f"path: expected a path for format {kind!r}, got {found!r}")
     if kind == "fastmml":
         from fastmml.graph.formats import saved
 
@@ -180,7 +182,7 @@ def _function(place: str) -> Callable[..., Any]:
     return function
 
 
-def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
+def write_graph(graph: Graph, path: str | os.PathLike[str] | IO[Any]) -> None:
     """Write a graph to a file, in the format that its suffix names.
 
     ``.fastmml`` (as `Graph.save`), ``.npz`` (SciPy sparse), ``.mtx`` (Matrix Market), ``.sg`` or
@@ -192,7 +194,8 @@ def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     graph : Graph
-    path : path
+    path : path or file object
+        A file object, of bytes or of text, gets an edge list with tabs, and stays open.
 
     Raises
     ------
@@ -201,12 +204,14 @@ def write_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     ValueError
         A format that is not written, or that keeps no labels.
     TypeError
-        ``graph`` is no `Graph`.
+        ``graph`` is no `Graph`; ``path`` is neither a path nor a file object.
     OSError
         The file cannot be written.
     """
     if not isinstance(graph, Graph):
         raise TypeError(f"graph: expected a fastmml.Graph, got {type(graph).__name__}")
+    if not isinstance(path, (str, os.PathLike)) and not hasattr(path, "write"):
+        raise TypeError(f"path: expected a path or a file object, got {type(path).__name__}")
     kind = format_of(path, None)
     if kind not in _WRITERS:
         raise ValueError(f"path: a graph is not written to {suffix_of(path)}; use .npz")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from itertools import pairwise
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class Options(NamedTuple):
             )
 
 
-def read(source: str | os.PathLike[str] | BinaryIO, options: Options, progress: Any) -> Graph:
+def read(source: str | os.PathLike[str] | IO[Any], options: Options, progress: Any) -> Graph:
     """Read a graph from an edge list."""
     options.check()
     reader = _Reader(_name_of(source), options)
@@ -244,22 +244,31 @@ def _has_integer_ids(fields: list[str]) -> bool:
     return all(field.lstrip("+-").isdecimal() and field.isascii() for field in fields[:2])
 
 
-def write(graph: Graph, path: str | os.PathLike[str]) -> None:
+def write(graph: Graph, target: str | os.PathLike[str] | IO[Any]) -> None:
     """Write one line an edge: source, target and, if there are weights, the weight."""
+    if not isinstance(target, (str, os.PathLike)):
+        _write_lines(graph, target, "\t", is_text=hasattr(target, "encoding"))
+        return
+    stem, suffix = os.path.splitext(target)
+    delimiter = "," if ".csv" in (suffix, os.path.splitext(stem)[1]) else "\t"
+    with atomic_write(target) as file, ExitStack() as stack:
+        _write_lines(graph, streams.compressor(suffix, file, stack), delimiter, is_text=False)
+
+
+def _write_lines(graph: Graph, file: IO[Any], delimiter: str, is_text: bool) -> None:
     from fastmml.graph import convert
 
     pa = convert.import_pyarrow("writing edge lists")
     from pyarrow import csv as pa_csv
 
-    stem, suffix = os.path.splitext(path)
-    delimiter = "," if ".csv" in (suffix, os.path.splitext(stem)[1]) else "\t"
     options = pa_csv.WriteOptions(
         include_header=False, delimiter=delimiter, quoting_style=_quoting(graph, delimiter)
     )
-    with atomic_write(path) as file, ExitStack() as stack:
-        sink = streams.compressor(suffix, file, stack)
-        for batch in _batches(pa, graph):
-            pa_csv.write_csv(batch, sink, options)
+    for batch in _batches(pa, graph):
+        sink = pa.BufferOutputStream()
+        pa_csv.write_csv(batch, sink, options)
+        lines = sink.getvalue().to_pybytes()
+        file.write(lines.decode() if is_text else lines)
 
 
 def _quoting(graph: Graph, delimiter: str) -> str:
