@@ -57,12 +57,212 @@ def test_masked_numbers_are_not_uncovered(function: str) -> None:
     compute(np.ma.masked_array(data()))
 
 
-@pytest.mark.parametrize("function", ["solve", "inv", "det", "eigh", "qr", "lstsq"])
-def test_masked_matrices_are_not_uncovered(function: str) -> None:
-    right = [np.ones(3)] if function in ("solve", "lstsq") else []
-    masked = np.ma.masked_array(data()[:3], np.eye(3))
-    with pytest.raises(ValueError, match="a: expected no masked numbers, got 3"):
-        getattr(fm, function)(masked, *right)
+TALL = np.array([[3.0, 1, 0], [1, 2, 4], [4, 1, 2], [1, 1, 3], [2, 4, 1]])
+SQUARE = np.array([[4.0, 1, 0], [1, 5, 2], [0, 2, 6]])
+ROW, COLUMN = np.array([1.0, 2, 3]), np.array([1.0, 2, 1, 3, 1])
+CYCLE = [0, 1, 2], [1, 2, 0]
+
+#: Array arguments: the name of each, numbers that it takes, and what is computed of them.
+ARGUMENTS: dict[str, tuple[str, Array, Callable[[Any], Any]]] = {
+    "matmul a": ("a", TALL, lambda x: fm.matmul(x, SQUARE)),
+    "matmul b": ("b", SQUARE, lambda x: fm.matmul(TALL, x)),
+    "gram": ("x", TALL, fm.gram),
+    "einsum": ("operands", TALL, lambda x: fm.einsum("ij,jk", x, SQUARE)),
+    "qr": ("a", TALL, lambda x: fm.qr(x)[1]),
+    "gram_schmidt": ("a", TALL, fm.gram_schmidt),
+    "orthogonality": ("q", TALL, fm.orthogonality),
+    "project x": ("x", ROW, lambda x: fm.project(x, SQUARE[:, :2]).projection),
+    "project basis": ("basis", SQUARE[:, :2], lambda x: fm.project(ROW, x).projection),
+    "project origin": ("origin", ROW, lambda x: fm.project([1, 0, 0], SQUARE[:, :2], x).projection),
+    "lstsq a": ("a", TALL, lambda x: fm.lstsq(x, COLUMN).x),
+    "lstsq b": ("b", COLUMN, lambda x: fm.lstsq(TALL, x).x),
+    "solve a": ("a", SQUARE, lambda x: fm.solve(x, ROW)),
+    "solve b": ("b", ROW, lambda x: fm.solve(SQUARE, x)),
+    "inv": ("a", SQUARE, fm.inv),
+    "det": ("a", SQUARE, fm.det),
+    "eigh": ("a", SQUARE, lambda x: fm.eigh(x).eigenvalues),
+    "change_of_basis a": ("a", SQUARE, lambda x: fm.change_of_basis(x, SQUARE)),
+    "change_of_basis basis": ("basis", SQUARE, lambda x: fm.change_of_basis(SQUARE, x)),
+    "QR": ("a", TALL, lambda x: fm.QR(x).R),
+    "QR.append": ("columns", COLUMN, lambda x: fm.QR(TALL).append(x).R),
+    "QR.append_rows": ("rows", ROW, lambda x: fm.QR(TALL).append_rows(x).R),
+    "QR.lstsq": ("b", COLUMN, lambda x: fm.QR(TALL).lstsq(x).x),
+    "StreamingQR a": ("a", TALL, lambda x: fm.StreamingQR().update(x).r),
+    "StreamingQR b": ("b", COLUMN, lambda x: fm.StreamingQR().update(TALL, x).lstsq().x),
+    "covariance": ("x", TALL, fm.covariance),
+    "correlation": ("x", TALL, fm.correlation),
+    "fweights": ("fweights", COLUMN, lambda x: fm.covariance(TALL, fweights=x)),
+    "aweights": ("aweights", COLUMN, lambda x: fm.Moments().update(TALL, aweights=x).mean),
+    "mapped a": ("a", SQUARE, lambda x: fm.MeanCovariance(ROW, SQUARE).mapped(x).mean),
+    "mapped b": ("b", ROW, lambda x: fm.MeanCovariance(ROW, SQUARE).mapped(SQUARE, x).mean),
+    "mean": ("mean", ROW, lambda x: fm.MeanCovariance(x, SQUARE).mapped(SQUARE).mean),
+    "pairwise_distances": ("x", TALL, fm.pairwise_distances),
+    "VI": ("VI", SQUARE, lambda x: fm.pairwise_distances(TALL, metric="mahalanobis", VI=x)),
+    "queries": ("queries", TALL, lambda x: fm.kneighbors(TALL, x, n_neighbors=2).distances),
+    "InnerProduct": ("matrix", SQUARE, lambda x: fm.InnerProduct(x).norm(ROW)),
+    "norm": ("x", TALL, lambda x: fm.InnerProduct(SQUARE).norm(x)),
+    "inner": ("y", ROW, lambda x: fm.InnerProduct(SQUARE).inner(ROW, x)),
+    "sample_weight": (
+        "sample_weight",
+        COLUMN,
+        lambda x: fm.LinearRegression().fit(TALL, COLUMN, sample_weight=x).coef_,
+    ),
+    "sigma": ("sigma", COLUMN, lambda x: fm.LinearRegression().fit(TALL, COLUMN, sigma=x).coef_),
+    "weights": ("weights", ROW, lambda x: fm.Graph(*CYCLE, weights=x).weights),
+    "personalization": (
+        "personalization",
+        ROW,
+        lambda x: fm.pagerank(fm.Graph(*CYCLE), personalization=x).scores,
+    ),
+    "beta": ("beta", ROW, lambda x: fm.katz_centrality(fm.Graph(*CYCLE), alpha=0.1, beta=x).scores),
+}
+
+
+def columns_of(x: Array) -> dict[str, Array]:
+    """Columns of numbers, each with a name."""
+    return {f"c{i}": column for i, column in enumerate(x.T)}
+
+
+def pandas_of(dtype: str) -> Callable[[Array], Any]:
+    """A frame of pandas, or a Series, of this type."""
+
+    def make(x: Array) -> Any:
+        pandas = pytest.importorskip("pandas")
+        if dtype == "decimal":
+            arrow = pytest.importorskip("pyarrow")
+            kind: Any = pandas.ArrowDtype(arrow.decimal128(10, 2))
+        else:
+            kind = pandas.SparseDtype("float64", 0.0) if dtype == "sparse" else dtype
+        frame = pandas.DataFrame(columns_of(x)) if x.ndim == 2 else pandas.Series(x)
+        return frame.astype(kind)
+
+    return make
+
+
+def polars_of(kind: str) -> Callable[[Array], Any]:
+    """A frame of polars, or a Series."""
+
+    def make(x: Array) -> Any:
+        polars = pytest.importorskip("polars")
+        frame = polars.DataFrame(columns_of(x)) if x.ndim == 2 else polars.Series(x)
+        return frame if kind == "Float64" else frame.cast(polars.Decimal(10, 2))
+
+    return make
+
+
+def arrow_of(kind: str) -> Callable[[Array], Any]:
+    """A table of pyarrow, or an array."""
+
+    def make(x: Array) -> Any:
+        arrow = pytest.importorskip("pyarrow")
+        number = arrow.float64() if kind == "double" else arrow.decimal128(20, 2)
+        if x.ndim == 1:
+            return arrow.array(x).cast(number)
+        return arrow.table({name: arrow.array(c).cast(number) for name, c in columns_of(x).items()})
+
+    return make
+
+
+#: What holds the numbers of an array.
+HOLDERS: dict[str, Callable[[Array], Any]] = {
+    "list": lambda x: x.tolist(),
+    "tuple of rows": tuple,
+    "big-endian": lambda x: x.astype(">f8"),
+    "object with __array__": lambda x: type("Held", (), {"__array__": lambda *_, **__: x})(),
+    "pandas": pandas_of("float64"),
+    "pandas Float64": pandas_of("Float64"),
+    "pandas Int64": pandas_of("Int64"),
+    "pandas Arrow": pandas_of("double[pyarrow]"),
+    "pandas decimals": pandas_of("decimal"),
+    "pandas category": pandas_of("category"),
+    "pandas sparse": pandas_of("sparse"),
+    "polars": polars_of("Float64"),
+    "polars decimals": polars_of("Decimal"),
+    "pyarrow": arrow_of("double"),
+    "pyarrow decimals": arrow_of("Decimal"),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_whatever_holds_numbers_is_taken(argument: str, holder: str) -> None:
+    _, numbers, compute = ARGUMENTS[argument]
+    expected = np.asarray(compute(numbers), np.float64)
+    found = np.asarray(compute(HOLDERS[holder](numbers)), np.float64)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+#: What is no number for a function of arrays, and what the message calls it.
+STRANGERS: dict[str, tuple[Callable[[Array], Any], str]] = {
+    "generator": (lambda x: (row for row in x.tolist()), r"got generator: list\(\) makes one"),
+    "sparse": (scipy.sparse.coo_array, r"got coo_array: toarray\(\) makes one"),
+    "dictionary": (lambda x: {0: x}, "got dict"),
+    "text": (lambda x: x.astype(str), "got dtype <U32"),
+    "new text": (lambda x: x.astype(np.dtypes.StringDType()), r"got dtype StringDType\(\)"),
+    "dates": (lambda x: x.astype("M8[D]"), r"got dtype datetime64\[D\]"),
+    "durations": (lambda x: x.astype("m8[s]"), r"got dtype timedelta64\[s\]"),
+    "columns of text": (pandas_of("str"), "columns of numbers, got str"),
+    "records": (lambda x: x.astype([("a", "f8")]), r"got dtype \[\('a'"),
+}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_what_is_no_number_is_named(argument: str, stranger: str) -> None:
+    name, numbers, compute = ARGUMENTS[argument]
+    make, found = STRANGERS[stranger]
+    if stranger == "generator" and argument in ("covariance", "correlation", "StreamingQR a"):
+        pytest.skip("a generator of chunks")
+    if stranger == "dictionary" and argument == "personalization":
+        pytest.skip("a mapping of labels")
+    with pytest.raises(TypeError, match=f"^{name}: expected .*{found}"):
+        compute(make(numbers))
+
+
+@pytest.mark.parametrize("holder", ["pandas Float64", "pandas Arrow", "polars", "pyarrow"])
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_nulls_are_named(argument: str, holder: str) -> None:
+    name, numbers, compute = ARGUMENTS[argument]
+    held = HOLDERS[holder](numbers)
+    library, where = holder.split()[0], "in column 'c0'" if numbers.ndim == 2 else ""
+    if library == "pandas":
+        with_null = held.mask(held == numbers.flat[0])
+    elif library == "polars":
+        first = held["c0"] if numbers.ndim == 2 else held
+        first[0] = None
+        with_null = held.with_columns(first) if numbers.ndim == 2 else first
+    else:
+        arrow = pytest.importorskip("pyarrow")
+        nothing = np.arange(numbers.shape[0]) == 0
+        columns = [arrow.array(x, mask=nothing) for x in numbers.reshape(len(nothing), -1).T]
+        names = list(columns_of(numbers)) if numbers.ndim == 2 else [""]
+        with_null = arrow.table(columns, names) if numbers.ndim == 2 else columns[0]
+    with pytest.raises(ValueError, match=rf"^{name}: expected no nulls, got \d ?{where}"):
+        compute(with_null)
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_masked_numbers_are_not_uncovered_within_lists(argument: str) -> None:
+    name, numbers, compute = ARGUMENTS[argument]
+    masked = np.ma.masked_array(numbers, np.arange(numbers.size).reshape(numbers.shape) == 1)
+    nested = list(map(list, masked)) if masked.ndim == 2 else list(masked)
+    for held in (masked, tuple(masked), nested):
+        with pytest.raises(ValueError, match=f"^{name}: expected no masked numbers, got 1"):
+            compute(held)
+    compute(list(np.ma.masked_array(numbers)))
+
+
+def test_integers_are_whatever_stands_for_one() -> None:
+    class Three:
+        def __index__(self) -> int:
+            return 3
+
+    for three in (3, np.int8(3), np.array(3), Three()):
+        assert _check.positive_int("n", three) == 3
+        assert _check.int_up_to("n", three, 5) == 3
+    for wrong in (True, np.True_, 3.0, "3", None):
+        with pytest.raises(TypeError, match="n: expected an int, got"):
+            _check.positive_int("n", wrong)
 
 
 def test_degrees_of_freedom_are_checked_before_rows_are_read() -> None:

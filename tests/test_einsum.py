@@ -122,6 +122,9 @@ def test_lists_of_labels_and_ellipsis() -> None:
     np.testing.assert_allclose(fm.einsum("...ij,jk->...ik", a, b), a @ b)
     np.testing.assert_allclose(fm.einsum("...ij,...jk", a, b[None]), a @ b)
     np.testing.assert_allclose(fm.einsum("ij,jk", a[0].tolist(), b.tolist()), a[0] @ b)
+    held = type("Held", (), {"__array__": lambda *_, **__: a[0]})()
+    np.testing.assert_allclose(fm.einsum("ij,jk", held, b), a[0] @ b)
+    np.testing.assert_allclose(fm.einsum(held, [0, 1], b, [1, 2], [0, 2]), a[0] @ b)
 
 
 @pytest.mark.parametrize("left", [1, 3])

@@ -112,6 +112,8 @@ def test_labels():
     with pytest.raises(KeyError):
         fm.Graph([0], [1]).ids([2])
     assert fm.Graph([0], [1], labels=[7, 3]).ids([3]).tolist() == [1]
+    held = type("Held", (), {"__array__": lambda *_, **__: np.array(["a", "b"])})()
+    assert fm.Graph([0], [1], labels=held).ids(["b"]).tolist() == [1]
     assert fm.Graph([0], [1], labels=[(1, 2), "x"]).ids([(1, 2)]).tolist() == [0]
 
 
@@ -145,6 +147,16 @@ def test_pickle():
         (([0], [1], None, None, ["a"]), ValueError, "dst: expected ids"),
         (([0], [1], None, 3, ["a", "b"]), ValueError, "labels: expected 3 values"),
         (([0], [1], None, None, ["a", "a"]), ValueError, "labels: expected distinct"),
+        (([0], [1], [[1.0]]), ValueError, "weights: expected a 1-d array, got 2 dimensions"),
+        (([0], [1], None, None, "ab"), TypeError, "labels: expected a sequence of labels, got str"),
+        (([0], [1], None, None, 2), TypeError, "labels: expected a sequence of labels, got int"),
+        (([0], [1], None, None, [["a"], ["b"]]), TypeError, "labels: expected hashable labels"),
+        (([0], [1], None, None, np.eye(2)), ValueError, "labels: expected a 1-d array, got 2"),
+        (
+            ([0], [1], None, None, np.ma.masked_array([3, 4], [1, 0])),
+            ValueError,
+            "labels: expected no masked",
+        ),
     ],
 )
 def test_refuses(arguments, error, words):

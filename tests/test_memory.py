@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import itertools
@@ -170,6 +171,45 @@ def test_threads_take_and_give_at_once(pooled: Callable[[], int]) -> None:
         assert all(pool.map(work, range(8)))
     gc.collect()
     assert 0 < pooled() <= LIMIT
+
+
+@pytest.fixture
+def handler_of_a_user() -> Iterator[str]:
+    """Set a handler of NumPy's memory under a name of its own (NEP 49), as C extensions do."""
+    api = ctypes.pythonapi
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    api.PyCapsule_New.restype = ctypes.py_object
+    api.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    numpy_api = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
+    table = ctypes.cast(
+        api.PyCapsule_GetPointer(numpy_api, None), ctypes.POINTER(ctypes.c_void_p)
+    )
+    set_handler = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(table[304])
+    default = ctypes.cast(table[306] or 0, ctypes.POINTER(ctypes.py_object))[0]
+    name = b"theirs"
+    size = 128 + 5 * ctypes.sizeof(ctypes.c_void_p)  # a name, a version and an allocator
+    theirs = ctypes.create_string_buffer(
+        ctypes.string_at(api.PyCapsule_GetPointer(default, b"mem_handler"), size), size
+    )
+    ctypes.memmove(theirs, name + b"\0", len(name) + 1)
+    before = set_handler(api.PyCapsule_New(ctypes.addressof(theirs), b"mem_handler", None))
+    yield name.decode()
+    set_handler(before)
+
+
+def test_a_handler_of_a_user_is_left_alone(variant: Kernels, handler_of_a_user: str) -> None:
+    owner = importlib.import_module("numpy._core.multiarray").get_handler_name
+    for size in (8, 1 << 20):
+        assert owner(variant.empty((2, size), np.float64)) == handler_of_a_user
+    with _backend.use_kernels(variant):
+        assert owner(fm.matmul(np.ones((512, 2)), np.ones((2, 512)))) == handler_of_a_user
+    assert owner(np.empty(1)) == handler_of_a_user
+
+
+def test_integers_of_numpy_are_limits(pooled: Callable[[], int]) -> None:
+    fm.set_memory_pool(np.int64(1 << 20))
+    assert fm.get_memory_pool() == 1 << 20
 
 
 @pytest.mark.parametrize("wrong", [-1, 1.5, True, "64 MB", None])

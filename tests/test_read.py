@@ -1,5 +1,6 @@
 """Reading and writing graphs: every format, round trips, and what is refused."""
 
+import gc
 import gzip
 import io
 import os
@@ -35,6 +36,55 @@ def links(g):
 
 def read(text, **options):
     return fm.read_graph(io.BytesIO(text if isinstance(text, bytes) else text.encode()), **options)
+
+
+# ---- file objects ----
+
+
+def opened(kind, text, folder):
+    """A file object that holds this text."""
+    if kind in ("StringIO", "BytesIO"):
+        return io.StringIO(text) if kind == "StringIO" else io.BytesIO(text.encode())
+    path, mode = folder / "links", kind.split()[1]
+    is_packed = kind.startswith("gzip")
+    path.write_bytes(gzip.compress(text.encode()) if is_packed else text.encode())
+    if mode == "raw":
+        return path.open("rb", buffering=0)
+    return gzip.open(path, mode) if is_packed else path.open(mode, **ENCODED.get(mode, {}))
+
+
+ENCODED = {"r": {"encoding": "utf-8"}}
+KINDS = ["StringIO", "BytesIO", "open r", "open rb", "open raw", "gzip.open rb", "gzip.open rt"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_file_objects_are_read_to_their_end_and_stay_open(kind, tmp_path):
+    text = "x\ty\n" + "ä\t\U0001f600\n" * 300_000
+    with opened(kind, text, tmp_path) as file:
+        graph = fm.read_graph(file)
+        gc.collect()
+        assert not file.closed
+        assert file.read() in ("", b"")
+    assert graph.num_edges == 300_001
+    assert graph.labels.tolist() == ["x", "y", "ä", "\U0001f600"]
+
+
+@pytest.mark.parametrize("make", [io.StringIO, io.BytesIO])
+def test_file_objects_are_written(make):
+    file = make()
+    fm.write_graph(fm.Graph([0, 1], [1, 0], [1.0, 2.5], labels=["ä", "b"]), file)
+    written = file.getvalue()
+    text = written if isinstance(written, str) else written.decode()
+    assert sorted(text.splitlines()) == ["b\tä\t2.5", "ä\tb\t1"]
+    file.seek(0)
+    assert links(fm.read_graph(file)) == [("b", "ä", 2.5), ("ä", "b", 1.0)]
+
+
+def test_what_is_no_file_object_is_named():
+    with pytest.raises(TypeError, match="path: expected a path or a file object, got NoneType"):
+        fm.write_graph(fm.Graph([0], [1]), None)
+    with pytest.raises(ValueError, match="path: expected a path for format 'npz', got 'BytesIO'"):
+        fm.read_graph(io.BytesIO(), format="npz")
 
 
 # ---- edge lists ----

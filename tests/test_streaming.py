@@ -152,6 +152,12 @@ def test_numbers_of_all_sizes() -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+def wrong_in_row(row: int) -> Array:
+    rows = np.ones((200, 2))
+    rows[row, 1] = np.nan
+    return rows
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -162,8 +168,12 @@ def test_numbers_of_all_sizes() -> None:
         (lambda s: s.update(np.ones((3, 3)), np.ones(3)), ValueError, "expected 2 columns with"),
         (lambda s: s.update(np.ones((3, 2))), ValueError, "got 2 columns without"),
         (lambda s: s.update(np.ones((3, 2)), np.ones((3, 1))), ValueError, r"\(m, 1\)"),
-        (lambda s: s.update(np.full((3, 2), np.nan), np.ones(3)), ValueError, "finite"),
-        (lambda s: s.update(np.full((99, 2), np.inf), np.ones(99)), ValueError, "finite"),
+        (lambda s: s.update(np.full((3, 2), np.nan), np.ones(3)), ValueError, "a: .* NaN in row 0"),
+        (lambda s: s.update(np.full((99, 2), np.inf), np.ones(99)), ValueError, "a: .* infinity"),
+        (lambda s: s.update(wrong_in_row(150)), ValueError, "a: .* NaN in row 150, column 1"),
+        (lambda s: s.update(np.ones((200, 2)), wrong_in_row(7)[:, 1]), ValueError, "b: .* index 7"),
+        (lambda s: s.update(iter(np.split(wrong_in_row(150), 4))), ValueError, "row 150, column 1"),
+        (lambda s: s.update(np.full((99, 2), 1e308), np.ones(99)), ValueError, "a, b: .* overflows"),
         (lambda s: s.update(np.ones((3, 2), "e"), np.ones(3)), TypeError, "a: expected whole"),
         (lambda s: s.update(np.ones((3, 2)), ["1", "2", "3"]), TypeError, "b: expected whole"),
         (lambda s: s.merge(fm.StreamingQR().update(np.ones((9, 2)))), ValueError, "other: exp"),

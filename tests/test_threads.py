@@ -68,7 +68,13 @@ def test_setting_does_not_reach_other_threads() -> None:
     assert fm.get_num_threads() == before
 
 
-@pytest.mark.parametrize("wrong", [0, -1, 1.0, "2", True, None])
+@needs_openmp
+def test_integers_of_numpy_are_numbers_of_threads() -> None:
+    with fm.threads(np.int64(2)):
+        assert fm.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.0, "2", True, np.True_, None])
 def test_wrong_numbers_are_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match="num_threads: expected a positive integer"):
         fm.set_num_threads(wrong)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -13,6 +13,7 @@ from fastmml import _check, _strassen
 from fastmml._backend import get_num_threads, kernels
 
 Array = NDArray[Any]
+Out = TypeVar("Out", bound=Array)
 
 #: What the kernels compute with, by the type codes of the elements. Half-precision numbers are
 #: summed in single precision, and truth values counted in it: a count that rounds is not 0.
@@ -39,6 +40,23 @@ _SHORT = "bBh"
 CALL_WORK = 32**3
 #: Ways to multiply large matrices.
 ALGORITHMS = ("classical", "strassen")
+
+
+@overload
+def matmul(
+    a: ArrayLike,
+    b: ArrayLike,
+    out: None = ...,
+    dtype: DTypeLike | None = ...,
+    *,
+    algorithm: str = ...,
+) -> Any: ...
+
+
+@overload
+def matmul(
+    a: ArrayLike, b: ArrayLike, out: Out, dtype: DTypeLike | None = ..., *, algorithm: str = ...
+) -> Out: ...
 
 
 def matmul(
@@ -181,8 +199,10 @@ def _matmul(
     rows = a if a.ndim > 1 else a[np.newaxis]
     columns = b if b.ndim > 1 else b[:, np.newaxis]
     stack = _check.stack_of_products(rows, columns)
-    asked = _promoted(a.dtype, b.dtype) if dtype is None else np.dtype(dtype)
-    number = _check.number_type("a, b" if dtype is None else "dtype", asked)
+    if dtype is None:
+        number = _promoted(a.dtype, b.dtype)
+    else:
+        number = _check.number_type("dtype", np.dtype(dtype))
     _check.castable("a", a.dtype, number)
     _check.castable("b", b.dtype, number)
     kept = (a.ndim > 1, b.ndim > 1)
@@ -200,9 +220,9 @@ def _matmul(
 
 
 def _promoted(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
-    """The type that both promote to, or the error that names the one that is no number's."""
+    """The type that both promote to; an error names the one that cannot be computed with."""
     try:
-        return np.result_type(a, b)
+        return _check.number_type("a, b", np.result_type(a, b))
     except TypeError:
         _check.number_type("a", a)
         _check.number_type("b", b)

@@ -9,7 +9,7 @@ LAPACK, SciPy's or NumPy's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,6 +56,24 @@ class Projection(NamedTuple):
         """The average squared distance, which principal components minimise; NaN of no points."""
         squares = np.square(self.distance, dtype=np.float64)
         return float(squares.mean()) if squares.size else float("nan")
+
+
+@overload
+def qr(
+    a: ArrayLike,
+    mode: Literal["reduced", "complete"] = ...,
+    *,
+    out: Any = ...,
+    overwrite_a: bool = ...,
+) -> QRResult: ...
+
+
+@overload
+def qr(a: ArrayLike, mode: Literal["r"], *, out: Any = ..., overwrite_a: bool = ...) -> Array: ...
+
+
+@overload
+def qr(a: ArrayLike, mode: str, *, out: Any = ..., overwrite_a: bool = ...) -> Any: ...
 
 
 def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: bool = False) -> Any:

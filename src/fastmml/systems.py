@@ -340,7 +340,7 @@ def change_of_basis(a: ArrayLike, basis: ArrayLike) -> NDArray[Any]:
     array([[1., 0.],
            [3., 1.]])
     """
-    maps, vectors = numbers("a", a), numbers("basis", basis)
+    maps, vectors = operand("a", numbers("a", a)), operand("basis", numbers("basis", basis))
     if maps.ndim < 2:
         raise ValueError(f"a: expected at least 2 dimensions, got {maps.ndim}")
     if vectors.ndim > 1 and maps.shape[-1] != vectors.shape[-2]:

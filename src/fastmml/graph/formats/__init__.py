@@ -213,8 +213,9 @@ def write_graph(graph: Graph, path: str | os.PathLike[str] | IO[Any]) -> None:
     if not isinstance(path, (str, os.PathLike)) and not hasattr(path, "write"):
         raise TypeError(f"path: expected a path or a file object, got {type(path).__name__}")
     kind = format_of(path, None)
+    suffix = suffix_of(path) if isinstance(path, (str, os.PathLike)) else ""
     if kind not in _WRITERS:
-        raise ValueError(f"path: a graph is not written to {suffix_of(path)}; use .npz")
+        raise ValueError(f"path: a graph is not written to {suffix}; use .npz")
     if kind in ("npz", "mtx", "gap") and graph._labels.kind != "none":
-        raise ValueError(f"path: {suffix_of(path)} keeps no labels; use .fastmml or .tsv")
+        raise ValueError(f"path: {suffix} keeps no labels; use .fastmml or .tsv")
     _function(_WRITERS[kind])(graph, path)
