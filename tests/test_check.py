@@ -224,7 +224,7 @@ def test_what_is_no_number_is_named(argument: str, stranger: str) -> None:
 def test_nulls_are_named(argument: str, holder: str) -> None:
     name, numbers, compute = ARGUMENTS[argument]
     held = HOLDERS[holder](numbers)
-    library, where = holder.split()[0], "in column 'c0'" if numbers.ndim == 2 else ""
+    library, where = holder.split(maxsplit=1)[0], "in column 'c0'" if numbers.ndim == 2 else ""
     if library == "pandas":
         with_null = held.mask(held == numbers.flat[0])
     elif library == "polars":

@@ -186,9 +186,7 @@ def handler_of_a_user() -> Iterator[str]:
     api.PyCapsule_New.restype = ctypes.py_object
     api.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
     numpy_api = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
-    table = ctypes.cast(
-        api.PyCapsule_GetPointer(numpy_api, None), ctypes.POINTER(ctypes.c_void_p)
-    )
+    table = ctypes.cast(api.PyCapsule_GetPointer(numpy_api, None), ctypes.POINTER(ctypes.c_void_p))
     set_handler = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(table[304])
     default = ctypes.cast(table[306] or 0, ctypes.POINTER(ctypes.py_object))[0]
     name = b"theirs"

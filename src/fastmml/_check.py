@@ -164,7 +164,7 @@ def _described(values: Any) -> str:
     return kind.__name__ if way is None else f"{kind.__name__}: {way} makes one"
 
 
-def operand(name: str, values: Any) -> Any:
+def for_lapack(name: str, values: Any) -> Any:
     """Return what `numpy.linalg` takes: an array, or what its own library may answer for.
 
     Refuses what NumPy has other messages for, or converts: text, dates, what is no array.

@@ -112,7 +112,7 @@ def _in_column(name: Hashable) -> str:
 
 
 def _is_number(kind: Any) -> bool:
-    """Whether a type of pandas is one of numbers, of decimals, or of categories that are numbers."""
+    """Whether a type of pandas is one of numbers, decimals, or categories that are numbers."""
     if hasattr(kind, "categories"):
         return _is_number(kind.categories.dtype)
     return kind.kind in "biufc" or str(getattr(kind, "pyarrow_dtype", "")).startswith("decimal")

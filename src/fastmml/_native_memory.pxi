@@ -1,5 +1,5 @@
 # Included by _native.pyx: large arrays in the memory of csrc/memory.c, by a handler of NumPy's
-# (NEP 49), so that they own it as any other array does. A handler that a user has set is left alone.
+# (NEP 49), so that they own it as any other array does. A user's own handler is left alone.
 
 cdef extern from "numpy/arrayobject.h":
     PyObject *PyDataMem_DefaultHandler

@@ -133,7 +133,7 @@ def lstsq(
     >>> fm.lstsq(np.eye(2), [2.0, 4.0], alpha=1).x
     array([1., 2.])
     """
-    a, b = _check.operand("a", a), _check.operand("b", b)
+    a, b = _check.for_lapack("a", a), _check.for_lapack("b", b)
     matrix, right = np.asarray(a), np.asarray(b)
     ridge = _check.at_least_zero("alpha", alpha)
     has_options = ridge > 0 or refine

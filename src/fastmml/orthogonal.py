@@ -142,7 +142,7 @@ def qr(a: ArrayLike, mode: str = "reduced", *, out: Any = None, overwrite_a: boo
     """
     if mode not in ("reduced", "complete", "r"):
         raise ValueError(f"mode: expected 'reduced', 'complete' or 'r', got {mode!r}")
-    a = _check.operand("a", a)
+    a = _check.for_lapack("a", a)
     x = np.asarray(a)
     if x.ndim < 2:
         return _householder(a, mode)  # raises

@@ -7,7 +7,8 @@ shared by threads. What these kernels do not take goes to `numpy.linalg` itself,
 - larger matrices, which LAPACK's blocked algorithms are made for;
 - complex numbers;
 - subclasses of ndarray and arrays of other libraries, which are NumPy's to dispatch on;
-- empty arrays and what is refused, so that results and messages are NumPy's own.
+- empty arrays and what is refused, so that results and messages are NumPy's own; but what holds no
+  numbers is named here.
 
 As in `numpy.linalg`, float32 is computed in float64 and rounded at the end, and integers become
 float64. The result of a matrix does not depend on the rest of the stack, nor on the threads, bit
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml._backend import kernels
-from fastmml._check import numbers, operand
+from fastmml._check import for_lapack, numbers
 from fastmml._kernels import SMALL_ROWS
 from fastmml.linalg import matmul
 
@@ -131,7 +132,7 @@ def solve(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
     found = kernels().small_solve_plain(a, b)
     if found is not None:
         return found
-    a, b = operand("a", a), operand("b", b)
+    a, b = for_lapack("a", a), for_lapack("b", b)
     arrays = _as_real(a, b)
     if arrays is None:
         return _numpy_solve(a, b)
@@ -186,7 +187,7 @@ def inv(a: ArrayLike) -> NDArray[Any]:
     found = kernels().small_inverse_plain(a)
     if found is not None:
         return found
-    a = operand("a", a)
+    a = for_lapack("a", a)
     arrays = _as_real(a)
     if arrays is None or not _is_small(arrays[0]):
         return _numpy_inv(a)
@@ -235,7 +236,7 @@ def det(a: ArrayLike) -> Any:
     found = kernels().small_det_plain(a)
     if found is not None:
         return found
-    a = operand("a", a)
+    a = for_lapack("a", a)
     arrays = _as_real(a)
     if arrays is None or not _is_small(arrays[0]):
         return _numpy_det(a)
@@ -285,7 +286,7 @@ def eigh(a: ArrayLike, UPLO: Literal["L", "U", "l", "u"] = "L") -> EighResult:
     found = kernels().small_eigh_plain(a, UPLO in "Uu") if is_triangle else None
     if found is not None:
         return EighResult(*found)
-    a = operand("a", a)
+    a = for_lapack("a", a)
     arrays = _as_real(a)
     if not is_triangle or arrays is None or not _is_small(arrays[0]):
         return EighResult(*_numpy_eigh(a, UPLO))
@@ -340,7 +341,7 @@ def change_of_basis(a: ArrayLike, basis: ArrayLike) -> NDArray[Any]:
     array([[1., 0.],
            [3., 1.]])
     """
-    maps, vectors = operand("a", numbers("a", a)), operand("basis", numbers("basis", basis))
+    maps, vectors = for_lapack("a", numbers("a", a)), for_lapack("basis", numbers("basis", basis))
     if maps.ndim < 2:
         raise ValueError(f"a: expected at least 2 dimensions, got {maps.ndim}")
     if vectors.ndim > 1 and maps.shape[-1] != vectors.shape[-2]:

@@ -119,9 +119,7 @@ def read_graph(
     Memory peaks at about twice the finished graph, unless ``max_memory`` is less.
     """
     if not isinstance(path, (str, os.PathLike)) and not hasattr(path, "read"):
-        raise TypeError(
-            f"path: expected a path, '-' or a file object, got {type(path).__name__}"
-        )
+        raise TypeError(f"path: expected a path, '-' or a file object, got {type(path).__name__}")
     graph = _read(
         path, format_of(path, format), delimiter, header, weighted, ids, comments, num_nodes,
         verify, max_memory, progress,
