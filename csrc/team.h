@@ -1,0 +1,26 @@
+/* Threads that share many short loops in turn, between which they stay awake.
+ *
+ * A thread that waits at the end of each loop of OpenMP's is soon put to sleep, and woken for the
+ * next one, by system calls; many a scheduler then puts it beside the thread that woke it, on one
+ * core. Here the calling thread runs a program, and the others of its team take blocks of the loops
+ * that it shares. Nobody waits for a thread that has taken none: one that has lost its core to
+ * another process holds up nothing but the block it is at. Who waits looks again and again for some
+ * microseconds, then lets others run in between. */
+#ifndef FASTMML_TEAM_H
+#define FASTMML_TEAM_H
+
+#include "runtime.h"
+
+typedef struct fml_team fml_team;
+/* Steps first to last - 1 of a loop, run by this thread of the team. */
+typedef void fml_shared_work(void *job, ptrdiff_t first, ptrdiff_t last, int thread);
+typedef void fml_program(fml_team *team, void *job);
+
+/* Runs a program on the calling thread, with a team of so many threads or fewer to help; the team
+ * is NULL where there is but one. */
+void fml_lead_team(int threads, fml_program *program, void *job);
+/* Shares a loop, `grain` steps at a time, and returns when all is done; without a team the caller
+ * does it by itself. */
+void fml_share(fml_team *team, ptrdiff_t count, ptrdiff_t grain, fml_shared_work *work, void *job);
+
+#endif
