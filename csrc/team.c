@@ -30,7 +30,11 @@ struct fml_team {
     _Atomic(fml_shared_work *) work;
     _Atomic(void *) job;
     _Atomic ptrdiff_t count, grain;
+    atomic_int limit; /* threads that may help */
 };
+
+/* The team that this thread leads. */
+static _Thread_local fml_team *led;
 
 static void rest(int *looks)
 {
@@ -61,15 +65,18 @@ static ptrdiff_t count_blocks(ptrdiff_t count, ptrdiff_t grain)
     return count / grain + (count % grain != 0);
 }
 
-/* Does blocks of the open loop until none is left. */
-static void help(fml_team *team, int thread)
+/* Does blocks of the open loop until none is left; returns whether it did any. */
+static bool help(fml_team *team, int thread)
 {
+    bool helped = false;
     uint64_t open = atomic_load_explicit(&team->open, memory_order_acquire);
     while (open != CLOSED && (open & LEFT_MASK) > 0) {
         fml_shared_work *work = atomic_load_explicit(&team->work, memory_order_relaxed);
         void *job = atomic_load_explicit(&team->job, memory_order_relaxed);
         const ptrdiff_t count = atomic_load_explicit(&team->count, memory_order_relaxed);
         const ptrdiff_t grain = atomic_load_explicit(&team->grain, memory_order_relaxed);
+        if (thread >= atomic_load_explicit(&team->limit, memory_order_relaxed))
+            break;
         /* Fails where what was read belongs to another loop. */
         if (!atomic_compare_exchange_weak_explicit(&team->open, &open, open - 1,
                                                    memory_order_acq_rel, memory_order_acquire))
@@ -79,7 +86,9 @@ static void help(fml_team *team, int thread)
         work(job, first, count - first < grain ? count : first + grain, thread);
         atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
         open = atomic_load_explicit(&team->open, memory_order_acquire);
+        helped = true;
     }
+    return helped;
 }
 
 #ifdef _OPENMP
@@ -88,34 +97,44 @@ static void help(fml_team *team, int thread)
 static void follow(fml_team *team, int thread)
 {
     int looks = 0;
-    for (;;) {
-        uint64_t open = atomic_load_explicit(&team->open, memory_order_acquire);
-        if (open == CLOSED)
-            return;
-        if ((open & LEFT_MASK) > 0) {
-            help(team, thread);
+    while (atomic_load_explicit(&team->open, memory_order_acquire) != CLOSED)
+        if (help(team, thread))
             looks = 0;
-        } else {
+        else
             rest(&looks);
-        }
-    }
+}
+
+/* On the first thread of a parallel region. */
+static void lead(fml_team *team, fml_program *program, void *job)
+{
+    led = team;
+    program(omp_get_num_threads() > 1 ? team : NULL, job);
+    led = NULL;
+    atomic_store_explicit(&team->open, CLOSED, memory_order_release);
+}
+
+/* A program within a program. */
+static void lead_some(int threads, fml_program *program, void *job)
+{
+    const int limit = atomic_exchange(&led->limit, threads);
+    program(led, job);
+    atomic_store(&led->limit, limit);
 }
 
 void fml_lead_team(int threads, fml_program *program, void *job)
 {
+    threads = fml_clamp_threads(threads, threads);
+    fml_team team = {.limit = threads};
     if (threads == 1) {
         program(NULL, job);
-        return;
-    }
-    fml_team team = {.open = 0};
+    } else if (led) {
+        lead_some(threads, program, job);
+    } else {
 #pragma omp parallel num_threads(threads)
-    {
-        if (omp_get_thread_num() > 0) {
+        if (omp_get_thread_num() == 0)
+            lead(&team, program, job);
+        else
             follow(&team, omp_get_thread_num());
-        } else {
-            program(omp_get_num_threads() > 1 ? &team : NULL, job);
-            atomic_store_explicit(&team.open, CLOSED, memory_order_release);
-        }
     }
 }
 

@@ -11,14 +11,8 @@
 
 #include "runtime.h"
 
-typedef struct fml_team fml_team;
 /* Steps first to last - 1 of a loop, run by this thread of the team. */
 typedef void fml_shared_work(void *job, ptrdiff_t first, ptrdiff_t last, int thread);
-typedef void fml_program(fml_team *team, void *job);
-
-/* Runs a program on the calling thread, with a team of so many threads or fewer to help; the team
- * is NULL where there is but one. */
-void fml_lead_team(int threads, fml_program *program, void *job);
 /* Shares a loop, `grain` steps at a time, and returns when all is done; without a team the caller
  * does it by itself. */
 void fml_share(fml_team *team, ptrdiff_t count, ptrdiff_t grain, fml_shared_work *work, void *job);
