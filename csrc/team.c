@@ -33,9 +33,6 @@ struct fml_team {
     atomic_int limit; /* threads that may help */
 };
 
-/* The team that this thread leads. */
-static _Thread_local fml_team *led;
-
 static void rest(int *looks)
 {
     if (*looks < LOOKS + YIELDS)
@@ -92,6 +89,9 @@ static bool help(fml_team *team, int thread)
 }
 
 #ifdef _OPENMP
+
+/* The team that this thread leads. */
+static _Thread_local fml_team *led;
 
 /* What all but the first thread do until the program ends. */
 static void follow(fml_team *team, int thread)

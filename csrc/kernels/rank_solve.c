@@ -254,6 +254,7 @@ static void combine(worker *w, segment in)
 {
     history *h = &w->h;
     number coefficients[WINDOW] = {0};
+    const ptrdiff_t parts = count_parts(h->n);
     way back;
     for (; h->combined < h->sweeps; h->combined += TILE)
         update_gram(h, h->combined % WINDOW, w->team);
@@ -265,7 +266,7 @@ static void combine(worker *w, segment in)
     }
     find_way_back(h, coefficients, &back);
     loop j = {.w = w, .in = in, .back = &back};
-    fml_share(w->team, count_parts(h->n), PARTS_AT_ONCE, jump_parts, &j);
+    fml_share(w->team, parts, parts_at_once(parts), jump_parts, &j);
     h->first_jump = h->sweeps < h->first_jump ? h->sweeps : h->first_jump;
 }
 
@@ -331,12 +332,12 @@ static void balance(worker *w, segment in, number *change)
     const ptrdiff_t parts = count_parts(h->n);
     number ranks, kept;
     loop j = {.w = w, .in = in};
-    fml_share(w->team, parts, PARTS_AT_ONCE, sum_ranks, &j);
+    fml_share(w->team, parts, parts_at_once(parts), sum_ranks, &j);
     fml_sum_columns(h->parts, parts, &ranks);
     fml_sum_columns(h->parts + parts, parts, &kept);
     j.scale = balancing_scale(&h->base_sum, &ranks, &kept);
     h->scales[h->sweeps % WINDOW] = j.scale;
-    fml_share(w->team, parts, PARTS_AT_ONCE, scale_parts, &j);
+    fml_share(w->team, parts, parts_at_once(parts), scale_parts, &j);
     *change *= j.scale;
 }
 
@@ -383,8 +384,9 @@ static void end_parts(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
 
 static void end_segment(worker *w, segment in)
 {
+    const ptrdiff_t parts = count_parts(w->h.n);
     loop j = {.w = w, .in = in};
-    fml_share(w->team, count_parts(w->h.n), PARTS_AT_ONCE, end_parts, &j);
+    fml_share(w->team, parts, parts_at_once(parts), end_parts, &j);
 }
 
 /* How much less a sweep changes than the one before, if no combination came between. */
@@ -602,7 +604,7 @@ static void solve_all(fml_team *team, void *job)
     const ptrdiff_t parts = count_parts(v->workers->s->plan->n);
     v->workers[v->threads].team = team;
     solve_levels(v, team);
-    fml_share(team, parts, PARTS_AT_ONCE, add_up_parts, v);
+    fml_share(team, parts, parts_at_once(parts), add_up_parts, v);
     fml_sum_columns(v->sums, parts, v->total);
     fml_sum_columns(v->sums + parts, parts, v->dangling);
 }

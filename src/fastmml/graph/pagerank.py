@@ -185,6 +185,7 @@ def pagerank(
     scores, bounds = kernels().empty((n, columns), np.float64), np.zeros(columns)
     if n == 0:
         return _assemble(g, scores, bounds, 0, task, several, Info({}))
+    method = _chosen_method(g, method)
 
     def rank() -> tuple[int, Info]:
         solver = _solver(g, method, task)
@@ -212,8 +213,8 @@ def pagerank(
     return _assemble(g, scores, bounds, passes, task, several, info)
 
 
-def _solver(g: Graph, method: str, task: Task) -> GaussSeidel | PowerIteration:
-    """Make the solver of this name, or the one that the graph asks for."""
+def _chosen_method(g: Graph, method: str) -> str:
+    """The method of this name, or the one that the graph asks for."""
     fits = g.num_nodes <= MAX_NODES
     if method == "gauss-seidel" and not fits:
         raise ValueError(f"method: gauss-seidel takes fewer than 2**31 nodes, got {g.num_nodes}")
@@ -222,6 +223,11 @@ def _solver(g: Graph, method: str, task: Task) -> GaussSeidel | PowerIteration:
         needed = copy + _BYTES_PER_NODE * g.num_nodes
         fits = fits and (g._prepared is not None or needed <= _memory.available() // 2)
         method = "gauss-seidel" if fits else "power"
+    return method
+
+
+def _solver(g: Graph, method: str, task: Task) -> GaussSeidel | PowerIteration:
+    """Make the solver of this name."""
     if method == "gauss-seidel":
         return GaussSeidel(g, task)
     from fastmml.graph.power_iteration import PowerIteration
