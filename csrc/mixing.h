@@ -132,12 +132,11 @@ typedef struct products {
     ptrdiff_t row;
 } products;
 
-static void gram_parts(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void gram_parts(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const products *of = job;
     const history *h = of->h;
     number(*part)[TILE][WINDOW] = (number(*)[TILE][WINDOW])h->parts;
-    (void)thread;
     for (ptrdiff_t p = first; p < last; p++)
         for (ptrdiff_t j = 0; j < kept_sweeps(h); j += TILE)
             gram_tile(h, of->row, j, p * PART_NODES, part_nodes(h->n, p), part[p]);

@@ -80,7 +80,7 @@ static bool help(fml_team *team, int thread)
             continue;
         const ptrdiff_t left = (ptrdiff_t)(open & LEFT_MASK);
         const ptrdiff_t first = (count_blocks(count, grain) - left) * grain;
-        work(job, first, count - first < grain ? count : first + grain, thread);
+        work(job, first, count - first < grain ? count : first + grain);
         atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
         open = atomic_load_explicit(&team->open, memory_order_acquire);
         helped = true;
@@ -153,7 +153,7 @@ void fml_share(fml_team *team, ptrdiff_t count, ptrdiff_t grain, fml_shared_work
     const ptrdiff_t blocks = count_blocks(count, grain);
     if (!team || blocks <= 1) {
         if (count > 0)
-            work(job, 0, count, 0);
+            work(job, 0, count);
         return;
     }
     const uint64_t last = atomic_load_explicit(&team->open, memory_order_relaxed) & ~LEFT_MASK;

@@ -11,8 +11,8 @@
 
 #include "runtime.h"
 
-/* Steps first to last - 1 of a loop, run by this thread of the team. */
-typedef void fml_shared_work(void *job, ptrdiff_t first, ptrdiff_t last, int thread);
+/* Steps first to last - 1 of a loop. */
+typedef void fml_shared_work(void *job, ptrdiff_t first, ptrdiff_t last);
 /* Shares a loop, `grain` steps at a time, and returns when all is done; without a team the caller
  * does it by itself. */
 void fml_share(fml_team *team, ptrdiff_t count, ptrdiff_t grain, fml_shared_work *work, void *job);

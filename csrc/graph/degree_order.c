@@ -108,18 +108,16 @@ static ptrdiff_t part_end(const sorting *s, ptrdiff_t part)
     return part + 1 < s->parts ? (part + 1) * s->share : s->n;
 }
 
-static void count_parts(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void count_parts(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const sorting *s = job;
-    (void)thread;
     for (ptrdiff_t part = first; part < last; part++)
         count_keys(s->in, part * s->share, part_end(s, part), s->places + part * KEYS, s->watch);
 }
 
-static void place_parts(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void place_parts(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const sorting *s = job;
-    (void)thread;
     for (ptrdiff_t part = first; part < last; part++)
         place_nodes(s->in, part * s->share, part_end(s, part), s->places + part * KEYS, s->order,
                     s->watch);

@@ -55,18 +55,16 @@ static int64_t permute_tile(const job *j, ptrdiff_t tile)
     return links;
 }
 
-static void permute_tiles(void *all, ptrdiff_t first, ptrdiff_t last, int thread)
+static void permute_tiles(void *all, ptrdiff_t first, ptrdiff_t last)
 {
     const job *j = all;
-    (void)thread;
     for (ptrdiff_t tile = first; tile < last; tile++)
         j->links[tile + 1] = fml_stopped(j->watch) ? 0 : permute_tile(j, tile);
 }
 
-static void add_links_before(void *all, ptrdiff_t first, ptrdiff_t last, int thread)
+static void add_links_before(void *all, ptrdiff_t first, ptrdiff_t last)
 {
     const job *j = all;
-    (void)thread;
     for (ptrdiff_t tile = first; tile < last; tile++)
         for (ptrdiff_t i = tile * TILE_NODES; i < tile_end(j, tile); i++)
             j->out_indptr[i + 1] += j->links[tile];

@@ -197,11 +197,10 @@ static ptrdiff_t count_tiles(ptrdiff_t n)
     return n / TILE_ROWS + (n % TILE_ROWS != 0);
 }
 
-static void permute_tiles(void *all, ptrdiff_t first, ptrdiff_t last, int thread)
+static void permute_tiles(void *all, ptrdiff_t first, ptrdiff_t last)
 {
     const job *j = all;
     const ptrdiff_t n = j->plan->n;
-    (void)thread;
     for (ptrdiff_t tile = first; tile < last && !fml_stopped(j->watch); tile++) {
         ptrdiff_t start = tile * TILE_ROWS;
         permute_tile(j, start, n - start < TILE_ROWS ? n : start + TILE_ROWS);

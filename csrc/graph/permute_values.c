@@ -49,10 +49,9 @@ static inline void copy_tile(const job *j, ptrdiff_t tile, ptrdiff_t count, ptrd
         scatter_tile(j, tile, count, columns);
 }
 
-static void copy_tiles(void *all, ptrdiff_t first, ptrdiff_t last, int thread)
+static void copy_tiles(void *all, ptrdiff_t first, ptrdiff_t last)
 {
     const job *j = all;
-    (void)thread;
     for (ptrdiff_t tile = first; tile < last && !fml_stopped(j->watch); tile++)
         if (j->columns == 1)
             copy_tile(j, tile, 1, 1);

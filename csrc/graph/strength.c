@@ -43,10 +43,9 @@ typedef struct counting {
     fml_watch *watch;
 } counting;
 
-static void count_parts(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void count_parts(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const counting *c = job;
-    (void)thread;
     for (ptrdiff_t part = first; part < last; part++)
         count_part(smaller(c->round + part * c->share, c->edges),
                    smaller(c->round + (part + 1) * c->share, c->edges), c->indices,
@@ -54,11 +53,10 @@ static void count_parts(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
 }
 
 /* Adds up what is counted for the nodes of some tiles, and clears it. */
-static void collect(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void collect(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const counting *c = job;
     const ptrdiff_t end = smaller(last * TILE_NODES, c->n);
-    (void)thread;
     for (ptrdiff_t part = 0; part < c->parts; part++)
         for (ptrdiff_t j = first * TILE_NODES; j < end; j++) {
             c->strength[j] += c->counts[part * c->n + j];

@@ -57,10 +57,9 @@ static void map_block(const problem *p, ptrdiff_t block)
         map_rows(p, fml_map_where(m, false, false), start, end, y, change, rounded);
 }
 
-static void map_blocks(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void map_blocks(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const problem *p = job;
-    (void)thread;
     for (ptrdiff_t block = first; block < last && !fml_stopped(p->watch); block++)
         map_block(p, block);
 }

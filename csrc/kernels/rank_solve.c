@@ -164,20 +164,18 @@ static void keep_block(const equations *s, ptrdiff_t b)
     memcpy(s->c + s->plan->n + start, s->c + start, (size_t)nodes * sizeof *s->c);
 }
 
-static void keep_first_wave(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void keep_first_wave(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const loop *j = job;
-    (void)thread;
     for (ptrdiff_t i = first; i < last; i++)
         keep_block(j->w->s, j->in.first + i * j->in.waves);
 }
 
-static void sweep_wave(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void sweep_wave(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const loop *j = job;
     const equations *s = j->w->s;
     const history *h = &j->w->h;
-    (void)thread;
     for (ptrdiff_t i = first; i < last && !fml_stopped(s->watch); i++) {
         ptrdiff_t b = j->in.first + j->wave + i * j->in.waves;
         sweep_block(s, b, h, s->plan->blocks[b] - j->in.start, &h->parts[b - j->in.first]);
@@ -240,11 +238,10 @@ static void jump_part(const equations *s, const history *h, const way *w, ptrdif
         jump_node(s, h, w, origin, i);
 }
 
-static void jump_parts(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void jump_parts(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const loop *j = job;
     const history *h = &j->w->h;
-    (void)thread;
     for (ptrdiff_t p = first; p < last; p++)
         jump_part(j->w->s, h, j->back, j->in.start, p * PART_NODES, part_nodes(h->n, p));
 }
@@ -282,13 +279,12 @@ static void sum_base(history *h)
 }
 
 /* Sums of the ranks of parts of a segment, and of what of them stays in the segment. */
-static void sum_ranks(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void sum_ranks(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const loop *j = job;
     const equations *s = j->w->s;
     const history *h = &j->w->h;
     const ptrdiff_t origin = j->in.start, parts = count_parts(h->n);
-    (void)thread;
     for (ptrdiff_t p = first; p < last; p++) {
         number all = {0}, stays = {0};
         for (ptrdiff_t i = p * PART_NODES; i < p * PART_NODES + part_nodes(h->n, p); i++) {
@@ -300,12 +296,11 @@ static void sum_ranks(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
     }
 }
 
-static void scale_parts(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void scale_parts(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const loop *j = job;
     const ptrdiff_t n = j->w->h.n;
     number *c = j->w->s->c + j->in.start;
-    (void)thread;
     for (ptrdiff_t p = first; p < last; p++)
         for (ptrdiff_t i = p * PART_NODES; i < p * PART_NODES + part_nodes(n, p); i++)
             c[i] *= j->scale;
@@ -341,14 +336,13 @@ static void balance(worker *w, segment in, number *change)
     *change *= j.scale;
 }
 
-static void start_blocks(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void start_blocks(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const loop *j = job;
     const equations *s = j->w->s;
     const history *h = &j->w->h;
     const int64_t *blocks = s->plan->blocks + j->in.first;
     const bool is_one = j->in.last - j->in.first == 1;
-    (void)thread;
     for (ptrdiff_t b = first; b < last && (is_one || !fml_stopped(s->watch)); b++) {
         ptrdiff_t at = blocks[b] - j->in.start;
         start_block(s, blocks[b], blocks[b + 1], h->base + at, h->strength + at);
@@ -370,13 +364,12 @@ static void start_segment(worker *w, segment in)
 }
 
 /* Ranks from shares. */
-static void end_parts(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void end_parts(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const loop *j = job;
     const history *h = &j->w->h;
     const number *c = j->w->s->c + j->in.start;
     number *y = j->w->s->y + j->in.start;
-    (void)thread;
     for (ptrdiff_t p = first; p < last; p++)
         for (ptrdiff_t i = p * PART_NODES; i < p * PART_NODES + part_nodes(h->n, p); i++)
             y[i] = c[i] * h->strength[i];
@@ -502,13 +495,12 @@ static bool history_make(history *h, const fml_rank_plan *plan, bool shared)
     return true;
 }
 
-static void substitute_blocks(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void substitute_blocks(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const loop *j = job;
     const equations *s = j->w->s;
     const int64_t *blocks = s->plan->blocks + j->in.first;
     const bool is_one = j->in.last - j->in.first == 1;
-    (void)thread;
     for (ptrdiff_t b = first; b < last && (is_one || !fml_stopped(s->watch)); b++)
         substitute(s, blocks[b], blocks[b + 1]);
 }
@@ -544,12 +536,12 @@ typedef struct solver {
     number *sums, *total, *dangling;
 } solver;
 
-static void solve_segments(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void solve_segments(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const solver *v = job;
     for (ptrdiff_t i = v->first + first; i < v->first + last; i++)
         if (!is_shared(segment_at(v->workers->s->plan, i)))
-            solve_segment(&v->workers[thread], i);
+            solve_segment(&v->workers[fml_thread_number()], i);
 }
 
 /* Segments of a level that are one block, each by one of the threads. */
@@ -579,12 +571,11 @@ static void solve_levels(solver *v, fml_team *team)
 }
 
 /* Shares twice, as links of a wave read them; sums of the ranks and of those of dangling nodes. */
-static void add_up_parts(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void add_up_parts(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const solver *v = job;
     const equations *s = v->workers->s;
     const ptrdiff_t n = s->plan->n, parts = count_parts(n);
-    (void)thread;
     for (ptrdiff_t p = first; p < last; p++) {
         ptrdiff_t start = p * PART_NODES, nodes = part_nodes(n, p);
         number sum = {0}, dangling = {0};

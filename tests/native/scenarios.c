@@ -302,10 +302,9 @@ typedef struct squares {
     int threads;
 } squares;
 
-static void square(void *job, ptrdiff_t first, ptrdiff_t last, int thread)
+static void square(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const squares *s = job;
-    (void)thread;
     for (ptrdiff_t i = s->start + first; i < s->start + last; i++)
         s->out[i] += (uint64_t)(i * i);
 }
