@@ -34,6 +34,14 @@ void fml_set_num_threads(int threads);
 /* OpenMP's thread pool does not survive fork: the child runs every kernel on one thread. */
 void fml_after_fork_in_child(void);
 
+/* ---- team.c ----------------------------------------------------------------------------- */
+
+typedef struct fml_team fml_team;
+typedef void fml_program(fml_team *team, void *job);
+/* Runs a program on the calling thread, with a team of so many threads or fewer to help; the team
+ * is NULL where there is but one. A program within a program takes helpers of the same team. */
+void fml_lead_team(int threads, fml_program *program, void *job);
+
 /* ---- what the rank kernels share ------------------------------------------------------------ */
 
 /* How the nodes of a segment of a plan depend on each other. Append only. */

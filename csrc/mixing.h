@@ -9,6 +9,7 @@
 #define FASTMML_MIXING_H
 
 #include "columns.h"
+#include "team.h"
 
 #include <math.h>
 #ifdef __AVX512F__
@@ -24,7 +25,9 @@ enum {
     GROUP = 8, /* values that are multiplied at once: of one column, or of all in a node */
     GROUP_NODES = GROUP / FML_COLUMNS,
     PART_NODES = 512 / FML_COLUMNS, /* whose part of the steps stays in the first-level cache */
-    TILE = PERIOD /* steps whose products are in registers at once; all that are new */
+    PARTS_AT_ONCE = 8,              /* that a thread takes, at least: some 10 microseconds */
+    PARTS_TAKEN = 512, /* turns of a loop over parts, about, for which threads may wait */
+    TILE = PERIOD      /* steps whose products are in registers at once; all that are new */
 };
 /* Relative weight of the diagonal that keeps the least-squares problem solvable. */
 static const double REGULARISATION = 1e-10;
@@ -113,20 +116,39 @@ static ptrdiff_t count_parts(ptrdiff_t n)
     return n / PART_NODES + (n % PART_NODES != 0);
 }
 
+static ptrdiff_t parts_at_once(ptrdiff_t parts)
+{
+    return PARTS_AT_ONCE + parts / PARTS_TAKEN;
+}
+
 static ptrdiff_t part_nodes(ptrdiff_t n, ptrdiff_t part)
 {
     return n - part * PART_NODES < PART_NODES ? n - part * PART_NODES : PART_NODES;
 }
 
+/* The steps, from this row on, whose inner products with all are wanted. */
+typedef struct products {
+    const history *h;
+    ptrdiff_t row;
+} products;
+
+static void gram_parts(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const products *of = job;
+    const history *h = of->h;
+    number(*part)[TILE][WINDOW] = (number(*)[TILE][WINDOW])h->parts;
+    for (ptrdiff_t p = first; p < last; p++)
+        for (ptrdiff_t j = 0; j < kept_sweeps(h); j += TILE)
+            gram_tile(h, of->row, j, p * PART_NODES, part_nodes(h->n, p), part[p]);
+}
+
 /* Inner products of TILE steps from row i on with all. */
-static void update_gram(history *h, ptrdiff_t i, int threads)
+static void update_gram(history *h, ptrdiff_t i, fml_team *team)
 {
     ptrdiff_t parts = count_parts(h->n), count = kept_sweeps(h);
     number(*part)[TILE][WINDOW] = (number(*)[TILE][WINDOW])h->parts;
-#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, parts / 8))
-    for (ptrdiff_t p = 0; p < parts; p++)
-        for (ptrdiff_t j = 0; j < count; j += TILE)
-            gram_tile(h, i, j, p * PART_NODES, part_nodes(h->n, p), part[p]);
+    products of = {h, i};
+    fml_share(team, parts, parts_at_once(parts), gram_parts, &of);
     for (ptrdiff_t row = i; row < i + TILE; row++)
         for (ptrdiff_t j = 0; j < count; j++) {
             number sum = {0};

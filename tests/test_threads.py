@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import fastmml as fm
 from fastmml import _backend
+from fastmml._kernels import F64, Kernels
 
 
 def has_openmp() -> bool:
@@ -72,6 +73,33 @@ def test_setting_does_not_reach_other_threads() -> None:
 def test_integers_of_numpy_are_numbers_of_threads() -> None:
     with fm.threads(np.int64(2)):
         assert fm.get_num_threads() == 2
+
+
+def test_a_team_returns_what_its_function_does(backend: Kernels) -> None:
+    assert backend.with_team(lambda: 5, 2) == 5
+    with pytest.raises(ZeroDivisionError):
+        backend.with_team(lambda: 1 // 0, 2)
+
+
+def test_kernels_of_a_team_have_the_same_bits(backend: Kernels) -> None:
+    rng = np.random.default_rng(8)
+    ids = rng.integers(5000, size=400_000).astype(np.uint32)
+    order = rng.permutation(100_000).astype(np.uint32)
+    values = rng.random((100_000, 1))
+
+    def run(threads: int) -> tuple[F64, F64]:
+        strength, out = np.empty(5000), np.empty((100_000, 1))
+        backend.out_strength(ids, None, strength, threads)
+        backend.gather_values(order, values, 0, 1, out, threads)
+        return strength, out
+
+    def run_twice() -> tuple[tuple[F64, F64], tuple[F64, F64]]:
+        return run(3), run(2)  # all of the team, and some
+
+    alone = np.bincount(ids, minlength=5000), values[order]
+    for found in backend.with_team(run_twice, 3):
+        for got, expected in zip(found, alone, strict=True):
+            np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.0, "2", True, np.True_, None])

@@ -8,7 +8,7 @@
  * (docs/performance.md).
  * Cost: O(nodes), random writes.
  */
-#include "../runtime.h"
+#include "../team.h"
 
 #include <string.h>
 
@@ -94,26 +94,55 @@ static void find_places(int parts, int64_t *places, int64_t *bounds)
     }
 }
 
+typedef struct sorting {
+    const nodes *in;
+    ptrdiff_t n, share;
+    int parts;
+    int64_t *places, *bounds;
+    uint32_t *order;
+    fml_watch *watch;
+} sorting;
+
+static ptrdiff_t part_end(const sorting *s, ptrdiff_t part)
+{
+    return part + 1 < s->parts ? (part + 1) * s->share : s->n;
+}
+
+static void count_parts(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const sorting *s = job;
+    for (ptrdiff_t part = first; part < last; part++)
+        count_keys(s->in, part * s->share, part_end(s, part), s->places + part * KEYS, s->watch);
+}
+
+static void place_parts(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const sorting *s = job;
+    for (ptrdiff_t part = first; part < last; part++)
+        place_nodes(s->in, part * s->share, part_end(s, part), s->places + part * KEYS, s->order,
+                    s->watch);
+}
+
+static void sort_nodes(fml_team *team, void *job)
+{
+    const sorting *s = job;
+    fml_share(team, s->parts, 1, count_parts, job);
+    find_places(s->parts, s->places, s->bounds);
+    fml_share(team, s->parts, 1, place_parts, job);
+}
+
 fml_status fml_degree_order(ptrdiff_t n, const int64_t *indptr, const double *out_degree,
                             const uint8_t *is_sink, uint32_t *order, int64_t *bounds, int threads)
 {
     const nodes in = {indptr, out_degree, is_sink, fml_alloc(n, sizeof *in.keys)};
     const int parts = fml_clamp_threads(threads, n / PART_NODES);
-    const ptrdiff_t share = n / parts;
     int64_t *places = fml_alloc(parts, KEYS * sizeof *places);
     fml_status status = FML_NO_MEMORY;
     if (in.keys && places) {
         fml_watch watch;
         fml_watch_start(&watch);
-#pragma omp parallel for schedule(static, 1) num_threads(parts)
-        for (int part = 0; part < parts; part++)
-            count_keys(&in, part * share, part + 1 < parts ? (part + 1) * share : n,
-                       places + part * KEYS, &watch);
-        find_places(parts, places, bounds);
-#pragma omp parallel for schedule(static, 1) num_threads(parts)
-        for (int part = 0; part < parts; part++)
-            place_nodes(&in, part * share, part + 1 < parts ? (part + 1) * share : n,
-                        places + part * KEYS, order, &watch);
+        sorting s = {&in, n, n / parts, parts, places, bounds, order, &watch};
+        fml_lead_team(parts, sort_nodes, &s);
         status = fml_watch_status(&watch);
     }
     fml_free(in.keys);

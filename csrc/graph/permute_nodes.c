@@ -4,7 +4,7 @@
  * Row starts are running sums: of every tile for itself, then what the tiles before have is added.
  * Cost: O(nodes), three random reads and one random write a node.
  */
-#include "../runtime.h"
+#include "../team.h"
 
 enum { TILE_NODES = 1 << 14, AHEAD = 24 /* nodes between the prefetch of one and its use */ };
 
@@ -16,7 +16,14 @@ typedef struct job {
     uint32_t *position;
     int64_t *out_indptr;
     double *inverse_strength;
+    int64_t *links; /* of each tile, and of those before it */
+    fml_watch *watch;
 } job;
+
+static ptrdiff_t count_tiles(ptrdiff_t n)
+{
+    return n / TILE_NODES + (n % TILE_NODES != 0);
+}
 
 static ptrdiff_t tile_end(const job *j, ptrdiff_t tile)
 {
@@ -48,33 +55,43 @@ static int64_t permute_tile(const job *j, ptrdiff_t tile)
     return links;
 }
 
-static void add_links_before(const job *j, ptrdiff_t tile, int64_t before)
+static void permute_tiles(void *all, ptrdiff_t first, ptrdiff_t last)
 {
-    for (ptrdiff_t i = tile * TILE_NODES; i < tile_end(j, tile); i++)
-        j->out_indptr[i + 1] += before;
+    const job *j = all;
+    for (ptrdiff_t tile = first; tile < last; tile++)
+        j->links[tile + 1] = fml_stopped(j->watch) ? 0 : permute_tile(j, tile);
+}
+
+static void add_links_before(void *all, ptrdiff_t first, ptrdiff_t last)
+{
+    const job *j = all;
+    for (ptrdiff_t tile = first; tile < last; tile++)
+        for (ptrdiff_t i = tile * TILE_NODES; i < tile_end(j, tile); i++)
+            j->out_indptr[i + 1] += j->links[tile];
+}
+
+static void permute_all(fml_team *team, void *all)
+{
+    const job *j = all;
+    const ptrdiff_t tiles = count_tiles(j->n);
+    fml_share(team, tiles, 1, permute_tiles, all);
+    for (ptrdiff_t tile = 0; tile < tiles; tile++)
+        j->links[tile + 1] += j->links[tile];
+    fml_share(team, tiles, 1, add_links_before, all);
 }
 
 fml_status fml_permute_nodes(ptrdiff_t n, const uint32_t *order, const int64_t *indptr,
                              const double *strength, uint32_t *position, int64_t *out_indptr,
                              double *inverse_strength, int threads)
 {
-    const job j = {n, order, indptr, strength, position, out_indptr, inverse_strength};
-    const ptrdiff_t tiles = n / TILE_NODES + (n % TILE_NODES != 0);
-    const int team = fml_clamp_threads(threads, tiles);
-    int64_t *links = fml_alloc(tiles + 1, sizeof *links);
+    fml_watch watch;
+    int64_t *links = fml_alloc(count_tiles(n) + 1, sizeof *links);
     if (!links)
         return FML_NO_MEMORY;
-    fml_watch watch;
+    job j = {n, order, indptr, strength, position, out_indptr, inverse_strength, links, &watch};
     fml_watch_start(&watch);
     out_indptr[0] = links[0] = 0;
-#pragma omp parallel for schedule(static) num_threads(team)
-    for (ptrdiff_t tile = 0; tile < tiles; tile++)
-        links[tile + 1] = fml_stopped(&watch) ? 0 : permute_tile(&j, tile);
-    for (ptrdiff_t tile = 0; tile < tiles; tile++)
-        links[tile + 1] += links[tile];
-#pragma omp parallel for schedule(static) num_threads(team)
-    for (ptrdiff_t tile = 0; tile < tiles; tile++)
-        add_links_before(&j, tile, links[tile]);
+    fml_lead_team(fml_clamp_threads(threads, count_tiles(n)), permute_all, &j);
     fml_free(links);
     return fml_watch_status(&watch);
 }

@@ -7,7 +7,7 @@
  * result (csrc/kernels/rank_solve.c). Cost: 8 bytes a link (24 with weights) and one random read of
  * 4 bytes a link.
  */
-#include "../runtime.h"
+#include "../team.h"
 
 #include <string.h>
 
@@ -136,6 +136,7 @@ typedef struct job {
     const uint32_t *position, *block_of;
     const place *places;
     const fml_rank_plan *plan;
+    fml_watch *watch;
 } job;
 
 static row start_row(const job *j, uint32_t node)
@@ -191,6 +192,27 @@ static void permute_tile(const job *j, ptrdiff_t start, ptrdiff_t end)
     }
 }
 
+static ptrdiff_t count_tiles(ptrdiff_t n)
+{
+    return n / TILE_ROWS + (n % TILE_ROWS != 0);
+}
+
+static void permute_tiles(void *all, ptrdiff_t first, ptrdiff_t last)
+{
+    const job *j = all;
+    const ptrdiff_t n = j->plan->n;
+    for (ptrdiff_t tile = first; tile < last && !fml_stopped(j->watch); tile++) {
+        ptrdiff_t start = tile * TILE_ROWS;
+        permute_tile(j, start, n - start < TILE_ROWS ? n : start + TILE_ROWS);
+    }
+}
+
+static void permute_all(fml_team *team, void *all)
+{
+    const job *j = all;
+    fml_share(team, count_tiles(j->plan->n), 1, permute_tiles, all);
+}
+
 static void fill_padding(const fml_rank_plan *plan)
 {
     for (ptrdiff_t k = 0; k < FML_PLAN_PADDING; k++) {
@@ -203,7 +225,7 @@ static void fill_padding(const fml_rank_plan *plan)
 fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, const double *weights,
                             const uint32_t *position, const fml_rank_plan *plan, int threads)
 {
-    ptrdiff_t n = plan->n, tiles = n / TILE_ROWS + (n % TILE_ROWS != 0);
+    ptrdiff_t n = plan->n;
     uint32_t *block_of = fml_alloc(n, sizeof *block_of);
     place *places = fml_alloc(plan->num_blocks, sizeof *places);
     fml_status status = FML_NO_MEMORY;
@@ -213,13 +235,8 @@ fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, cons
         find_places(plan, block_of, places);
         fill_padding(plan);
         memset(plan->earlier, 0, (size_t)n * sizeof *plan->earlier); /* rows without links stay */
-        job j = {indptr, indices, weights, position, block_of, places, plan};
-#pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, tiles))
-        for (ptrdiff_t tile = 0; tile < tiles; tile++) {
-            ptrdiff_t start = tile * TILE_ROWS;
-            if (!fml_stopped(&watch))
-                permute_tile(&j, start, n - start < TILE_ROWS ? n : start + TILE_ROWS);
-        }
+        job j = {indptr, indices, weights, position, block_of, places, plan, &watch};
+        fml_lead_team(fml_clamp_threads(threads, count_tiles(n)), permute_all, &j);
         status = fml_watch_status(&watch);
     }
     fml_free(block_of);

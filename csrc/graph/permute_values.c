@@ -2,15 +2,17 @@
  *
  * Cost: a random read, or write, of each row, which is a cache line or less.
  */
-#include "../runtime.h"
+#include "../team.h"
 
-enum { TILE_NODES = 1 << 12 };
+enum { TILE_NODES = 1 << 12, TILES_AT_ONCE = 8 };
 
 typedef struct job {
     ptrdiff_t n, row, count, columns;
     const uint32_t *order;
     const double *from;
     double *to;
+    bool gathers;
+    fml_watch *watch;
 } job;
 
 static ptrdiff_t tile_end(const job *j, ptrdiff_t tile)
@@ -39,31 +41,43 @@ static inline void scatter_tile(const job *j, ptrdiff_t tile, ptrdiff_t count, p
 
 /* Inlined with constants for `count` and `columns`, so that a row is copied by a few instructions.
  */
-static inline void copy_tile(const job *j, bool gathers, ptrdiff_t tile, ptrdiff_t count,
-                             ptrdiff_t columns)
+static inline void copy_tile(const job *j, ptrdiff_t tile, ptrdiff_t count, ptrdiff_t columns)
 {
-    if (gathers)
+    if (j->gathers)
         gather_tile(j, tile, count, columns);
     else
         scatter_tile(j, tile, count, columns);
 }
 
-static fml_status copy_tiles(const job *j, bool gathers, int threads)
+static void copy_tiles(void *all, ptrdiff_t first, ptrdiff_t last)
 {
-    const ptrdiff_t tiles = j->n / TILE_NODES + (j->n % TILE_NODES != 0);
+    const job *j = all;
+    for (ptrdiff_t tile = first; tile < last && !fml_stopped(j->watch); tile++)
+        if (j->columns == 1)
+            copy_tile(j, tile, 1, 1);
+        else if (j->count == FML_SIDE_BY_SIDE && j->columns == FML_SIDE_BY_SIDE)
+            copy_tile(j, tile, FML_SIDE_BY_SIDE, FML_SIDE_BY_SIDE);
+        else
+            copy_tile(j, tile, j->count, j->columns);
+}
+
+static ptrdiff_t count_tiles(ptrdiff_t n)
+{
+    return n / TILE_NODES + (n % TILE_NODES != 0);
+}
+
+static void copy_all(fml_team *team, void *all)
+{
+    const job *j = all;
+    fml_share(team, count_tiles(j->n), TILES_AT_ONCE, copy_tiles, all);
+}
+
+static fml_status copy(job j, int threads)
+{
     fml_watch watch;
     fml_watch_start(&watch);
-#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, tiles / 8))
-    for (ptrdiff_t tile = 0; tile < tiles; tile++) {
-        if (fml_stopped(&watch))
-            continue;
-        if (j->columns == 1)
-            copy_tile(j, gathers, tile, 1, 1);
-        else if (j->count == FML_SIDE_BY_SIDE && j->columns == FML_SIDE_BY_SIDE)
-            copy_tile(j, gathers, tile, FML_SIDE_BY_SIDE, FML_SIDE_BY_SIDE);
-        else
-            copy_tile(j, gathers, tile, j->count, j->columns);
-    }
+    j.watch = &watch;
+    fml_lead_team(fml_clamp_threads(threads, count_tiles(j.n) / TILES_AT_ONCE), copy_all, &j);
     return fml_watch_status(&watch);
 }
 
@@ -71,14 +85,12 @@ fml_status fml_gather_values(ptrdiff_t n, const uint32_t *order, const double *v
                              ptrdiff_t row, ptrdiff_t count, double *out, ptrdiff_t columns,
                              int threads)
 {
-    const job j = {n, row, count, columns, order, values, out};
-    return copy_tiles(&j, true, threads);
+    return copy((job){n, row, count, columns, order, values, out, true, NULL}, threads);
 }
 
 fml_status fml_scatter_values(ptrdiff_t n, const uint32_t *order, const double *values,
                               ptrdiff_t columns, double *out, ptrdiff_t row, ptrdiff_t count,
                               int threads)
 {
-    const job j = {n, row, count, columns, order, values, out};
-    return copy_tiles(&j, false, threads);
+    return copy((job){n, row, count, columns, order, values, out, false, NULL}, threads);
 }

@@ -6,12 +6,12 @@
  * of PageRank relies on.
  * Cost: 4 bytes a link read (12 with weights) and one random access to the node's count or sum.
  */
-#include "../runtime.h"
+#include "../team.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK_LINKS = 1 << 20, TILE_NODES = 1 << 12 };
+enum { BLOCK_LINKS = 1 << 20, TILE_NODES = 1 << 12, TILES_AT_ONCE = 4 };
 /* Links that are worth a thread: some 100 microseconds. */
 enum { PART_LINKS = 1 << 16 };
 /* Links that a thread counts before counters of 32 bits could overflow. */
@@ -32,15 +32,47 @@ static void count_part(int64_t start, int64_t end, const uint32_t *indices, uint
         }
 }
 
-/* Adds up what `parts` threads have counted for some nodes, and clears it. */
-static void collect(ptrdiff_t n, ptrdiff_t start, int parts, uint32_t *counts, double *strength)
+typedef struct counting {
+    ptrdiff_t n;
+    int64_t edges;
+    const uint32_t *indices;
+    double *strength;
+    uint32_t *counts; /* (parts, n) */
+    ptrdiff_t parts;
+    int64_t round, share; /* the first link of a round, and how many of it are in a part */
+    fml_watch *watch;
+} counting;
+
+static void count_parts(void *job, ptrdiff_t first, ptrdiff_t last)
 {
-    ptrdiff_t end = smaller(start + TILE_NODES, n);
-    for (int part = 0; part < parts; part++)
-        for (ptrdiff_t j = start; j < end; j++) {
-            strength[j] += counts[part * n + j];
-            counts[part * n + j] = 0;
+    const counting *c = job;
+    for (ptrdiff_t part = first; part < last; part++)
+        count_part(smaller(c->round + part * c->share, c->edges),
+                   smaller(c->round + (part + 1) * c->share, c->edges), c->indices,
+                   c->counts + part * c->n, c->watch);
+}
+
+/* Adds up what is counted for the nodes of some tiles, and clears it. */
+static void collect(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const counting *c = job;
+    const ptrdiff_t end = smaller(last * TILE_NODES, c->n);
+    for (ptrdiff_t part = 0; part < c->parts; part++)
+        for (ptrdiff_t j = first * TILE_NODES; j < end; j++) {
+            c->strength[j] += c->counts[part * c->n + j];
+            c->counts[part * c->n + j] = 0;
         }
+}
+
+static void count_rounds(fml_team *team, void *job)
+{
+    counting *c = job;
+    const ptrdiff_t tiles = c->n / TILE_NODES + (c->n % TILE_NODES != 0);
+    for (; c->round < c->edges; c->round += c->parts * ROUND_LINKS) {
+        c->share = smaller(ROUND_LINKS, (c->edges - c->round) / c->parts + 1);
+        fml_share(team, c->parts, 1, count_parts, c);
+        fml_share(team, tiles, TILES_AT_ONCE, collect, c);
+    }
 }
 
 static fml_status count_links(ptrdiff_t n, int64_t edges, const uint32_t *indices, double *strength,
@@ -52,20 +84,8 @@ static fml_status count_links(ptrdiff_t n, int64_t edges, const uint32_t *indice
     if (!counts)
         return FML_NO_MEMORY;
     memset(counts, 0, (size_t)n * (size_t)parts * sizeof *counts);
-    for (int64_t round = 0; round < edges; round += parts * ROUND_LINKS) {
-        int64_t share = smaller(ROUND_LINKS, (edges - round) / parts + 1);
-#pragma omp parallel num_threads(parts)
-        {
-#pragma omp for schedule(static, 1)
-            for (int part = 0; part < parts; part++)
-                count_part(smaller(round + part * share, edges),
-                           smaller(round + (part + 1) * share, edges), indices, counts + part * n,
-                           watch);
-#pragma omp for schedule(static)
-            for (ptrdiff_t start = 0; start < n; start += TILE_NODES)
-                collect(n, start, parts, counts, strength);
-        }
-    }
+    counting c = {n, edges, indices, strength, counts, parts, 0, 0, watch};
+    fml_lead_team(parts, count_rounds, &c);
     fml_free(counts);
     return fml_watch_status(watch);
 }

@@ -8,6 +8,7 @@
  * bytes a node.
  */
 #include "../map.h"
+#include "../team.h"
 
 /* Links and rows in a block, as in rank_pull. */
 enum { BLOCK_WORK = 1 << 16 };
@@ -17,6 +18,9 @@ typedef struct problem {
     const number *x;
     number total;
     double roundings;
+    ptrdiff_t n, blocks;
+    number *y, *parts; /* parts: (2, blocks) */
+    fml_watch *watch;
 } problem;
 
 FML_INLINE void map_rows(const problem *p, map m, ptrdiff_t start, ptrdiff_t end,
@@ -36,11 +40,12 @@ FML_INLINE void map_rows(const problem *p, map m, ptrdiff_t start, ptrdiff_t end
     *rounded = sum;
 }
 
-static void map_block(const problem *p, fml_row_range rows, number *y, number *change,
-                      number *rounded)
+static void map_block(const problem *p, ptrdiff_t block)
 {
     const map *m = &p->map;
+    const fml_row_range rows = fml_rows_of(m->indptr, p->n, BLOCK_WORK, block);
     const ptrdiff_t start = rows.start, end = rows.end;
+    number *y = p->y, *change = &p->parts[block], *rounded = &p->parts[p->blocks + block];
     const bool uniform = fml_map_is_uniform(m);
     if (m->links.weights && uniform)
         map_rows(p, fml_map_where(m, true, true), start, end, y, change, rounded);
@@ -50,6 +55,18 @@ static void map_block(const problem *p, fml_row_range rows, number *y, number *c
         map_rows(p, fml_map_where(m, false, true), start, end, y, change, rounded);
     else
         map_rows(p, fml_map_where(m, false, false), start, end, y, change, rounded);
+}
+
+static void map_blocks(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const problem *p = job;
+    for (ptrdiff_t block = first; block < last && !fml_stopped(p->watch); block++)
+        map_block(p, block);
+}
+
+static void map_all(fml_team *team, void *job)
+{
+    fml_share(team, ((const problem *)job)->blocks, 1, map_blocks, job);
 }
 
 fml_status FML(rank_image)(ptrdiff_t n, const int64_t *indptr, const uint32_t *indices,
@@ -69,25 +86,24 @@ fml_status FML(rank_image)(ptrdiff_t n, const int64_t *indptr, const uint32_t *i
                          .last_full = indptr[n] - 4},
                  .x = (const number *)x,
                  .total = *(const number *)total,
-                 .roundings = roundings};
+                 .roundings = roundings,
+                 .n = n,
+                 .blocks = fml_count_row_blocks(indptr, n, BLOCK_WORK),
+                 .y = (number *)y};
     fml_set_factors(&p.map.jumping, damping, mass);
     fml_set_factors(&p.map.stay, 1 - damping, total);
-    ptrdiff_t blocks = fml_count_row_blocks(indptr, n, BLOCK_WORK);
-    number *parts = fml_alloc(blocks, 2 * sizeof *parts);
-    if (!parts)
+    p.parts = fml_alloc(p.blocks, 2 * sizeof *p.parts);
+    if (!p.parts)
         return FML_NO_MEMORY;
     fml_watch watch;
     fml_watch_start(&watch);
-#pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, blocks))
-    for (ptrdiff_t block = 0; block < blocks; block++)
-        if (!fml_stopped(&watch))
-            map_block(&p, fml_rows_of(indptr, n, BLOCK_WORK, block), (number *)y, &parts[block],
-                      &parts[blocks + block]);
+    p.watch = &watch;
+    fml_lead_team(fml_clamp_threads(threads, p.blocks), map_all, &p);
     fml_status status = fml_watch_status(&watch);
     if (status == FML_OK) {
-        fml_sum_columns(parts, blocks, (number *)change);
-        fml_sum_columns(parts + blocks, blocks, (number *)rounded);
+        fml_sum_columns(p.parts, p.blocks, (number *)change);
+        fml_sum_columns(p.parts + p.blocks, p.blocks, (number *)rounded);
     }
-    fml_free(parts);
+    fml_free(p.parts);
     return status;
 }

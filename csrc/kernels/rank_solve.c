@@ -29,7 +29,7 @@ static const double FAILURE = 4;
 static const double LEAST_RATE = 0.1;
 /* Links and rows between two looks at the clock, some 20 microseconds. */
 static const int64_t POLL_WORK = 1 << 13;
-/* Links and rows of a level that are worth the start of threads, 5 microseconds. */
+/* Links and rows of a level that are worth sharing. */
 static const int64_t SHARED_WORK = 1 << 13;
 
 /* Blocks and nodes of a segment. */
@@ -53,10 +53,19 @@ typedef struct equations {
 typedef struct worker {
     const equations *s;
     history h;
-    int threads;
+    fml_team *team;   /* NULL for one thread by itself */
     int64_t unpolled; /* links and rows since the last look at the clock */
     int64_t visits;   /* links read */
 } worker;
+
+/* What a loop works on that threads share. */
+typedef struct loop {
+    worker *w;
+    segment in;
+    ptrdiff_t wave;  /* of a sweep */
+    const way *back; /* of a combination */
+    number scale;    /* of all shares */
+} loop;
 
 /* Whether to stop, asked after so much work: small segments take less time than the clock. */
 static bool stopped_after(worker *w, int64_t work)
@@ -155,33 +164,39 @@ static void keep_block(const equations *s, ptrdiff_t b)
     memcpy(s->c + s->plan->n + start, s->c + start, (size_t)nodes * sizeof *s->c);
 }
 
+static void keep_first_wave(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const loop *j = job;
+    for (ptrdiff_t i = first; i < last; i++)
+        keep_block(j->w->s, j->in.first + i * j->in.waves);
+}
+
+static void sweep_wave(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const loop *j = job;
+    const equations *s = j->w->s;
+    const history *h = &j->w->h;
+    for (ptrdiff_t i = first; i < last && !fml_stopped(s->watch); i++) {
+        ptrdiff_t b = j->in.first + j->wave + i * j->in.waves;
+        sweep_block(s, b, h, s->plan->blocks[b] - j->in.start, &h->parts[b - j->in.first]);
+        if (j->wave + 1 < j->in.waves && b + 1 < j->in.last)
+            keep_block(s, b + 1); /* next in turn, which comes into the cache */
+    }
+}
+
 /* One sweep over a segment, wave after wave; `change` receives the 1-norm of what it changed (of no
  * meaning when it was stopped). */
 static void sweep(worker *w, segment in, number *change)
 {
-    const equations *s = w->s;
-    history *h = &w->h;
-    const int64_t *blocks = s->plan->blocks;
     if (in.last - in.first == 1) {
-        sweep_block(s, in.first, h, 0, change);
+        sweep_block(w->s, in.first, &w->h, 0, change);
         return;
     }
-#pragma omp parallel num_threads(fml_clamp_threads(w->threads, (in.last - in.first) / in.waves))
-    {
-#pragma omp for schedule(static)
-        for (ptrdiff_t b = in.first; b < in.last; b += in.waves)
-            keep_block(s, b);
-        for (ptrdiff_t wave = 0; wave < in.waves; wave++) {
-#pragma omp for schedule(static) /* a block stays with its thread's cache */
-            for (ptrdiff_t b = in.first + wave; b < in.last; b += in.waves)
-                if (!fml_stopped(s->watch)) {
-                    sweep_block(s, b, h, blocks[b] - in.start, &h->parts[b - in.first]);
-                    if (wave + 1 < in.waves && b + 1 < in.last)
-                        keep_block(s, b + 1); /* next in turn, which comes into the cache */
-                }
-        }
-    }
-    fml_sum_columns(h->parts, in.last - in.first, change);
+    loop j = {.w = w, .in = in};
+    fml_share(w->team, (in.last - in.first - 1) / in.waves + 1, 1, keep_first_wave, &j);
+    for (; j.wave < in.waves; j.wave++)
+        fml_share(w->team, (in.last - in.first - 1 - j.wave) / in.waves + 1, 1, sweep_wave, &j);
+    fml_sum_columns(w->h.parts, in.last - in.first, change);
 }
 
 /* Moves node i of a segment. */
@@ -223,15 +238,23 @@ static void jump_part(const equations *s, const history *h, const way *w, ptrdif
         jump_node(s, h, w, origin, i);
 }
 
+static void jump_parts(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const loop *j = job;
+    const history *h = &j->w->h;
+    for (ptrdiff_t p = first; p < last; p++)
+        jump_part(j->w->s, h, j->back, j->in.start, p * PART_NODES, part_nodes(h->n, p));
+}
+
 /* Moves to the best combination of the last images; a column that has none stays. */
-static void combine(worker *w, ptrdiff_t start)
+static void combine(worker *w, segment in)
 {
     history *h = &w->h;
     number coefficients[WINDOW] = {0};
-    ptrdiff_t parts = count_parts(h->n);
+    const ptrdiff_t parts = count_parts(h->n);
     way back;
     for (; h->combined < h->sweeps; h->combined += TILE)
-        update_gram(h, h->combined % WINDOW, w->threads);
+        update_gram(h, h->combined % WINDOW, w->team);
     for (int column = 0; column < FML_COLUMNS; column++) {
         double found[WINDOW];
         if (find_coefficients(h, column, found))
@@ -239,9 +262,8 @@ static void combine(worker *w, ptrdiff_t start)
                 fml_set_column(&coefficients[k], column, found[k]);
     }
     find_way_back(h, coefficients, &back);
-#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(w->threads, parts / 8))
-    for (ptrdiff_t p = 0; p < parts; p++)
-        jump_part(w->s, h, &back, start, p * PART_NODES, part_nodes(h->n, p));
+    loop j = {.w = w, .in = in, .back = &back};
+    fml_share(w->team, parts, parts_at_once(parts), jump_parts, &j);
     h->first_jump = h->sweeps < h->first_jump ? h->sweeps : h->first_jump;
 }
 
@@ -256,17 +278,32 @@ static void sum_base(history *h)
     fml_sum_columns(h->parts, parts, &h->base_sum);
 }
 
-/* Sums of the ranks of some nodes of a segment, and of what of them stays in the segment. */
-FML_INLINE void sum_ranks(const equations *s, const history *h, ptrdiff_t origin, ptrdiff_t start,
-                          ptrdiff_t nodes, number *ranks, number *kept)
+/* Sums of the ranks of parts of a segment, and of what of them stays in the segment. */
+static void sum_ranks(void *job, ptrdiff_t first, ptrdiff_t last)
 {
-    number all = {0}, stays = {0};
-    for (ptrdiff_t i = start; i < start + nodes; i++) {
-        all += s->c[origin + i] * h->strength[i];
-        stays += s->c[origin + i] * s->plan->kept[origin + i];
+    const loop *j = job;
+    const equations *s = j->w->s;
+    const history *h = &j->w->h;
+    const ptrdiff_t origin = j->in.start, parts = count_parts(h->n);
+    for (ptrdiff_t p = first; p < last; p++) {
+        number all = {0}, stays = {0};
+        for (ptrdiff_t i = p * PART_NODES; i < p * PART_NODES + part_nodes(h->n, p); i++) {
+            all += s->c[origin + i] * h->strength[i];
+            stays += s->c[origin + i] * s->plan->kept[origin + i];
+        }
+        h->parts[p] = all;
+        h->parts[parts + p] = s->damping * stays;
     }
-    *ranks = all;
-    *kept = s->damping * stays;
+}
+
+static void scale_parts(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const loop *j = job;
+    const ptrdiff_t n = j->w->h.n;
+    number *c = j->w->s->c + j->in.start;
+    for (ptrdiff_t p = first; p < last; p++)
+        for (ptrdiff_t i = p * PART_NODES; i < p * PART_NODES + part_nodes(n, p); i++)
+            c[i] *= j->scale;
 }
 
 /* The factor that makes what leaves the segment what its base brings in; 1 where there is none. */
@@ -286,57 +323,63 @@ FML_INLINE number balancing_scale(const number *brought, const number *ranks, co
  * `change`, which the next sweep's is compared with. */
 static void balance(worker *w, segment in, number *change)
 {
-    const equations *s = w->s;
     history *h = &w->h;
-    ptrdiff_t parts = count_parts(h->n);
-    const int threads = fml_clamp_threads(w->threads, parts / 8);
+    const ptrdiff_t parts = count_parts(h->n);
     number ranks, kept;
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (ptrdiff_t p = 0; p < parts; p++)
-        sum_ranks(s, h, in.start, p * PART_NODES, part_nodes(h->n, p), &h->parts[p],
-                  &h->parts[parts + p]);
+    loop j = {.w = w, .in = in};
+    fml_share(w->team, parts, parts_at_once(parts), sum_ranks, &j);
     fml_sum_columns(h->parts, parts, &ranks);
     fml_sum_columns(h->parts + parts, parts, &kept);
-    const number scale = balancing_scale(&h->base_sum, &ranks, &kept);
-    h->scales[h->sweeps % WINDOW] = scale;
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (ptrdiff_t p = 0; p < parts; p++)
-        for (ptrdiff_t i = p * PART_NODES; i < p * PART_NODES + part_nodes(h->n, p); i++)
-            s->c[in.start + i] *= scale;
-    *change *= scale;
+    j.scale = balancing_scale(&h->base_sum, &ranks, &kept);
+    h->scales[h->sweeps % WINDOW] = j.scale;
+    fml_share(w->team, parts, parts_at_once(parts), scale_parts, &j);
+    *change *= j.scale;
+}
+
+static void start_blocks(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const loop *j = job;
+    const equations *s = j->w->s;
+    const history *h = &j->w->h;
+    const int64_t *blocks = s->plan->blocks + j->in.first;
+    const bool is_one = j->in.last - j->in.first == 1;
+    for (ptrdiff_t b = first; b < last && (is_one || !fml_stopped(s->watch)); b++) {
+        ptrdiff_t at = blocks[b] - j->in.start;
+        start_block(s, blocks[b], blocks[b + 1], h->base + at, h->strength + at);
+    }
 }
 
 static void start_segment(worker *w, segment in)
 {
-    const equations *s = w->s;
     history *h = &w->h;
-    const int64_t *blocks = s->plan->blocks;
+    loop j = {.w = w, .in = in};
     h->n = in.end - in.start;
     h->sweeps = h->combined = 0;
     h->first_jump = INT64_MAX;
-#pragma omp parallel for schedule(dynamic) \
-    num_threads(fml_clamp_threads(w->threads, in.last - in.first))
-    for (ptrdiff_t b = in.first; b < in.last; b++) {
-        ptrdiff_t at = blocks[b] - in.start;
-        if (in.last - in.first == 1 || !fml_stopped(s->watch))
-            start_block(s, blocks[b], blocks[b + 1], h->base + at, h->strength + at);
-    }
+    fml_share(w->team, in.last - in.first, 1, start_blocks, &j);
     for (int k = 0; k < WINDOW; k++)
         h->scales[k] = (number){0} + 1;
-    if (s->plan->kept)
+    if (w->s->plan->kept)
         sum_base(h);
 }
 
 /* Ranks from shares. */
-static void end_segment(const worker *w, segment in)
+static void end_parts(void *job, ptrdiff_t first, ptrdiff_t last)
 {
-    const equations *s = w->s;
-    const history *h = &w->h;
-    ptrdiff_t parts = count_parts(h->n);
-#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(w->threads, parts / 8))
-    for (ptrdiff_t p = 0; p < parts; p++)
+    const loop *j = job;
+    const history *h = &j->w->h;
+    const number *c = j->w->s->c + j->in.start;
+    number *y = j->w->s->y + j->in.start;
+    for (ptrdiff_t p = first; p < last; p++)
         for (ptrdiff_t i = p * PART_NODES; i < p * PART_NODES + part_nodes(h->n, p); i++)
-            s->y[in.start + i] = s->c[in.start + i] * h->strength[i];
+            y[i] = c[i] * h->strength[i];
+}
+
+static void end_segment(worker *w, segment in)
+{
+    const ptrdiff_t parts = count_parts(w->h.n);
+    loop j = {.w = w, .in = in};
+    fml_share(w->team, parts, parts_at_once(parts), end_parts, &j);
 }
 
 /* How much less a sweep changes than the one before, if no combination came between. */
@@ -392,7 +435,7 @@ static void sweep_until(worker *w, segment in)
         combined =
             trusted && (done || h->sweeps % PERIOD == 0) && h->sweeps * work >= COMBINATION_WORK;
         if (combined)
-            combine(w, in.start);
+            combine(w, in);
         if (trusted && w->s->plan->kept)
             balance(w, in, &before);
         if (done)
@@ -452,16 +495,21 @@ static bool history_make(history *h, const fml_rank_plan *plan, bool shared)
     return true;
 }
 
-/* Blocks of an independent segment at the same time, those of an acyclic one in a row. */
-static void substitute_blocks(worker *w, segment in, bool independent)
+static void substitute_blocks(void *job, ptrdiff_t first, ptrdiff_t last)
 {
-    const equations *s = w->s;
-    const int64_t *blocks = s->plan->blocks;
-    int threads = independent ? fml_clamp_threads(w->threads, in.last - in.first) : 1;
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (ptrdiff_t b = in.first; b < in.last; b++)
-        if (in.last - in.first == 1 || !fml_stopped(s->watch))
-            substitute(s, blocks[b], blocks[b + 1]);
+    const loop *j = job;
+    const equations *s = j->w->s;
+    const int64_t *blocks = s->plan->blocks + j->in.first;
+    const bool is_one = j->in.last - j->in.first == 1;
+    for (ptrdiff_t b = first; b < last && (is_one || !fml_stopped(s->watch)); b++)
+        substitute(s, blocks[b], blocks[b + 1]);
+}
+
+/* Blocks of an independent segment at the same time, those of an acyclic one in a row. */
+static void substitute_segment(worker *w, segment in, bool independent)
+{
+    loop j = {.w = w, .in = in};
+    fml_share(independent ? w->team : NULL, in.last - in.first, 1, substitute_blocks, &j);
 }
 
 static void solve_segment(worker *w, ptrdiff_t i)
@@ -472,7 +520,7 @@ static void solve_segment(worker *w, ptrdiff_t i)
     if (stopped_after(w, segment_work(w->s, in)))
         return;
     if (plan->kinds[i] != FML_CYCLIC)
-        substitute_blocks(w, in, plan->kinds[i] == FML_INDEPENDENT);
+        substitute_segment(w, in, plan->kinds[i] == FML_INDEPENDENT);
     else {
         sweep_until(w, in);
         sweeps = w->h.sweeps;
@@ -480,54 +528,76 @@ static void solve_segment(worker *w, ptrdiff_t i)
     w->visits += sweeps * (plan->indptr[in.end] - plan->indptr[in.start]);
 }
 
-/* Segments of a level that are one block, each by one of the threads. */
-static void solve_apart(worker *workers, int threads, ptrdiff_t first, ptrdiff_t last)
+/* Who solves the segments of a plan: workers[threads] stands for all threads together. */
+typedef struct solver {
+    worker *workers;
+    int threads;
+    ptrdiff_t first; /* segment of the level */
+    number *sums, *total, *dangling;
+} solver;
+
+static void solve_segments(void *job, ptrdiff_t first, ptrdiff_t last)
 {
-    const fml_rank_plan *plan = workers->s->plan;
-    int64_t start = plan->blocks[plan->segments[first]], end = plan->blocks[plan->segments[last]];
-    const bool shared = plan->indptr[end] - plan->indptr[start] + end - start >= SHARED_WORK;
-    const int team = fml_clamp_threads(shared ? threads : 1, last - first);
-#pragma omp parallel for schedule(dynamic) num_threads(team)
-    for (ptrdiff_t i = first; i < last; i++)
-        if (!is_shared(segment_at(plan, i)))
-            solve_segment(&workers[fml_thread_number()], i);
+    const solver *v = job;
+    for (ptrdiff_t i = v->first + first; i < v->first + last; i++)
+        if (!is_shared(segment_at(v->workers->s->plan, i)))
+            solve_segment(&v->workers[fml_thread_number()], i);
 }
 
-/* Level after level: segments of a level do not depend on each other. workers[threads] stands for
- * all threads together. */
-static void solve_levels(worker *workers, int threads)
+/* Segments of a level that are one block, each by one of the threads. */
+static void solve_apart(solver *v, fml_team *team, ptrdiff_t first, ptrdiff_t last)
 {
-    const fml_rank_plan *plan = workers->s->plan;
+    const fml_rank_plan *plan = v->workers->s->plan;
+    int64_t start = plan->blocks[plan->segments[first]], end = plan->blocks[plan->segments[last]];
+    const bool pays = plan->indptr[end] - plan->indptr[start] + end - start >= SHARED_WORK;
+    v->first = first;
+    fml_share(pays ? team : NULL, last - first, 1, solve_segments, v);
+}
+
+/* Level after level: segments of a level do not depend on each other. */
+static void solve_levels(solver *v, fml_team *team)
+{
+    worker *all = &v->workers[v->threads];
+    const fml_rank_plan *plan = all->s->plan;
     for (ptrdiff_t level = 0; level < plan->num_levels; level++) {
         ptrdiff_t first = plan->levels[level], last = plan->levels[level + 1];
-        if (stopped_after(&workers[threads], last - first))
+        if (stopped_after(all, last - first))
             return;
         for (ptrdiff_t i = first; i < last; i++)
             if (is_shared(segment_at(plan, i)))
-                solve_segment(&workers[threads], i);
-        solve_apart(workers, threads, first, last);
+                solve_segment(all, i);
+        solve_apart(v, team, first, last);
     }
 }
 
-/* Shares twice, as links of a wave read them; sums of all ranks and of those of dangling nodes. */
-static void add_up(const equations *s, int threads, number *sums, number *total,
-                   number *dangling_mass)
+/* Shares twice, as links of a wave read them; sums of the ranks and of those of dangling nodes. */
+static void add_up_parts(void *job, ptrdiff_t first, ptrdiff_t last)
 {
+    const solver *v = job;
+    const equations *s = v->workers->s;
     const ptrdiff_t n = s->plan->n, parts = count_parts(n);
-#pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, parts / 64))
-    for (ptrdiff_t p = 0; p < parts; p++) {
+    for (ptrdiff_t p = first; p < last; p++) {
         ptrdiff_t start = p * PART_NODES, nodes = part_nodes(n, p);
         number sum = {0}, dangling = {0};
         for (ptrdiff_t i = start; i < start + nodes; i++) {
             sum += s->y[i];
             dangling += fml_keep_all_if(s->inverse_strength[i] == 0, s->y[i]);
         }
-        sums[p] = sum;
-        sums[parts + p] = dangling;
+        v->sums[p] = sum;
+        v->sums[parts + p] = dangling;
         memcpy(s->c + n + start, s->c + start, (size_t)nodes * sizeof *s->c);
     }
-    fml_sum_columns(sums, parts, total);
-    fml_sum_columns(sums + parts, parts, dangling_mass);
+}
+
+static void solve_all(fml_team *team, void *job)
+{
+    solver *v = job;
+    const ptrdiff_t parts = count_parts(v->workers->s->plan->n);
+    v->workers[v->threads].team = team;
+    solve_levels(v, team);
+    fml_share(team, parts, parts_at_once(parts), add_up_parts, v);
+    fml_sum_columns(v->sums, parts, v->total);
+    fml_sum_columns(v->sums + parts, parts, v->dangling);
 }
 
 static void free_workers(worker *workers, int threads)
@@ -543,7 +613,7 @@ static worker *make_workers(const equations *s, int threads)
     worker *workers = fml_alloc(threads + 1, sizeof *workers);
     bool made = workers != NULL;
     for (int i = 0; workers && i <= threads; i++) {
-        workers[i] = (worker){.s = s, .threads = i < threads ? 1 : threads};
+        workers[i] = (worker){.s = s};
         made = history_make(&workers[i].h, s->plan, i == threads) && made;
     }
     if (!made)
@@ -576,8 +646,8 @@ fml_status FML(rank_solve)(const fml_rank_plan *plan, const double *inverse_stre
         if (plan->weights)
             memset(s.c, 0, (size_t)plan->n * 2 * sizeof *s.c);
         fml_watch_start(&watch);
-        solve_levels(workers, threads);
-        add_up(&s, threads, sums, (number *)total, (number *)dangling_mass);
+        solver all = {workers, threads, 0, sums, (number *)total, (number *)dangling_mass};
+        fml_lead_team(threads, solve_all, &all);
         *visits = 0;
         for (int i = 0; i <= threads; i++)
             *visits += workers[i].visits;

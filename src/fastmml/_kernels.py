@@ -8,7 +8,8 @@ Ctrl-C and ``MemoryError`` when scratch memory cannot be had.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -23,6 +24,8 @@ U8: TypeAlias = NDArray[np.uint8]
 Real: TypeAlias = NDArray[Any]
 
 Bool: TypeAlias = NDArray[np.bool_]
+#: What a function returns that is called by another.
+T = TypeVar("T")
 #: bool, int8, uint8 or int16.
 Short: TypeAlias = NDArray[Any]
 
@@ -181,6 +184,13 @@ class Kernels(Protocol):
 
     def set_num_threads(self, threads: int) -> None:
         """Set what `get_num_threads` answers in the calling thread."""
+        ...
+
+    def with_team(self, function: Callable[[], T], threads: int) -> T:
+        """Call a function of several kernels, between which their threads stay awake.
+
+        Only those that share their loops with a team (csrc/team.h) use threads meanwhile.
+        """
         ...
 
     def empty(

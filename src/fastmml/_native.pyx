@@ -97,6 +97,15 @@ cdef const fml_table *find_variant(str isa) except NULL:
     raise ValueError(f"isa: expected one of {tuple(levels)}, got {isa!r}")
 
 
+cdef void call_in_team(fml_team *team, void *job) noexcept:
+    """Run on the thread that called, which has the interpreter's lock."""
+    call = <list>job
+    try:
+        call[1] = call[0]()
+    except BaseException as error:
+        call[2] = error
+
+
 cdef const double *pointer_or_null(const double[::1] array) noexcept:
     if array is None:
         return NULL
@@ -149,6 +158,13 @@ cdef class NativeKernels(PlainKernels):
 
     def set_num_threads(self, int threads):
         fml_set_num_threads(threads)
+
+    def with_team(self, function, int threads):
+        call = [function, None, None]
+        fml_lead_team(threads, call_in_team, <void *>call)
+        if call[2] is not None:
+            raise call[2]
+        return call[1]
 
     def rank_pull(self, const int64_t[::1] indptr, const uint32_t[::1] indices,
                   const double[::1] weights, const real[::1] inverse_strength,

@@ -3,6 +3,7 @@
 #include "scenarios.h"
 #include "inputs.h"
 #include "memory.h"
+#include "team.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -295,6 +296,47 @@ static fml_status run_permute_rows(int threads, uint64_t *digest)
     return status;
 }
 
+typedef struct squares {
+    uint64_t *out;
+    ptrdiff_t start, count;
+    int threads;
+} squares;
+
+static void square(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const squares *s = job;
+    for (ptrdiff_t i = s->start + first; i < s->start + last; i++)
+        s->out[i] += (uint64_t)(i * i);
+}
+
+static void square_some(fml_team *team, void *job)
+{
+    squares *s = job;
+    fml_share(team, s->count, 3, square, s);
+}
+
+/* Loops of a program and of programs within it. */
+static void square_all(fml_team *team, void *job)
+{
+    squares *s = job;
+    for (s->start = 0; s->start < NODES; s->start += s->count) {
+        s->count = s->start % 7 + 20 < NODES - s->start ? s->start % 7 + 20 : NODES - s->start;
+        fml_share(team, s->count, 1, square, s);
+        fml_lead_team(s->threads, square_some, s);
+        fml_lead_team(1, square_some, s);
+    }
+}
+
+static fml_status run_lead_team(int threads, uint64_t *digest)
+{
+    static uint64_t out[NODES];
+    memset(out, 0, sizeof out);
+    squares s = {.out = out, .threads = threads};
+    fml_lead_team(threads, square_all, &s);
+    FOLD_ARRAY(digest, out);
+    return FML_OK;
+}
+
 /* Rows of the graph read as out-links; nodes of strength 0 are dangling. */
 static fml_status run_rank_push(int threads, uint64_t *digest)
 {
@@ -504,6 +546,7 @@ const scenario SCENARIOS[] = {{"bucket_count", run_bucket_count},
                               {"gather_values", run_gather_values},
                               {"scatter_values", run_scatter_values},
                               {"permute_rows", run_permute_rows},
+                              {"lead_team", run_lead_team},
                               {"rank_push", run_rank_push},
                               {"mark_ids", run_mark_ids},
                               {"relabel", run_relabel},

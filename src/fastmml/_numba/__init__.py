@@ -39,6 +39,7 @@ class NumbaKernels:
 
     get_num_threads = staticmethod(_blocks.get_num_threads)
     set_num_threads = staticmethod(_blocks.set_num_threads)
+    with_team = staticmethod(_blocks.with_team)
     empty = staticmethod(np.empty)
 
     rank_pull = staticmethod(rank.rank_pull)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
-from fastmml._kernels import F64
+from fastmml._kernels import F64, T
 from fastmml._numba._jit import jit
 
 _setting = threading.local()
@@ -20,6 +21,11 @@ def get_num_threads() -> int:
 def set_num_threads(threads: int) -> None:
     """See `fastmml._kernels.Kernels.set_num_threads`."""
     _setting.threads = threads
+
+
+def with_team(function: Callable[[], T], threads: int) -> T:
+    """See `fastmml._kernels.Kernels.with_team`: every kernel starts threads of its own."""
+    return function()
 
 
 def _default_threads() -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _check, _memory
-from fastmml._backend import kernels, one_thread
+from fastmml._backend import get_num_threads, kernels, one_thread
 from fastmml._kernels import F64
 from fastmml._threads import run_blocks
 from fastmml.errors import ConvergenceError
@@ -185,28 +185,36 @@ def pagerank(
     scores, bounds = kernels().empty((n, columns), np.float64), np.zeros(columns)
     if n == 0:
         return _assemble(g, scores, bounds, 0, task, several, Info({}))
-    with one_thread(g.num_edges * columns <= _SMALL_LINKS):  # the solver keeps their number
+    method = _chosen_method(g, method)
+
+    def rank() -> tuple[int, Info]:
         solver = _solver(g, method, task)
-    parts, at_once = solver.parts(columns)
-    passes = np.empty(len(parts), np.int64)
+        parts, at_once = solver.parts(columns)
+        passes = np.empty(len(parts), np.int64)
 
-    def solve(first: int, last: int) -> None:
-        for i in range(first, last):
-            v = solver.take("teleport", teleport, parts[i])
-            w = v if dangling is None else solver.take("jump", jump, parts[i])
-            guess = None if x0 is None else solver.take("start", start, parts[i])
-            solution = solver.solve(v, w, guess)
-            solver.put(solution, scores, parts[i])
-            count = parts[i].stop - parts[i].start
-            bounds[parts[i]] = np.atleast_1d(solution.error_bound)[:count]
-            passes[i] = solution.iterations
+        def solve(first: int, last: int) -> None:
+            for i in range(first, last):
+                v = solver.take("teleport", teleport, parts[i])
+                w = v if dangling is None else solver.take("jump", jump, parts[i])
+                guess = None if x0 is None else solver.take("start", start, parts[i])
+                solution = solver.solve(v, w, guess)
+                solver.put(solution, scores, parts[i])
+                count = parts[i].stop - parts[i].start
+                bounds[parts[i]] = np.atleast_1d(solution.error_bound)[:count]
+                passes[i] = solution.iterations
 
-    run_blocks(solve, len(parts), at_once, 1)
-    return _assemble(g, scores, bounds, int(passes.max()), task, several, solver.info)
+        run_blocks(solve, len(parts), at_once, 1)
+        return int(passes.max()), solver.info
+
+    with one_thread(g.num_edges * columns <= _SMALL_LINKS):
+        threads = get_num_threads()
+        alone = callback is not None or columns > 1 or method == "power"
+        passes, info = rank() if alone else kernels().with_team(rank, threads)
+    return _assemble(g, scores, bounds, passes, task, several, info)
 
 
-def _solver(g: Graph, method: str, task: Task) -> GaussSeidel | PowerIteration:
-    """Make the solver of this name, or the one that the graph asks for."""
+def _chosen_method(g: Graph, method: str) -> str:
+    """The method of this name, or the one that the graph asks for."""
     fits = g.num_nodes <= MAX_NODES
     if method == "gauss-seidel" and not fits:
         raise ValueError(f"method: gauss-seidel takes fewer than 2**31 nodes, got {g.num_nodes}")
@@ -215,6 +223,11 @@ def _solver(g: Graph, method: str, task: Task) -> GaussSeidel | PowerIteration:
         needed = copy + _BYTES_PER_NODE * g.num_nodes
         fits = fits and (g._prepared is not None or needed <= _memory.available() // 2)
         method = "gauss-seidel" if fits else "power"
+    return method
+
+
+def _solver(g: Graph, method: str, task: Task) -> GaussSeidel | PowerIteration:
+    """Make the solver of this name."""
     if method == "gauss-seidel":
         return GaussSeidel(g, task)
     from fastmml.graph.power_iteration import PowerIteration

@@ -87,6 +87,10 @@ class Prepared(NamedTuple):
 
 def prepare(g: Graph) -> Prepared:
     """Order the nodes, renumber the links, cut blocks."""
+    return kernels().with_team(lambda: _prepare(g), get_num_threads())
+
+
+def _prepare(g: Graph) -> Prepared:
     strength = g.out_strength()
     is_random = _is_random(g)
     by = "degree" if is_random and g.num_nodes > _SMALL_NODES else "components"
