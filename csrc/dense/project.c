@@ -9,6 +9,7 @@
  * Threads take blocks. Cost: 2 m n k flops each way; x is read, and y or x written, once.
  */
 #include "../kernel.h"
+#include "../stream.h"
 #include "dense.h"
 #include "wide.h"
 
