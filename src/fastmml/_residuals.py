@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmml._backend import get_num_threads, kernels
 from fastmml._centred import Data, Mean
 from fastmml._powers import ldexp
 from fastmml._tall_qr import as_complex, as_real_map
@@ -32,27 +33,24 @@ _BITS, _MOST_ROWS = 19, 1 << 15
 _DOUBTFUL = 1e7
 #: Targets whose products with the features are summed at a time.
 _TARGETS = 256
+#: Targets whose residuals are computed at a time, which takes 128 bytes a feature of each.
+_TARGETS_AT_ONCE = 64
 
 
 class _Cut(NamedTuple):
-    """Rows of numbers less those of ``shift``: ``leading + rest``, without rounding errors."""
+    """Rows of numbers: ``leading + rest``, without rounding errors."""
 
     leading: Array  # whole multiples of 2**(exponents - _BITS)
     rest: Array
     exponents: Array  # (rows, 1): of the largest number of each row
 
     @classmethod
-    def of(cls, x: Array, shift: Array | None = None) -> _Cut:
-        """Cut rows; the errors of a shift are those of the rest."""
-        sizes = np.abs(x if shift is None else x - shift).max(axis=1, initial=0)
-        exponents = np.frexp(sizes)[1][:, np.newaxis]
-        leading = _on_grid(x, exponents)
-        rest = x - leading
-        if shift is not None:
-            near = _on_grid(shift, exponents)
-            leading -= near
-            rest -= shift - near
-        return cls(leading, rest, exponents)
+    def of(cls, x: Array) -> _Cut:
+        """Cut rows."""
+        exponents = np.frexp(np.abs(x).max(axis=1, initial=0))[1][:, np.newaxis]
+        grid = _grid(exponents)
+        leading = (x + grid) - grid
+        return cls(leading, x - leading, exponents)
 
 
 class Products(NamedTuple):
@@ -101,18 +99,15 @@ class Products(NamedTuple):
         scaled = np.ldexp(coef, self.exponents)
         right, lacking = self.right
         products, errors = _two_product(scaled, right)
-        found, lost = self.total.copy(), -errors.sum(axis=0)
-        for row in products:
-            found, part = _sum(found, -row)
-            lost += part
+        found, lost = _column_sums(np.concatenate([self.total[np.newaxis], -products]))
         rest = np.einsum("ij,ij->j", scaled, lacking + self._gradient(scaled))
-        return np.asarray(found + lost - rest)
+        return np.asarray(found + (lost - errors.sum(axis=0)) - rest)
 
     def _gradient(self, scaled: Array) -> Array:
         """Products of features with residuals."""
         (square, small), (right, lacking) = self.square, self.right
         left, below = _Cut.of(square), _Cut.of(np.ascontiguousarray(right.T))
-        rest, lost = _residuals(left, below, scaled, np.zeros(1))
+        rest, lost = _residuals(left, below, scaled)
         return np.asarray((rest + lost).T + (lacking - small.T @ scaled))
 
 
@@ -203,58 +198,69 @@ def squared_residuals(data: Data, mean: Mean, coef: Array) -> Array:
 def _residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Array, Array]:
     """Products of the features with the residuals, over 2**unit, and sums of squared residuals."""
     is_complex, coef = coef.dtype.kind == "c", as_real_map(coef)
-    n, k = coef.shape
-    centre, offset = mean.parts()
-    shifts = np.split(centre[:, np.newaxis], [n]) if centre.any() else (None, None)
-    constant = (offset[n:] - offset[:n] @ coef)[:, np.newaxis]
     used = True if data.scale is None else data.scale[:, np.newaxis] > 0
     unit = np.frexp(np.abs(data.y).max(axis=0, initial=0, where=used))[1]
     if is_complex:
         unit = np.repeat(unit.reshape(-1, 2).max(axis=1), 2)
-    sum_, error, chi2 = np.zeros((n, k)), np.zeros((n, k)), np.zeros(k)
-    for x, y, scale in _counted(data):
-        left = _Cut.of(np.ascontiguousarray(x.T), shifts[0])
-        below = _Cut.of(np.ascontiguousarray(y.T), shifts[1])
-        rest, lacking = _residuals(left, below, coef, constant)
-        roots = np.ones(1) if scale is None else scale
-        chi2 += np.einsum("ij,ij->i", rest * roots, rest * roots)
-        factors = np.ldexp(roots * roots, -unit[:, np.newaxis])
-        weighted = rest * factors
-        right = _Cut.of(weighted)
-        sum_, lost = _sum(sum_, matmul(left.leading, right.leading.T))
-        small = (right.rest + lacking * factors).T
-        error += lost + matmul(left.leading, small) + matmul(left.rest, weighted.T)
-        error -= offset[:n, np.newaxis] * weighted.sum(axis=1)
+    gradient, chi2 = np.empty(coef.shape), np.empty(len(unit))
+    for some in _blocks(len(unit)):
+        columns = np.r_[np.arange(len(coef)), len(coef) + np.arange(len(unit))[some]]
+        part = replace(data, y=data.y[:, some])
+        found = _scaled_products(part, mean.of(columns), coef[:, some], unit[some])
+        gradient[:, some], chi2[some] = found[0], np.ldexp(found[1], 2 * unit[some])
     if is_complex:
-        return as_complex(sum_ + error), chi2.reshape(-1, 2).sum(axis=1), unit[::2]
-    return sum_ + error, chi2, unit
+        return as_complex(gradient), chi2.reshape(-1, 2).sum(axis=1), unit[::2]
+    return gradient, chi2, unit
 
 
-def _counted(data: Data) -> Iterator[tuple[Array, Array, Array | None]]:
-    """Rows some at a time, less those of weight 0, whose numbers have any size."""
-    for x, y, scale in data.pieces(_MOST_ROWS):
-        if scale is None or scale.all():
-            yield x, y, scale
-            continue
-        used = scale > 0
-        yield x[used], y[used], scale[used]
+def _blocks(size: int) -> Iterator[slice]:
+    """Targets some at a time."""
+    for first in range(0, size, _TARGETS_AT_ONCE):
+        yield slice(first, first + _TARGETS_AT_ONCE)
 
 
-def _residuals(x: _Cut, y: _Cut, coef: Array, constant: Array) -> tuple[Array, Array]:
-    """``y - constant - coef.T @ x``, and what it lacks; what cancels has no rounding errors."""
+def _scaled_products(data: Data, mean: Mean, coef: Array, unit: Array) -> tuple[Array, Array]:
+    """The same of targets over 2**unit."""
+    centre, offset = mean.parts()
+    n, k = coef.shape
+    factors, coef = np.ldexp(1.0, -unit), np.ldexp(coef, -unit)
+    constant = _constant(centre, offset, coef, factors)
+    products, squares = np.zeros((2, k, n + 1)), np.zeros(k)
+    own, own_squares, rows = np.empty_like(products), np.empty(k), np.ascontiguousarray(coef.T)
+    for x, y, scale in data.wide_rows():
+        kernels().residual_products(
+            x, y, rows, constant, factors, scale, own, own_squares, get_num_threads()
+        )
+        products[0], lost = _sum(products[0], own[0])
+        products[1] += own[1] + lost
+        squares += own_squares
+    # Less those of the mean.
+    (high, low), (sums, small) = products[:, :, :n], products[:, :, n:]
+    taken, lacking = _two_product(sums, centre[:n])
+    high, lost = _sum(high, -taken)
+    low = low + (lost - lacking - (small * centre[:n] + sums * offset[:n]))
+    return (high + low).T, squares
+
+
+def _constant(centre: Array, offset: Array, coef: Array, factors: Array) -> Array:
+    """What the model adds to the features' part, and what that lacks."""
+    n = len(coef)
+    products, errors = _two_product(centre[:n, np.newaxis], coef)
+    terms = np.concatenate([(centre[n:] * factors)[np.newaxis], -products])
+    total, lacking = _column_sums(terms)
+    lacking += offset[n:] * factors - errors.sum(axis=0) - offset[:n] @ coef
+    return np.stack([total, lacking])
+
+
+def _residuals(x: _Cut, y: _Cut, coef: Array) -> tuple[Array, Array]:
+    """``y - coef.T @ x``, and what it lacks; what cancels has no rounding errors."""
     # Of numbers over the size of their feature, leading parts lie on one grid for all features.
     scaled = _Cut.of(np.ldexp(coef.T, x.exponents.T))
     leading, rest = (np.ldexp(part, -x.exponents.T) for part in (scaled.leading, scaled.rest))
-    small = matmul(rest, x.leading) + matmul(coef.T, x.rest) + constant
+    small = matmul(rest, x.leading) + matmul(coef.T, x.rest)
     first, lost = _sum(y.leading, -matmul(leading, x.leading))
     rest, lacking = _sum(first, y.rest - small)
     return rest, lost + lacking
-
-
-def _on_grid(x: Array, exponents: Array) -> Array:
-    """Numbers rounded to ``_BITS`` bits of 2**exponents."""
-    grid = _grid(exponents)
-    return np.asarray((x + grid) - grid)
 
 
 def _grid(exponents: Array) -> Array:
@@ -267,6 +273,17 @@ def _sum(a: Array, b: Array) -> tuple[Array, Array]:
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
+
+
+def _column_sums(x: Array) -> tuple[Array, Array]:
+    """Rounded sums, and what they lack, by halves."""
+    lacking = np.zeros(x.shape[1])
+    while len(x) > 1:
+        half = len(x) // 2
+        sums, lost = _sum(x[:half], x[half : 2 * half])
+        lacking += lost.sum(axis=0)
+        x = np.concatenate([sums, x[2 * half :]])
+    return x[0], lacking
 
 
 def _two_product(a: Array, b: Array) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
 from fastmml._centred import Data, Mean, uncentred
+from fastmml._lapack_qr import Reflections, fits_lapack, solve_upper
 from fastmml._powers import ldexp
 from fastmml._residuals import improved, refined
 from fastmml._tall_qr import as_real, reduce_tall
@@ -34,6 +35,11 @@ _SINGULAR = 100.0
 #: An alpha of more than 4**this, for a matrix of numbers up to 1: the solution is that of a smaller
 #: one, divided by the difference.
 _FAR = 120
+#: Right-hand sides up to which a step of refinement takes no longer than the rest (10,000 x 100).
+_MOST_REFINED = 32
+#: Rows or columns from which on QR by LAPACK and its further calls are faster than ``gelsd``, and
+#: how many times as many of the other ones, unless there are many right-hand sides.
+_FEWEST, _OBLONG = 32, 1.5
 #: Refinement ends after so many steps; from a condition of 1 / sqrt(eps) on it takes four or five.
 _MOST_STEPS = 10
 
@@ -143,6 +149,9 @@ def lstsq(
         limit = _check.rcond(rcond)
         if fits and np.result_type(matrix, right).char in "fF":
             limit = singular_limit(limit, matrix.shape, float(np.finfo(np.float32).eps))
+        found = _by_reflections(matrix, right, limit) if fits else None
+        if found is not None:
+            return found
         x, residuals, rank, singular_values = _by_svd(a, b, limit)
         return LstsqResult(x, residuals, int(rank), singular_values)
     matrix, right = _check.factorisable("a", matrix), _check.factorisable("b", right)
@@ -159,11 +168,41 @@ def lstsq(
     r, inside = _reduced(matrix, right, square)
     x, rank, values = solve_triangle(r, inside, limit, ridge)
     is_whole = ridge == 0 and rank == matrix.shape[1]
-    is_worth_it = right.size <= matrix.size  # a step costs as much for a number of either
-    if is_whole and is_worth_it and _is_refinable(values):
+    if is_whole and right.size <= _MOST_REFINED * len(right) and _is_refinable(values):
         x, residuals = _corrected(matrix, right, x, r, float(values[0] / values[-1]))
         return LstsqResult(x, residuals, rank, values)
     return LstsqResult(x, _residuals(matrix, right, x, rank), rank, values)
+
+
+def _by_reflections(matrix: Array, right: Array, limit: float | None) -> LstsqResult | None:
+    """By one QR factorisation, in float64 as NumPy's; None where ``gelsd`` is as fast or faster."""
+    shape, k = matrix.shape, right.size // len(right)
+    few, is_wide = min(shape), shape[0] < shape[1]
+    is_oblong = max(shape) >= _OBLONG * few
+    if few < _FEWEST or not (is_oblong or 4 * k >= few) or not fits_lapack(matrix, "r"):
+        return None
+    dtype = np.result_type(matrix, right, np.float32)
+    wide = np.result_type(dtype, np.float64)
+    matrix, below = matrix.astype(wide, copy=False), _in_columns(right).astype(wide, copy=False)
+    factors = Reflections.of(matrix.conj().T if is_wide else matrix)
+    if not is_wide:
+        below = factors.reduce(below)
+    values = np.linalg.svd(factors.r, compute_uv=False)
+    least = singular_limit(limit, shape, float(np.finfo(wide).eps))
+    rank = int((values > least * values[0]).sum())
+    if rank < few and (is_wide or not is_oblong):
+        return None
+    if rank < few:
+        x, rank, values = solve_triangle(factors.r, below[:few], least, 0)
+    else:
+        x = solve_upper(factors.r, below[:few], is_adjoint=is_wide)
+    x = factors.spread(x) if is_wide else x
+    rest = np.empty(0)
+    if rank == few and few == shape[1] < shape[0]:
+        rest = np.einsum("ij,ij->j", below[few:], below[few:].conj()).real
+    real = np.finfo(dtype).dtype
+    x = x.reshape(len(x), *right.shape[1:]).astype(dtype, copy=False)
+    return LstsqResult(x, rest.astype(real), rank, values.astype(real, copy=False))
 
 
 def _is_refinable(values: Array) -> bool:
@@ -198,8 +237,12 @@ def _reduced(matrix: Array, right: Array, square: Array | None) -> tuple[Array, 
         found = reduce_tall(_check.readable(matrix), _check.readable(_in_columns(right)), square)
         if found is not None:
             return found[0], found[1].reshape(len(found[1]), *right.shape[1:])
-    q, r = qr(matrix)
-    return r, np.asarray(matmul(q.conj().T, right))
+    if min(matrix.shape) < _FEWEST or len(matrix) < matrix.shape[1]:
+        q, r = qr(matrix)
+        return r, np.asarray(matmul(q.conj().T, right))
+    factors = Reflections.of(matrix)
+    inside = factors.reduce(_in_columns(right))[: matrix.shape[1]]
+    return factors.r, inside.reshape(len(inside), *right.shape[1:])
 
 
 def _in_columns(right: Array) -> Array:
