@@ -31,10 +31,8 @@ Array = NDArray[Any]
 _BITS, _MOST_ROWS = 19, 1 << 15
 #: The condition number from which on a step may be worse than none, where rows differ in size.
 _DOUBTFUL = 1e7
-#: Targets whose products with the features are summed at a time.
-_TARGETS = 256
 #: Targets whose residuals are computed at a time, which takes 128 bytes a feature of each.
-_TARGETS_AT_ONCE = 64
+_TARGETS = 64
 
 
 class _Cut(NamedTuple):
@@ -53,93 +51,114 @@ class _Cut(NamedTuple):
         return cls(leading, x - leading, exponents)
 
 
+class Targets(NamedTuple):
+    """Products of the features with some targets, ``sum + lacking``, and what they are of."""
+
+    sum: Array  # (n, k)
+    lacking: Array  # (n, k)
+    total: Array  # (k,): rounded sums of squares of targets
+    mean: Mean  # (n + k,)
+
+    def rounded(self) -> Array:
+        """The products as one number each."""
+        return self.sum + self.lacking
+
+
 class Products(NamedTuple):
-    """Products of centred features with each other and with targets: ``sum + lacking``.
+    """Products of centred features with each other: ``sum + lacking``.
 
     Of features times ``2**-exponents``, which have numbers near 1.
     """
 
-    square: tuple[Array, Array]  # (n, n)
-    right: tuple[Array, Array]  # (n, k)
+    sum: Array  # (n, n)
+    lacking: Array  # (n, n)
     exponents: Array  # (n, 1)
-    total: Array  # (k,): rounded sums of squares of targets
+    mean: Mean  # (n,)
+    has_mean: bool
 
     @classmethod
-    def of(cls, data: Data, mean: Mean) -> Products:
-        """By one pass over the data for some targets at a time."""
-        n, k = data.x.shape[1], data.y.shape[1]
-        features, parts, size = np.arange(n), [], max(_TARGETS, n)
-        for first in range(0, k, size):
-            some = data.y[:, first : first + size]
-            own = mean.of(np.concatenate([features, n + first + np.arange(some.shape[1])]))
-            parts.append(_exact_products(replace(data, y=some), own))
-        sums, rests, totals = zip(*parts, strict=True)
-        sum_, lacking = (
-            np.hstack([blocks[0], *(block[:, n:] for block in blocks[1:])])
-            for blocks in (sums, rests)
-        )
-        exponents = np.frexp(np.sqrt(np.diagonal(sum_)))[1][:, np.newaxis]
-        sum_, lacking = (np.ldexp(part, -exponents) for part in (sum_, lacking))
-        square, small = (np.ldexp(part[:, :n], -exponents.T) for part in (sum_, lacking))
-        right = sum_[:, n:], lacking[:, n:]
-        return cls((square, small), right, exponents, np.concatenate(totals))
+    def of(cls, data: Data, mean: Mean, has_mean: bool) -> Products:
+        """By one pass over the features."""
+        # Around the same numbers as with targets: what rounds there is then the same everywhere.
+        found = _exact_products(replace(data, y=data.x), mean, mean.total(), has_mean)
+        exponents = np.frexp(np.sqrt(found.total))[1][:, np.newaxis]
+        scaled = (np.ldexp(part, -exponents - exponents.T) for part in found[:2])
+        return cls(*scaled, exponents, mean, has_mean)
 
-    def corrected(self, coef: Array, inverse: Array) -> Array:
+    def with_targets(self, data: Data) -> Targets:
+        """Products with some targets, by one pass over the data."""
+        n, k = data.x.shape[1], data.y.shape[1]
+        near = data.sample_mean()[n:] if self.has_mean else np.zeros(k)
+        near[~np.isfinite(near)] = 0
+        return _exact_products(data, self.mean, near, self.has_mean)
+
+    def corrected(self, targets: Targets, coef: Array, inverse: Array) -> Array:
         """Coefficients after a step of refinement; as they were where it is no number."""
         with np.errstate(all="ignore"):
-            gradient = np.ldexp(self._gradient(np.ldexp(coef, self.exponents)), self.exponents)
-            found = coef + inverse @ (inverse.T @ gradient)
+            gradient = self._gradient(targets, np.ldexp(coef, self.exponents))
+            found = coef + inverse @ (inverse.T @ np.ldexp(gradient, self.exponents))
         return np.where(np.isfinite(found).all(axis=0), found, coef)
 
-    def squared_residuals(self, coef: Array) -> Array:
+    def squared_residuals(self, targets: Targets, coef: Array) -> Array:
         """Sums of squared residuals: ``total - coef.T @ (right + gradient)``, where little is left.
 
         With the products' own digits, which the square of the coefficients would cancel.
         """
         scaled = np.ldexp(coef, self.exponents)
-        right, lacking = self.right
+        right, lacking = (np.ldexp(part, -self.exponents) for part in targets[:2])
         products, errors = _two_product(scaled, right)
-        found, lost = _column_sums(np.concatenate([self.total[np.newaxis], -products]))
-        rest = np.einsum("ij,ij->j", scaled, lacking + self._gradient(scaled))
+        found, lost = _column_sums(np.concatenate([targets.total[np.newaxis], -products]))
+        rest = np.einsum("ij,ij->j", scaled, lacking + self._gradient(targets, scaled))
         return np.asarray(found + (lost - errors.sum(axis=0)) - rest)
 
-    def _gradient(self, scaled: Array) -> Array:
+    def _gradient(self, targets: Targets, scaled: Array) -> Array:
         """Products of features with residuals."""
-        (square, small), (right, lacking) = self.square, self.right
-        left, below = _Cut.of(square), _Cut.of(np.ascontiguousarray(right.T))
+        right, lacking = (np.ldexp(part, -self.exponents) for part in targets[:2])
+        left, below = _Cut.of(self.sum), _Cut.of(np.ascontiguousarray(right.T))
         rest, lost = _residuals(left, below, scaled)
-        return np.asarray((rest + lost).T + (lacking - small.T @ scaled))
+        return np.asarray((rest + lost).T + (lacking - self.lacking.T @ scaled))
 
 
-def _exact_products(data: Data, mean: Mean) -> tuple[Array, Array, Array]:
-    """Products of features with all columns, less their mean, and what the sums lack.
-
-    And rounded sums of squares of targets.
-    """
-    centre, offset = mean.parts()
-    n, total = data.x.shape[1], len(centre)
-    sum_, lacking = np.zeros((n, total)), np.zeros((n, total))
-    squares = np.zeros(total - n)
-    sums, weight, rooms = np.zeros(total), np.zeros(()), np.empty((3, 0, total))
+def _exact_products(data: Data, mean: Mean, near: Array, has_mean: bool) -> Targets:
+    """Products of features, of known mean, with targets less theirs, which is near this one."""
+    n, k = data.x.shape[1], data.y.shape[1]
+    shift = np.concatenate([mean.total(), near])
+    # The last column is of ones: its products with features take off what means are not exact.
+    sum_, lacking, squares = np.zeros((n, k + 1)), np.zeros((n, k + 1)), np.zeros(k + 1)
+    sums, rooms = np.zeros(k + 1), np.empty((3, 0, n + k + 1))
     for x, y, scale in _counted(data):
         if len(x) > rooms.shape[1]:
-            rooms = np.empty((3, len(x), total))
+            rooms = np.empty((3, len(x), n + k + 1))
         rows, leading, rest = rooms[:, : len(x)]
-        np.subtract(x, centre[:n], out=rows[:, :n])
-        np.subtract(y, centre[n:], out=rows[:, n:])
-        roots = np.ones(len(rows)) if scale is None else scale
-        sums += (roots * roots) @ rows
-        weight += roots @ roots
+        np.subtract(x, shift[:n], out=rows[:, :n])
+        np.subtract(y, shift[n:], out=rows[:, n:-1])
+        rows[:, -1] = 1
         if scale is not None:
             rows *= scale[:, np.newaxis]
+        sums += rows[:, -1] @ rows[:, n:]
         squares += np.einsum("ij,ij->j", rows[:, n:], rows[:, n:])
         grid = _grid(np.frexp(np.abs(rows, out=rest).max(axis=0, initial=0))[1])
         np.subtract(np.add(rows, grid, out=leading), grid, out=leading)
         np.subtract(rows, leading, out=rest)
-        sum_, lost = _sum(sum_, matmul(leading[:, :n].T, leading))
-        lacking += lost + matmul(leading[:, :n].T, rest) + matmul(rest[:, :n].T, rows)
-    off = weight * np.outer(offset[:n], offset) - np.outer(sums[:n], offset)
-    return sum_, lacking + off - np.outer(offset[:n], sums), squares
+        left = leading[:, :n].T
+        sum_, lost = _sum(sum_, matmul(left, leading[:, n:]))
+        lacking += lost + matmul(left, rest[:, n:]) + matmul(rest[:, :n].T, rows[:, n:])
+    weight = sums[-1]
+    own = sums[:-1] / weight if has_mean else np.zeros(k)
+    off = np.outer(sum_[:, -1] + lacking[:, -1], own)
+    total = (squares[:-1] - weight * own**2).clip(0)
+    joined = Mean(np.append(mean.shift, near), np.append(mean.offset, own))
+    return Targets(sum_[:, :-1], lacking[:, :-1] - off, total, joined)
+
+
+def _counted(data: Data) -> Iterator[tuple[Array, Array, Array | None]]:
+    """Rows some at a time, less those of weight 0, whose numbers have any size."""
+    for x, y, scale in data.pieces(_MOST_ROWS):
+        if scale is None or scale.all():
+            yield x, y, scale
+            continue
+        used = scale > 0
+        yield x[used], y[used], scale[used]
 
 
 def improved(
@@ -215,8 +234,8 @@ def _residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Arra
 
 def _blocks(size: int) -> Iterator[slice]:
     """Targets some at a time."""
-    for first in range(0, size, _TARGETS_AT_ONCE):
-        yield slice(first, first + _TARGETS_AT_ONCE)
+    for first in range(0, size, _TARGETS):
+        yield slice(first, first + _TARGETS)
 
 
 def _scaled_products(data: Data, mean: Mean, coef: Array, unit: Array) -> tuple[Array, Array]:

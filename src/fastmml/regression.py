@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ from fastmml.streaming import StreamingQR
 
 Array = NDArray[Any]
 
+#: Targets that are turned at a time.
+_TARGETS = 256
 #: Singular values up to this many times the features times rounding count as 0.
 _RANK = 100.0
 
@@ -297,6 +300,7 @@ class _Taken(NamedTuple):
     stream: StreamingQR
     shift: Array
     scale: Array  # powers of two, which bring numbers of any size into range
+    features: int
     exponent: int
     targets: str  # the shape of y
     is_absolute: bool
@@ -314,51 +318,69 @@ class _Taken(NamedTuple):
         _, exponents = np.frexp(np.abs(sample).max(axis=0))
         scale = np.ldexp(1.0, -exponents.clip(-1000, 1000))
         return cls(
-            StreamingQR(), shift, scale, rows.exponent, data.targets, data.is_absolute,
-            has_intercept, 0, 0.0,
+            StreamingQR(), shift, scale, rows.x.shape[1], rows.exponent, data.targets,
+            data.is_absolute, has_intercept, 0, 0.0,
         )  # fmt: skip
 
     def take(self, rows: Data) -> None:
         """Factorise more rows."""
-        for _, left, right in self._sides(rows):
-            self.stream.update(left, right)
+        for _, x, y, weight in _finite_pieces(rows):
+            self.stream.update(self._left(x, weight), self._right(y, weight))
 
     def turned(self, rows: Data) -> Array:
         """The triangle of these rows, but for what is left of targets: its lengths.
 
         Ones and features are factorised, and targets turned: most of the work where these are many.
         """
-        m, n = rows.x.shape
+        (m, n), k = rows.x.shape, rows.y.shape[1]
         ones_and_x = kernels().empty((m, n + self.has_intercept), np.float64)
-        for some, left, _ in self._sides(rows):
-            ones_and_x[some] = left
+        for some, x, _, weight in _finite_pieces(replace(rows, y=rows.y[:, :0])):
+            ones_and_x[some] = self._left(x, weight)
         q, r = qr(ones_and_x, overwrite_a=True)
-        parts, squares = np.zeros((len(r), rows.y.shape[1])), np.zeros(rows.y.shape[1])
+        found = np.zeros((len(r) + 1, len(r) + k))
+        found[:-1, : len(r)] = r
+        for first in range(0, k, _TARGETS):
+            targets = slice(first, min(first + _TARGETS, k))
+            found[:, len(r) + first : len(r) + targets.stop] = self._turned(q, rows, targets)
+        return found
+
+    def _turned(self, q: Array, rows: Data, targets: slice) -> Array:
+        """``Q' y`` of some targets, and the lengths of what is left of them."""
+        y_alone = replace(rows, x=rows.x[:, :0], y=rows.y[:, targets])
+        parts, squares = np.zeros((q.shape[1], y_alone.y.shape[1])), np.zeros(y_alone.y.shape[1])
         lacking = np.zeros_like(parts)  # without it, errors are some times LAPACK's
-        for some, _, right in self._sides(rows):
-            parts += matmul(q[some].T, right)
-        for some, _, right in self._sides(rows):
-            rest = right - matmul(q[some], parts)
+        for some, _, y, weight in _finite_pieces(y_alone):
+            parts += matmul(q[some].T, self._right(y, weight, targets))
+        for some, _, y, weight in _finite_pieces(y_alone):
+            rest = self._right(y, weight, targets) - matmul(q[some], parts)
             lacking += matmul(q[some].T, rest)
             squares += np.einsum("ij,ij->j", rest, rest)
-        parts += lacking
-        last = np.concatenate([np.zeros(r.shape[1]), np.sqrt(squares)])
-        return np.vstack([np.hstack([r, parts]), last])
+        return np.vstack([parts + lacking, np.sqrt(squares)])
 
-    def _sides(self, rows: Data) -> Iterator[tuple[slice, Array, Array]]:
-        """Some rows at a time: which, ones and features, and targets, as they are factorised."""
-        n, first = rows.x.shape[1], 0
-        for x, y, weight in rows.pieces():
-            _check.finite("X", x, first)
-            _check.finite("y", y, first)
-            ones = np.ones((len(x), int(self.has_intercept)))
-            left = np.hstack([ones, (x - self.shift[:n]) * self.scale[:n]])
-            right = (y - self.shift[n:]) * self.scale[n:]
-            if weight is not None:
-                left *= weight[:, np.newaxis]
-                right *= weight[:, np.newaxis]
-            yield slice(first, first + len(x)), left, right
-            first += len(x)
+    def _left(self, x: Array, weight: Array | None) -> Array:
+        """Ones and features, as they are factorised."""
+        n = x.shape[1]
+        ones = np.ones((len(x), int(self.has_intercept)))
+        return _weighted(np.hstack([ones, (x - self.shift[:n]) * self.scale[:n]]), weight)
+
+    def _right(self, y: Array, weight: Array | None, targets: slice = slice(None)) -> Array:
+        """Targets, as they are factorised."""
+        shift, scale = (of_all[self.features :][targets] for of_all in (self.shift, self.scale))
+        return _weighted((y - shift) * scale, weight)
+
+
+def _weighted(rows: Array, weight: Array | None) -> Array:
+    return rows if weight is None else rows * weight[:, np.newaxis]
+
+
+def _finite_pieces(rows: Data) -> Iterator[tuple[slice, Array, Array, Array | None]]:
+    """Some rows at a time: which, features, targets and weights."""
+    first = 0
+    for x, y, weight in rows.pieces():
+        _check.finite("X", x, first)
+        _check.finite("y", y, first)
+        yield slice(first, first + len(x)), x, y, weight
+        first += len(x)
 
 
 def _unit(x: Array) -> float:
