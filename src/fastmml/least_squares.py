@@ -40,6 +40,9 @@ _MOST_REFINED = 32
 #: Rows or columns from which on QR by LAPACK and its further calls are faster than ``gelsd``, and
 #: how many times as many of the other ones, unless there are many right-hand sides.
 _FEWEST, _OBLONG = 32, 1.5
+#: Factorisations whose calls take as long as those of a solution whose columns turn out to be
+#: ill-conditioned (5000 x 10: 0.3 ms, as LAPACK does; 3000 x 10 0.29 for 0.16).
+_CALLS = 2
 #: Refinement ends after so many steps; from a condition of 1 / sqrt(eps) on it takes four or five.
 _MOST_STEPS = 10
 
@@ -94,7 +97,7 @@ def lstsq(
 
     Notes
     -----
-    Tall matrices (m >= 8 n, n <= 512, m n² >= 2**18): if they are real, by normal equations,
+    Tall matrices (m >= 8 n, n <= 512, m n² >= 2**19): if they are real, by normal equations,
     refined by a step of corrected seminormal equations, while the condition number of the columns,
     scaled to length 1, is at most 10 (m (n + k + 1)² flops, one or two passes over the data). Else
     with ``a = Q @ R`` (see `qr`): the singular values of R are those of ``a``, and its
@@ -102,33 +105,34 @@ def lstsq(
     more pass, or two, which writes no Q. The solution is that of a matrix and a right-hand side
     that differ by some n rounding errors u, so that ``|x - exact| / |x|`` is at most about
     ``n u (K + K² |b - a @ x| / (|a| |x|))`` for a condition number K [1]_. The cost is that of
-    R in `qr`, 4 m n k flops for b, and O(n³). All others: LAPACK's ``gelsd``; with an option, a QR
-    factorisation.
+    R in `qr`, 4 m n k flops for b, and O(n³). All others, in float64: LAPACK's QR factorisation of
+    ``a``, or of its transpose if that is taller, where 32 rows and columns or more are independent
+    and one side is 1.5 times the other, or b has a quarter as many columns; else ``gelsd``. Most of
+    the time then goes into singular values.
 
     Ridge regression is least squares with ``sqrt(alpha)`` times the identity below ``a`` and zeros
     below ``b``; its solution comes from the same singular values s, whose inverses become
     ``s / (s² + alpha)``.
 
-    With Q and R a step of refinement by corrected seminormal equations [2]_ follows, unless ``b``
-    has more columns than ``a``. Its residuals and their products with ``a`` have some 19 bits more
-    than float64 [3]_: its errors are well below LAPACK's while K is below ``1 / (100 n u)``, and
-    always of the bound's form. From K = 1e7 on a second step tells whether the first one helps: it
-    is less than half as large. Where it is not, as mostly with fewer rows than columns that are
-    much larger than all others, x stays as it was.
+    Tall matrices with Q and R are solved by a step of refinement by corrected seminormal equations
+    [2]_, too, unless ``b`` has more than 32 columns. Its residuals and their products with ``a``
+    have twice the digits of float64 [3]_: its errors are well below LAPACK's while K is below
+    ``1 / (100 n u)``, and always of the bound's form. From K = 1e7 on a second step tells whether
+    the first one helps: it is less than half as large. Where it is not, as mostly with fewer rows
+    than columns that are much larger than all others, x stays as it was.
 
     ``refine`` takes such steps until they no longer shrink, at any K up to 1 / u, and for all
     numbers, whatever their size: each leaves about K u of the error, until ``w (K + K² |b - a @ x|
-    / (|a| |x|))`` is left for w = 2**-72, and the rounding of x. A step reads ``a`` once, at some
-    4 ns an element (8 for complex ones). float32 is computed in float64.
+    / (|a| |x|))`` is left for w = 2**-100, and the rounding of x. A step reads ``a`` once, at some
+    0.5 ns an element (2 for complex ones). float32 is computed in float64.
 
     References
     ----------
     .. [1] N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM 2002,
        chapter 20.
     .. [2] Å. Björck, Numerical Methods for Least Squares Problems, SIAM 1996, section 6.6.
-    .. [3] K. Ozaki, T. Ogita, S. Oishi, S. M. Rump, "Error-free transformations of matrix
-       multiplication by using fast routines of matrix multiplication and its applications",
-       Numerical Algorithms 59 (2012).
+    .. [3] T. Ogita, S. M. Rump, S. Oishi, "Accurate sum and dot product", SIAM Journal on
+       Scientific Computing 26 (2005).
 
     Examples
     --------
@@ -145,7 +149,7 @@ def lstsq(
     ridge = _check.at_least_zero("alpha", alpha)
     has_options = ridge > 0 or refine
     fits = _fits(matrix, right)
-    if not fits or not (has_options or is_tall(matrix)):
+    if not fits or not (has_options or is_tall(matrix, _CALLS)):
         limit = _check.rcond(rcond)
         if fits and np.result_type(matrix, right).char in "fF":
             limit = singular_limit(limit, matrix.shape, float(np.finfo(np.float32).eps))

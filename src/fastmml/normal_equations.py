@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml._centred import TINY, Centred, Data, Mean, are_constant, centre, uncentred
-from fastmml._residuals import Products, corrected, squared_residuals
+from fastmml._exact_products import Products
+from fastmml._residuals import corrected, squared_residuals
 
 Array = NDArray[Any]
 
@@ -175,9 +176,7 @@ def _refined(data: Data, centred: Centred, factor: _Factor) -> _Targets:
     return _Targets(coef, chi2.clip(0), centred.mean.total()[n:])
 
 
-def _from_products(
-    data: Data, products: Products, factor: _Factor, steps: int
-) -> _Targets | None:
+def _from_products(data: Data, products: Products, factor: _Factor, steps: int) -> _Targets | None:
     """By steps of refinement that read no data."""
     targets = products.with_targets(data)
     if not _is_in_range(data.y, np.sqrt(targets.total / factor.centred.weight), products.has_mean):
@@ -214,9 +213,7 @@ def _centre(
     return found
 
 
-def _is_in_range(
-    x: Array, spread: Array, has_mean: bool, tiny: float = TINY["d"]
-) -> bool:
+def _is_in_range(x: Array, spread: Array, has_mean: bool, tiny: float = TINY["d"]) -> bool:
     """Whether squares are numbers to all digits, or nothing but zeros."""
     if not np.isfinite(spread).all():
         return False

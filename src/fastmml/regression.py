@@ -23,6 +23,8 @@ from fastmml.streaming import StreamingQR
 
 Array = NDArray[Any]
 
+#: Targets up to which residuals take no longer than the rest (10,000 x 100).
+_MOST_REFINED = 32
 #: Targets that are turned at a time.
 _TARGETS = 256
 #: Singular values up to this many times the features times rounding count as 0.
@@ -73,12 +75,14 @@ class LinearRegression(Regressor):  # type: ignore[misc]
     mean, which is then corrected [1]_, by m (n + k + 1)² flops. Their Cholesky factor, for features
     scaled to length 1, tells the condition number K. Normal equations lose K² rounding errors u;
     from K = 4 on a step of refinement, as in corrected seminormal equations [2]_, wins them back:
-    its residuals of the centred data and their products with the features have some 19 bits more
-    than float64 [3]_. Beyond K = 1e5, and for few rows, the centred data are factorised by
+    its residuals of the centred data and their products with the features have twice the digits of
+    float64 [3]_. Beyond K = 1e5, and for few rows, the centred data are factorised by
     `StreamingQR`, with such a step after it. The errors of the coefficients are no larger than
     those of LAPACK on centred data, and mostly far below, whatever the means and scales
-    of the features. With more targets than features, the step is made of such products of features
-    and targets, and beyond K = 1e5 of Q alone: errors are of the size of LAPACK's. Standard errors
+    of the features. With more targets than features, and than 32, the step is made of products of
+    features and targets to some 19 bits more [4]_, and beyond K = 1e5 of Q alone: errors are of the
+    size of LAPACK's. Targets are taken some at a time: memory holds less than data and results
+    take, whatever their number. Standard errors
     and singular values come from the factor, to K² u. float32 is multiplied in float32 while K is
     below 6, else in float64.
 
@@ -91,7 +95,9 @@ class LinearRegression(Regressor):  # type: ignore[misc]
     .. [1] T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance:
        analysis and recommendations", The American Statistician 37 (1983).
     .. [2] Å. Björck, Numerical Methods for Least Squares Problems, SIAM 1996, section 6.6.
-    .. [3] K. Ozaki, T. Ogita, S. Oishi, S. M. Rump, "Error-free transformations of matrix
+    .. [3] T. Ogita, S. M. Rump, S. Oishi, "Accurate sum and dot product", SIAM Journal on
+       Scientific Computing 26 (2005).
+    .. [4] K. Ozaki, T. Ogita, S. Oishi, S. M. Rump, "Error-free transformations of matrix
        multiplication by using fast routines of matrix multiplication and its applications",
        Numerical Algorithms 59 (2012).
 
@@ -421,7 +427,7 @@ def _by_products(rows: Data, has_intercept: bool, most: float | None) -> _Fit | 
 def _by_factors(taken: _Taken, limit: float, rows: Data) -> _Fit:
     """The solution by QR, with a step of refinement unless most of the data are targets."""
     m, n = rows.x.shape
-    if m > n + 1 and rows.y.shape[1] > n:
+    if m > n + 1 and rows.y.shape[1] > min(n, _MOST_REFINED):
         return _from_triangle(taken, taken.turned(rows), n, limit)
     taken.take(rows)
     return _from_triangle(taken, taken.stream.triangle(), n, limit, rows)
