@@ -60,8 +60,8 @@ class Products(NamedTuple):
         # Around the same numbers as with targets: what rounds there is then the same everywhere.
         found = _exact_products(replace(data, y=data.x), mean, mean.total(), has_mean)
         exponents = np.frexp(np.sqrt(found.total))[1][:, np.newaxis]
-        scaled = (np.ldexp(part, -exponents - exponents.T) for part in found[:2])
-        return cls(*scaled, exponents, mean, has_mean)
+        sum_, lacking = (np.ldexp(part, -exponents - exponents.T) for part in found[:2])
+        return cls(sum_, lacking, exponents, mean, has_mean)
 
     def with_targets(self, data: Data) -> Targets:
         """Products with some targets, by one pass over the data."""
