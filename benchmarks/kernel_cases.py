@@ -74,6 +74,7 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "centred_gram weighted": lambda kernels: products.centred_gram(kernels, weighted=True),
     "centred_gram wide": lambda kernels: products.centred_gram(kernels, is_wide=True),
     "solved_gram": products.solved_gram,
+    "residual_products": products.residual_products,
     "gram_times": lambda kernels: products.gram_times(kernels, "f"),
     "gram_times double": lambda kernels: products.gram_times(kernels, "d"),
     "project_rows": lambda kernels: rows.project_rows(kernels, "f"),

@@ -10,6 +10,7 @@ set(FML_DENSE tile pack vector direct tall blocked multiply fitting run matmul s
 set(FML_DENSE_FLOAT complex substitution solve_right solved_gram shifted centred_parts centred_rows
                     centred_shared centred_gram gram_times pairs pairwise_distances kneighbors
                     project)
+set(FML_DENSE_F64 residual_products)
 set(FML_DENSE_SHORT tile pack short) # and for pairs of numbers of 16 bits, and fours of 8
 set(FML_REAL_f64 double)
 set(FML_REAL_f32 float)
@@ -37,6 +38,10 @@ if(CMAKE_C_COMPILER_ID STREQUAL GNU)
       COMPILE_OPTIONS "${small_options}")
   endforeach()
 endif()
+
+# Its errors of roundings are exact where each rounding is written.
+set_source_files_properties(csrc/dense/residual_products.c PROPERTIES
+  COMPILE_OPTIONS $<$<NOT:$<C_COMPILER_ID:MSVC>>:-ffp-contract=off>)
 
 # Levels, worst first; dispatch.c tests for exactly the features that these flags turn on.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT MSVC)
@@ -83,7 +88,7 @@ function(fml_add_kernels target)
   foreach(list FML_KERNELS FML_KERNELS_F64 FML_KERNELS_F64X8)
     list(TRANSFORM ${list} REPLACE "(.+)" "csrc/kernels/\\1.c" OUTPUT_VARIABLE ${list}_sources)
   endforeach()
-  foreach(list FML_DENSE FML_DENSE_FLOAT FML_DENSE_SHORT)
+  foreach(list FML_DENSE FML_DENSE_FLOAT FML_DENSE_F64 FML_DENSE_SHORT)
     list(TRANSFORM ${list} REPLACE "(.+)" "csrc/dense/\\1.c" OUTPUT_VARIABLE ${list}_sources)
   endforeach()
   set(variants "")
@@ -94,7 +99,7 @@ function(fml_add_kernels target)
       continue()
     endif()
     fml_add_variant(${target} f64 ${level}
-      "${FML_KERNELS_sources};${FML_KERNELS_F64_sources};${FML_DENSE_sources};${FML_DENSE_FLOAT_sources};csrc/table.c")
+      "${FML_KERNELS_sources};${FML_KERNELS_F64_sources};${FML_DENSE_sources};${FML_DENSE_FLOAT_sources};${FML_DENSE_F64_sources};csrc/table.c")
     fml_add_variant(${target} f32 ${level}
       "${FML_KERNELS_sources};${FML_DENSE_sources};${FML_DENSE_FLOAT_sources}")
     fml_add_variant(${target} f64x8 ${level} "${FML_KERNELS_F64X8_sources}")

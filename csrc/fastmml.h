@@ -331,6 +331,22 @@ FML_DENSE_TYPES(uint64_t, u64)
 FML_DENSE_TYPES(uint32_t, u32)
 FML_DENSE_TYPES(uint16_t, u16)
 
+/* A linear model of p targets by n features. */
+typedef struct fml_fit {
+    const double *coef;     /* p n */
+    const double *constant; /* p, and p that these lack */
+    const double *unit;     /* p powers of two: targets are multiplied by them */
+    const double *scale;    /* of each row: the root of its weight; or NULL */
+} fml_fit;
+
+/* With rest = unit y - constant - x coef', for x and y of `sides`: products with weight rest of
+ * x and, as the last column, of ones, sums of two numbers; and the sums of weight rest^2. Errors
+ * are those of numbers of some 100 bits. No size is 0. Rows of weight 0 may be any finite numbers. */
+typedef fml_status fml_residual_products_f64_fn(ptrdiff_t m, const fml_side_by_side *sides,
+                                                const fml_fit *fit,
+                                                double *products /* out, 2 p (n + 1) */,
+                                                double *squares /* out, p */, int threads);
+
 typedef enum fml_short_kind { FML_INT8 = 0, FML_UINT8 = 1, FML_INT16 = 2 } fml_short_kind;
 /* A matrix of numbers of 8 or 16 bits; strides count bytes. */
 typedef struct fml_short {
@@ -387,7 +403,9 @@ typedef fml_status fml_matmul_bool_b64_fn(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
 #define FML_KERNELS_DENSE(X) \
     FML_MATMUL(X)            \
     FML_STRASSEN(X)          \
-    FML_GRAM(X) FML_FLOAT(X, f64) FML_FLOAT(X, f32) X(matmul_short, p16) X(matmul_bool, b64)
+    FML_GRAM(X)              \
+    FML_FLOAT(X, f64)        \
+    FML_FLOAT(X, f32) X(residual_products, f64) X(matmul_short, p16) X(matmul_bool, b64)
 
 typedef struct fml_table {
     const char *isa;

@@ -67,6 +67,44 @@ def test_everything_that_numpy_returns(
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("rank", [40, 7])
+@pytest.mark.parametrize("dtypes", ["dd", "ff", "DD", "dD"])
+@pytest.mark.parametrize(
+    ("shape", "columns"),
+    [((60, 40), ()), ((60, 40), (3,)), ((40, 60), ()), ((40, 60), (3,)), ((40, 40), (12,))],
+)
+def test_the_same_by_one_factorisation(
+    shape: tuple[int, int], columns: tuple[int, ...], dtypes: str, rank: int
+) -> None:
+    rng = np.random.default_rng(4)
+    a = (rng.integers(-9, 9, (shape[0], rank)) @ rng.integers(-9, 9, (rank, shape[1]))).astype(
+        dtypes[0]
+    )
+    if dtypes[0] == "D":
+        a = a * (1 + 2j)
+    b = rng.normal(size=(shape[0], *columns)).astype(dtypes[1])
+    found, expected = fm.lstsq(a, b), np.linalg.lstsq(a, b)
+    assert found.rank == expected[2]
+    both = (found.x, found.residuals, found.singular_values), (*expected[:2], expected[3])
+    for ours, theirs in zip(*both, strict=True):
+        assert ours.shape == theirs.shape
+        assert ours.dtype == theirs.dtype
+        size = np.abs(theirs).max(initial=0)
+        np.testing.assert_allclose(
+            ours, theirs, rtol=0, atol=size * (1e-4 if dtypes == "ff" else 1e-9)
+        )
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e150])
+@pytest.mark.parametrize("shape", [(60, 40), (40, 60)])
+def test_one_factorisation_of_any_scale(shape: tuple[int, int], scale: float) -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=shape), rng.normal(size=shape[0])
+    expected = np.linalg.lstsq(a, b)[0]
+    np.testing.assert_allclose(fm.lstsq(a * scale, b).x * scale, expected, rtol=1e-10)
+    np.testing.assert_allclose(fm.lstsq(a * scale, b * scale).x, expected, rtol=1e-10)
+
+
 @pytest.mark.parametrize("dtypes", ["bb", "BB", "hH", "??", "fb", "Bf"])
 @pytest.mark.parametrize("shape", [(200, 5), (9, 5)])
 @pytest.mark.parametrize("options", [{}, {"alpha": 1}, {"refine": True}])

@@ -112,6 +112,16 @@ def gram_times(kernels: Kernels, dtype: str) -> Call:
     return lambda: kernels.gram_times(x, b, offset, y, out, THREADS)
 
 
+def residual_products(kernels: Kernels) -> Call:
+    """Residuals of one target, times the rows."""
+    x, y, coef = reals((5000, 12), 35), reals((5000, 1), 36), reals((1, 12), 37)
+    constant, unit = np.zeros((2, 1)), np.ones(1)
+    products, squares = np.empty((2, 1, 13)), np.empty(1)
+    return lambda: kernels.residual_products(
+        x, y, coef, constant, unit, None, products, squares, THREADS
+    )
+
+
 def centred_gram(kernels: Kernels, weighted: bool = False, is_wide: bool = False) -> Call:
     """Products of the deviations of two arrays."""
     k, n = (300, 260) if is_wide else (5000, 12)

@@ -88,6 +88,13 @@ class Data:
             x, y = (side[rows].astype(np.float64, copy=False) for side in (self.x, self.y))
             yield x, y, None if self.scale is None else self.scale[rows]
 
+    def wide_rows(self) -> Iterator[tuple[Array, Array, Array | None]]:
+        """Rows of x and y in float64, and their scales: all at once where kernels read them."""
+        if self.x.dtype == self.y.dtype == np.float64:
+            yield _check.readable(self.x), _check.readable(self.y), self.scale
+        else:
+            yield from self.pieces()
+
     def products(self, shift: Array) -> Array:
         """The kernel's products, of all rows at once where it can read them in the shift's type."""
         threads = get_num_threads()

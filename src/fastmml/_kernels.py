@@ -582,6 +582,28 @@ class Kernels(Protocol):
         """
         ...
 
+    def residual_products(
+        self,
+        x: F64,
+        y: F64,
+        coef: F64,
+        constant: F64,
+        unit: F64,
+        scale: F64 | None,
+        products: F64,
+        squares: F64,
+        threads: int,
+    ) -> None:
+        """Products of rows with the residuals of a linear model, to some 100 bits.
+
+        With ``rest = unit * y - constant[0] - constant[1] - x @ coef.T`` for x (m, n) and y (m, p)
+        of any strides, coef (p, n), and powers of two unit (p,), the sum of the two ``products``
+        (2, p, n + 1) is ``(weight * rest).T @ (x, 1)``, for weights ``scale**2``, or 1. ``squares``
+        (p,) are ordinary sums of ``weight * rest**2``. No size is 0; rows of weight 0 may be any
+        finite numbers.
+        """
+        ...
+
     # ---- distances ----
 
     def pairwise_distances(

@@ -179,6 +179,15 @@ cdef extern from "fastmml.h" nogil:
         Py_ssize_t k, const fml_side_by_side *sides, const void *shift, const void *scale,
         double *out, int threads) noexcept
 
+    ctypedef struct fml_fit:
+        const double *coef
+        const double *constant
+        const double *unit
+        const double *scale
+    ctypedef fml_status (*fml_residual_products_f64_fn)(
+        Py_ssize_t m, const fml_side_by_side *sides, const fml_fit *fit, double *products,
+        double *squares, int threads) noexcept
+
     ctypedef enum fml_short_kind:
         FML_INT8
         FML_UINT8
@@ -280,6 +289,7 @@ cdef extern from "fastmml.h" nogil:
         fml_centred_gram_fn centred_gram_f32
         fml_solved_gram_fn solved_gram_f64
         fml_solved_gram_fn solved_gram_f32
+        fml_residual_products_f64_fn residual_products_f64
         fml_gram_times_fn gram_times_f64
         fml_gram_times_fn gram_times_f32
         fml_pairwise_distances_fn pairwise_distances_f64

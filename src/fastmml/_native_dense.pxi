@@ -389,6 +389,21 @@ cdef class DenseKernels(SmallKernels):
         check(status)
         return out
 
+    def residual_products(self, cnp.ndarray x, cnp.ndarray y, const double[:, ::1] coef,
+                          const double[:, ::1] constant, const double[::1] unit,
+                          const double[::1] scale, double[:, :, ::1] products,
+                          double[::1] squares, int threads):
+        cdef fml_side_by_side sides = side_by_side(x, y)
+        cdef fml_fit fit
+        cdef Py_ssize_t m = cnp.PyArray_DIM(x, 0)
+        cdef fml_status status
+        fit.coef, fit.constant, fit.unit = &coef[0, 0], &constant[0, 0], &unit[0]
+        fit.scale = NULL if scale is None else &scale[0]
+        with nogil:
+            status = self.table.residual_products_f64(m, &sides, &fit, &products[0, 0, 0],
+                                                      &squares[0], threads)
+        check(status)
+
     def gram_times(self, cnp.ndarray x, cnp.ndarray b, cnp.ndarray offset, cnp.ndarray y,
                    cnp.ndarray out, int threads):
         cdef Py_ssize_t m = cnp.PyArray_DIM(x, 0), n = cnp.PyArray_DIM(x, 1)

@@ -1,150 +1,26 @@
-"""A step of refinement of least squares, from residuals with more digits than float64 has.
-
-Numbers are cut into leading bits, on a grid that a column has in common, and a rest: products of
-leading bits are summed without rounding errors, and what the others lose is as much smaller [1]_.
-
-References
-----------
-.. [1] K. Ozaki, T. Ogita, S. Oishi, S. M. Rump, "Error-free transformations of matrix
-   multiplication by using fast routines of matrix multiplication and its applications", Numerical
-   Algorithms 59 (2012).
-"""
+"""Steps of refinement of least squares, from residuals with twice the digits of float64."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmml._backend import get_num_threads, kernels
 from fastmml._centred import Data, Mean
 from fastmml._powers import ldexp
 from fastmml._tall_qr import as_complex, as_real_map
-from fastmml.linalg import matmul
+from fastmml._two_numbers import column_sums, two_product, two_sum
 
 Array = NDArray[Any]
 
-#: Leading bits: two numbers of so many, and sums of products over so many rows, fit into float64.
-_BITS, _MOST_ROWS = 19, 1 << 15
 #: The condition number from which on a step may be worse than none, where rows differ in size.
 _DOUBTFUL = 1e7
-#: Targets whose products with the features are summed at a time.
-_TARGETS = 256
-
-
-class _Cut(NamedTuple):
-    """Rows of numbers less those of ``shift``: ``leading + rest``, without rounding errors."""
-
-    leading: Array  # whole multiples of 2**(exponents - _BITS)
-    rest: Array
-    exponents: Array  # (rows, 1): of the largest number of each row
-
-    @classmethod
-    def of(cls, x: Array, shift: Array | None = None) -> _Cut:
-        """Cut rows; the errors of a shift are those of the rest."""
-        sizes = np.abs(x if shift is None else x - shift).max(axis=1, initial=0)
-        exponents = np.frexp(sizes)[1][:, np.newaxis]
-        leading = _on_grid(x, exponents)
-        rest = x - leading
-        if shift is not None:
-            near = _on_grid(shift, exponents)
-            leading -= near
-            rest -= shift - near
-        return cls(leading, rest, exponents)
-
-
-class Products(NamedTuple):
-    """Products of centred features with each other and with targets: ``sum + lacking``.
-
-    Of features times ``2**-exponents``, which have numbers near 1.
-    """
-
-    square: tuple[Array, Array]  # (n, n)
-    right: tuple[Array, Array]  # (n, k)
-    exponents: Array  # (n, 1)
-    total: Array  # (k,): rounded sums of squares of targets
-
-    @classmethod
-    def of(cls, data: Data, mean: Mean) -> Products:
-        """By one pass over the data for some targets at a time."""
-        n, k = data.x.shape[1], data.y.shape[1]
-        features, parts, size = np.arange(n), [], max(_TARGETS, n)
-        for first in range(0, k, size):
-            some = data.y[:, first : first + size]
-            own = mean.of(np.concatenate([features, n + first + np.arange(some.shape[1])]))
-            parts.append(_exact_products(replace(data, y=some), own))
-        sums, rests, totals = zip(*parts, strict=True)
-        sum_, lacking = (
-            np.hstack([blocks[0], *(block[:, n:] for block in blocks[1:])])
-            for blocks in (sums, rests)
-        )
-        exponents = np.frexp(np.sqrt(np.diagonal(sum_)))[1][:, np.newaxis]
-        sum_, lacking = (np.ldexp(part, -exponents) for part in (sum_, lacking))
-        square, small = (np.ldexp(part[:, :n], -exponents.T) for part in (sum_, lacking))
-        right = sum_[:, n:], lacking[:, n:]
-        return cls((square, small), right, exponents, np.concatenate(totals))
-
-    def corrected(self, coef: Array, inverse: Array) -> Array:
-        """Coefficients after a step of refinement; as they were where it is no number."""
-        with np.errstate(all="ignore"):
-            gradient = np.ldexp(self._gradient(np.ldexp(coef, self.exponents)), self.exponents)
-            found = coef + inverse @ (inverse.T @ gradient)
-        return np.where(np.isfinite(found).all(axis=0), found, coef)
-
-    def squared_residuals(self, coef: Array) -> Array:
-        """Sums of squared residuals: ``total - coef.T @ (right + gradient)``, where little is left.
-
-        With the products' own digits, which the square of the coefficients would cancel.
-        """
-        scaled = np.ldexp(coef, self.exponents)
-        right, lacking = self.right
-        products, errors = _two_product(scaled, right)
-        found, lost = self.total.copy(), -errors.sum(axis=0)
-        for row in products:
-            found, part = _sum(found, -row)
-            lost += part
-        rest = np.einsum("ij,ij->j", scaled, lacking + self._gradient(scaled))
-        return np.asarray(found + lost - rest)
-
-    def _gradient(self, scaled: Array) -> Array:
-        """Products of features with residuals."""
-        (square, small), (right, lacking) = self.square, self.right
-        left, below = _Cut.of(square), _Cut.of(np.ascontiguousarray(right.T))
-        rest, lost = _residuals(left, below, scaled, np.zeros(1))
-        return np.asarray((rest + lost).T + (lacking - small.T @ scaled))
-
-
-def _exact_products(data: Data, mean: Mean) -> tuple[Array, Array, Array]:
-    """Products of features with all columns, less their mean, and what the sums lack.
-
-    And rounded sums of squares of targets.
-    """
-    centre, offset = mean.parts()
-    n, total = data.x.shape[1], len(centre)
-    sum_, lacking = np.zeros((n, total)), np.zeros((n, total))
-    squares = np.zeros(total - n)
-    sums, weight, rooms = np.zeros(total), np.zeros(()), np.empty((3, 0, total))
-    for x, y, scale in _counted(data):
-        if len(x) > rooms.shape[1]:
-            rooms = np.empty((3, len(x), total))
-        rows, leading, rest = rooms[:, : len(x)]
-        np.subtract(x, centre[:n], out=rows[:, :n])
-        np.subtract(y, centre[n:], out=rows[:, n:])
-        roots = np.ones(len(rows)) if scale is None else scale
-        sums += (roots * roots) @ rows
-        weight += roots @ roots
-        if scale is not None:
-            rows *= scale[:, np.newaxis]
-        squares += np.einsum("ij,ij->j", rows[:, n:], rows[:, n:])
-        grid = _grid(np.frexp(np.abs(rows, out=rest).max(axis=0, initial=0))[1])
-        np.subtract(np.add(rows, grid, out=leading), grid, out=leading)
-        np.subtract(rows, leading, out=rest)
-        sum_, lost = _sum(sum_, matmul(leading[:, :n].T, leading))
-        lacking += lost + matmul(leading[:, :n].T, rest) + matmul(rest[:, :n].T, rows)
-    off = weight * np.outer(offset[:n], offset) - np.outer(sums[:n], offset)
-    return sum_, lacking + off - np.outer(offset[:n], sums), squares
+#: Targets whose residuals are computed at a time, which takes 128 bytes a feature of each.
+_TARGETS = 64
 
 
 def improved(
@@ -203,82 +79,57 @@ def squared_residuals(data: Data, mean: Mean, coef: Array) -> Array:
 def _residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Array, Array]:
     """Products of the features with the residuals, over 2**unit, and sums of squared residuals."""
     is_complex, coef = coef.dtype.kind == "c", as_real_map(coef)
-    n, k = coef.shape
-    centre, offset = mean.parts()
-    shifts = np.split(centre[:, np.newaxis], [n]) if centre.any() else (None, None)
-    constant = (offset[n:] - offset[:n] @ coef)[:, np.newaxis]
     used = True if data.scale is None else data.scale[:, np.newaxis] > 0
     unit = np.frexp(np.abs(data.y).max(axis=0, initial=0, where=used))[1]
     if is_complex:
         unit = np.repeat(unit.reshape(-1, 2).max(axis=1), 2)
-    sum_, error, chi2 = np.zeros((n, k)), np.zeros((n, k)), np.zeros(k)
-    for x, y, scale in _counted(data):
-        left = _Cut.of(np.ascontiguousarray(x.T), shifts[0])
-        below = _Cut.of(np.ascontiguousarray(y.T), shifts[1])
-        rest, lacking = _residuals(left, below, coef, constant)
-        roots = np.ones(1) if scale is None else scale
-        chi2 += np.einsum("ij,ij->i", rest * roots, rest * roots)
-        factors = np.ldexp(roots * roots, -unit[:, np.newaxis])
-        weighted = rest * factors
-        right = _Cut.of(weighted)
-        sum_, lost = _sum(sum_, matmul(left.leading, right.leading.T))
-        small = (right.rest + lacking * factors).T
-        error += lost + matmul(left.leading, small) + matmul(left.rest, weighted.T)
-        error -= offset[:n, np.newaxis] * weighted.sum(axis=1)
+    gradient, chi2 = np.empty(coef.shape), np.empty(len(unit))
+    for some in _blocks(len(unit)):
+        columns = np.r_[np.arange(len(coef)), len(coef) + np.arange(len(unit))[some]]
+        part = replace(data, y=data.y[:, some])
+        found = _scaled_products(part, mean.of(columns), coef[:, some], unit[some])
+        gradient[:, some], chi2[some] = found[0], np.ldexp(found[1], 2 * unit[some])
     if is_complex:
-        return as_complex(sum_ + error), chi2.reshape(-1, 2).sum(axis=1), unit[::2]
-    return sum_ + error, chi2, unit
+        return as_complex(gradient), chi2.reshape(-1, 2).sum(axis=1), unit[::2]
+    return gradient, chi2, unit
 
 
-def _counted(data: Data) -> Iterator[tuple[Array, Array, Array | None]]:
-    """Rows some at a time, less those of weight 0, whose numbers have any size."""
-    for x, y, scale in data.pieces(_MOST_ROWS):
-        if scale is None or scale.all():
-            yield x, y, scale
-            continue
-        used = scale > 0
-        yield x[used], y[used], scale[used]
+def _blocks(size: int) -> Iterator[slice]:
+    """Targets some at a time."""
+    for first in range(0, size, _TARGETS):
+        yield slice(first, first + _TARGETS)
 
 
-def _residuals(x: _Cut, y: _Cut, coef: Array, constant: Array) -> tuple[Array, Array]:
-    """``y - constant - coef.T @ x``, and what it lacks; what cancels has no rounding errors."""
-    # Of numbers over the size of their feature, leading parts lie on one grid for all features.
-    scaled = _Cut.of(np.ldexp(coef.T, x.exponents.T))
-    leading, rest = (np.ldexp(part, -x.exponents.T) for part in (scaled.leading, scaled.rest))
-    small = matmul(rest, x.leading) + matmul(coef.T, x.rest) + constant
-    first, lost = _sum(y.leading, -matmul(leading, x.leading))
-    rest, lacking = _sum(first, y.rest - small)
-    return rest, lost + lacking
+def _scaled_products(data: Data, mean: Mean, coef: Array, unit: Array) -> tuple[Array, Array]:
+    """The same of targets over 2**unit."""
+    centre, offset = mean.parts()
+    n, k = coef.shape
+    factors, coef = np.ldexp(1.0, -unit), np.ldexp(coef, -unit)
+    has_mean = bool(centre.any())
+    constant = _constant(centre, offset, coef, factors) if has_mean else np.zeros((2, k))
+    products, squares = np.zeros((2, k, n + 1)), np.zeros(k)
+    own, own_squares, rows = np.empty_like(products), np.empty(k), np.ascontiguousarray(coef.T)
+    for x, y, scale in data.wide_rows():
+        kernels().residual_products(
+            x, y, rows, constant, factors, scale, own, own_squares, get_num_threads()
+        )
+        products[0], lost = two_sum(products[0], own[0])
+        products[1] += own[1] + lost
+        squares += own_squares
+    (high, low), (sums, small) = products[:, :, :n], products[:, :, n:]
+    if not has_mean:
+        return (high + low).T, squares
+    taken, lacking = two_product(sums, centre[:n])
+    high, lost = two_sum(high, -taken)
+    low = low + (lost - lacking - (small * centre[:n] + sums * offset[:n]))
+    return (high + low).T, squares
 
 
-def _on_grid(x: Array, exponents: Array) -> Array:
-    """Numbers rounded to ``_BITS`` bits of 2**exponents."""
-    grid = _grid(exponents)
-    return np.asarray((x + grid) - grid)
-
-
-def _grid(exponents: Array) -> Array:
-    """What rounds numbers so where it is added and subtracted again."""
-    return np.asarray(np.ldexp(1.5, exponents + (np.finfo(np.float64).nmant - _BITS)))
-
-
-def _sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """The rounded sum, and what it lacks (D. E. Knuth's two-sum)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
-def _two_product(a: Array, b: Array) -> tuple[Array, Array]:
-    """The rounded product, and what it lacks (T. J. Dekker's)."""
-    product = a * b
-    (first, small), (second, little) = _halves(a), _halves(b)
-    lost = ((first * second - product) + first * little + small * second) + small * little
-    return product, lost
-
-
-def _halves(x: Array) -> tuple[Array, Array]:
-    """Numbers as sums of two of half as many bits."""
-    cut = x * (2.0**27 + 1)
-    leading = cut - (cut - x)
-    return leading, x - leading
+def _constant(centre: Array, offset: Array, coef: Array, factors: Array) -> Array:
+    """What the model adds to the features' part, and what that lacks."""
+    n = len(coef)
+    products, errors = two_product(centre[:n, np.newaxis], coef)
+    terms = np.concatenate([(centre[n:] * factors)[np.newaxis], -products])
+    total, lacking = column_sums(terms)
+    lacking += offset[n:] * factors - errors.sum(axis=0) - offset[:n] @ coef
+    return np.stack([total, lacking])

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
 from fastmml._centred import Data, Mean, uncentred
+from fastmml._lapack_qr import Reflections, fits_lapack, solve_upper
 from fastmml._powers import ldexp
 from fastmml._residuals import improved, refined
 from fastmml._tall_qr import as_real, reduce_tall
@@ -34,6 +35,14 @@ _SINGULAR = 100.0
 #: An alpha of more than 4**this, for a matrix of numbers up to 1: the solution is that of a smaller
 #: one, divided by the difference.
 _FAR = 120
+#: Right-hand sides up to which a step of refinement takes no longer than the rest (10,000 x 100).
+_MOST_REFINED = 32
+#: Rows or columns from which on QR by LAPACK and its further calls are faster than ``gelsd``, and
+#: how many times as many of the other ones, unless there are many right-hand sides.
+_FEWEST, _OBLONG = 32, 1.5
+#: Factorisations whose calls take as long as those of a solution whose columns turn out to be
+#: ill-conditioned (5000 x 10: 0.3 ms, as LAPACK does; 3000 x 10 0.29 for 0.16).
+_CALLS = 2
 #: Refinement ends after so many steps; from a condition of 1 / sqrt(eps) on it takes four or five.
 _MOST_STEPS = 10
 
@@ -88,7 +97,7 @@ def lstsq(
 
     Notes
     -----
-    Tall matrices (m >= 8 n, n <= 512, m n² >= 2**18): if they are real, by normal equations,
+    Tall matrices (m >= 8 n, n <= 512, m n² >= 2**19): if they are real, by normal equations,
     refined by a step of corrected seminormal equations, while the condition number of the columns,
     scaled to length 1, is at most 10 (m (n + k + 1)² flops, one or two passes over the data). Else
     with ``a = Q @ R`` (see `qr`): the singular values of R are those of ``a``, and its
@@ -96,33 +105,34 @@ def lstsq(
     more pass, or two, which writes no Q. The solution is that of a matrix and a right-hand side
     that differ by some n rounding errors u, so that ``|x - exact| / |x|`` is at most about
     ``n u (K + K² |b - a @ x| / (|a| |x|))`` for a condition number K [1]_. The cost is that of
-    R in `qr`, 4 m n k flops for b, and O(n³). All others: LAPACK's ``gelsd``; with an option, a QR
-    factorisation.
+    R in `qr`, 4 m n k flops for b, and O(n³). All others, in float64: LAPACK's QR factorisation of
+    ``a``, or of its transpose if that is taller, where 32 rows and columns or more are independent
+    and one side is 1.5 times the other, or b has a quarter as many columns; else ``gelsd``. Most of
+    the time then goes into singular values.
 
     Ridge regression is least squares with ``sqrt(alpha)`` times the identity below ``a`` and zeros
     below ``b``; its solution comes from the same singular values s, whose inverses become
     ``s / (s² + alpha)``.
 
-    With Q and R a step of refinement by corrected seminormal equations [2]_ follows, unless ``b``
-    has more columns than ``a``. Its residuals and their products with ``a`` have some 19 bits more
-    than float64 [3]_: its errors are well below LAPACK's while K is below ``1 / (100 n u)``, and
-    always of the bound's form. From K = 1e7 on a second step tells whether the first one helps: it
-    is less than half as large. Where it is not, as mostly with fewer rows than columns that are
-    much larger than all others, x stays as it was.
+    Tall matrices with Q and R are solved by a step of refinement by corrected seminormal equations
+    [2]_, too, unless ``b`` has more than 32 columns. Its residuals and their products with ``a``
+    have twice the digits of float64 [3]_: its errors are well below LAPACK's while K is below
+    ``1 / (100 n u)``, and always of the bound's form. From K = 1e7 on a second step tells whether
+    the first one helps: it is less than half as large. Where it is not, as mostly with fewer rows
+    than columns that are much larger than all others, x stays as it was.
 
     ``refine`` takes such steps until they no longer shrink, at any K up to 1 / u, and for all
     numbers, whatever their size: each leaves about K u of the error, until ``w (K + K² |b - a @ x|
-    / (|a| |x|))`` is left for w = 2**-72, and the rounding of x. A step reads ``a`` once, at some
-    4 ns an element (8 for complex ones). float32 is computed in float64.
+    / (|a| |x|))`` is left for w = 2**-100, and the rounding of x. A step reads ``a`` once, at some
+    0.5 ns an element (2 for complex ones). float32 is computed in float64.
 
     References
     ----------
     .. [1] N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM 2002,
        chapter 20.
     .. [2] Å. Björck, Numerical Methods for Least Squares Problems, SIAM 1996, section 6.6.
-    .. [3] K. Ozaki, T. Ogita, S. Oishi, S. M. Rump, "Error-free transformations of matrix
-       multiplication by using fast routines of matrix multiplication and its applications",
-       Numerical Algorithms 59 (2012).
+    .. [3] T. Ogita, S. M. Rump, S. Oishi, "Accurate sum and dot product", SIAM Journal on
+       Scientific Computing 26 (2005).
 
     Examples
     --------
@@ -138,10 +148,13 @@ def lstsq(
     ridge = _check.at_least_zero("alpha", alpha)
     has_options = ridge > 0 or refine
     fits = _fits(matrix, right)
-    if not fits or not (has_options or is_tall(matrix)):
+    if not fits or not (has_options or is_tall(matrix, _CALLS)):
         limit = _check.rcond(rcond)
         if fits and np.result_type(matrix, right).char in "fF":
             limit = singular_limit(limit, matrix.shape, float(np.finfo(np.float32).eps))
+        found = _by_reflections(matrix, right, limit) if fits else None
+        if found is not None:
+            return found
         x, residuals, rank, singular_values = _by_svd(a, b, limit)
         return LstsqResult(x, residuals, int(rank), singular_values)
     matrix, right = _check.factorisable("a", matrix), _check.factorisable("b", right)
@@ -158,11 +171,41 @@ def lstsq(
     r, inside = _reduced(matrix, right, square)
     x, rank, values = solve_triangle(r, inside, limit, ridge)
     is_whole = ridge == 0 and rank == matrix.shape[1]
-    is_worth_it = right.size <= matrix.size  # a step costs as much for a number of either
-    if is_whole and is_worth_it and _is_refinable(values):
+    if is_whole and right.size <= _MOST_REFINED * len(right) and _is_refinable(values):
         x, residuals = _corrected(matrix, right, x, r, float(values[0] / values[-1]))
         return LstsqResult(x, residuals, rank, values)
     return LstsqResult(x, _residuals(matrix, right, x, rank), rank, values)
+
+
+def _by_reflections(matrix: Array, right: Array, limit: float | None) -> LstsqResult | None:
+    """By one QR factorisation, in float64 as NumPy's; None where ``gelsd`` is as fast or faster."""
+    shape, k = matrix.shape, right.size // len(right)
+    few, is_wide = min(shape), shape[0] < shape[1]
+    is_oblong = max(shape) >= _OBLONG * few
+    if few < _FEWEST or not (is_oblong or 4 * k >= few) or not fits_lapack(matrix, "r"):
+        return None
+    dtype = np.result_type(matrix, right, np.float32)
+    wide = np.result_type(dtype, np.float64)
+    matrix, below = matrix.astype(wide, copy=False), _in_columns(right).astype(wide, copy=False)
+    factors = Reflections.of(matrix.conj().T if is_wide else matrix)
+    if not is_wide:
+        below = factors.reduce(below)
+    values = np.linalg.svd(factors.r, compute_uv=False)
+    least = singular_limit(limit, shape, float(np.finfo(wide).eps))
+    rank = int((values > least * values[0]).sum())
+    if rank < few and (is_wide or not is_oblong):
+        return None
+    if rank < few:
+        x, rank, values = solve_triangle(factors.r, below[:few], least, 0)
+    else:
+        x = solve_upper(factors.r, below[:few], is_adjoint=is_wide)
+    x = factors.spread(x) if is_wide else x
+    rest = np.empty(0)
+    if rank == few and few == shape[1] < shape[0]:
+        rest = np.einsum("ij,ij->j", below[few:], below[few:].conj()).real
+    real = np.finfo(dtype).dtype
+    x = x.reshape(len(x), *right.shape[1:]).astype(dtype, copy=False)
+    return LstsqResult(x, rest.astype(real), rank, values.astype(real, copy=False))
 
 
 def _is_refinable(values: Array) -> bool:
@@ -197,8 +240,12 @@ def _reduced(matrix: Array, right: Array, square: Array | None) -> tuple[Array, 
         found = reduce_tall(_check.readable(matrix), _check.readable(_in_columns(right)), square)
         if found is not None:
             return found[0], found[1].reshape(len(found[1]), *right.shape[1:])
-    q, r = qr(matrix)
-    return r, np.asarray(matmul(q.conj().T, right))
+    if min(matrix.shape) < _FEWEST or len(matrix) < matrix.shape[1]:
+        q, r = qr(matrix)
+        return r, np.asarray(matmul(q.conj().T, right))
+    factors = Reflections.of(matrix)
+    inside = factors.reduce(_in_columns(right))[: matrix.shape[1]]
+    return factors.r, inside.reshape(len(inside), *right.shape[1:])
 
 
 def _in_columns(right: Array) -> Array:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml._centred import TINY, Centred, Data, Mean, are_constant, centre, uncentred
-from fastmml._residuals import Products, corrected, squared_residuals
+from fastmml._exact_products import Products
+from fastmml._residuals import corrected, squared_residuals
 
 Array = NDArray[Any]
 
@@ -30,6 +31,8 @@ _SMALL_REST, _ROUNDED = 1e-6, 1e4
 #: Targets that are taken at a time, or as many as there are features: products of targets with each
 #: other are computed, too.
 _TARGETS = 32
+#: Targets whose exact products are summed at a time, or as many as there are features.
+_MANY_TARGETS = 256
 
 
 class Solution(NamedTuple):
@@ -45,25 +48,54 @@ class Solution(NamedTuple):
     lengths: Array  # (n,)
 
 
-class _Sums(NamedTuple):
-    """Products of deviations from the mean: of features with all, of targets with themselves."""
+class _Factor(NamedTuple):
+    """The centred features, scaled to length 1, as a triangle."""
 
-    weight: float
-    mean: Mean
-    square: Array  # (n, n)
-    right: Array  # (n, k)
-    total: Array  # (k,)
+    centred: Centred  # of features, or of these and targets
+    changed: Array  # (n,)
+    r: Array
+    lengths: Array
+    inverse: Array
+    unscaled: Array  # the inverse of the unscaled factor; 0 for constant features
+    condition: float
+    unit: float  # rounding errors of the products
 
     @classmethod
-    def of(cls, blocks: list[Centred], n: int) -> _Sums:
-        """Of the same features with some targets in each block."""
-        first, squares = blocks[0], [np.diagonal(block.products) for block in blocks]
-        means = [block.mean for block in blocks]
-        shift = np.concatenate([means[0].shift[:n], *(mean.shift[n:] for mean in means)])
-        offset = np.concatenate([means[0].offset[:n], *(mean.offset[n:] for mean in means)])
-        right = np.hstack([block.products[:n, n:] for block in blocks])
-        total = np.concatenate([square[n:] for square in squares])
-        return cls(first.weight, Mean(shift, offset), first.products[:n, :n], right, total)
+    def of(cls, centred: Centred, n: int, dtype: np.dtype[Any]) -> _Factor | None:
+        """None where the products are not definite."""
+        changed = centred.has_changed(dtype)[:n]
+        found = _scaled_factor(centred.products[:n, :n], changed)
+        if found is None:
+            return None
+        r, lengths = found
+        values, inverse = np.linalg.svd(r, compute_uv=False), np.linalg.inv(r)
+        unscaled = inverse / lengths[:, np.newaxis] * changed[:, np.newaxis]
+        condition, unit = float(values[0] / values[-1]), float(np.finfo(dtype).eps)
+        return cls(centred, changed, r, lengths, inverse, unscaled, condition, unit)
+
+    def steps(self, dtype: np.dtype[Any], part: float = 1.0) -> int:
+        """Steps of refinement until errors are those of LAPACK, or this part of them."""
+        error = rate = 4 * self.unit * self.condition**2
+        wanted = _LAPACK * self.condition * float(np.finfo(dtype).eps)
+        if error <= wanted:
+            return 0
+        count = 0
+        while error > part * wanted:
+            error *= rate
+            count += 1
+        return count
+
+    def solved(self, right: Array) -> Array:
+        """Coefficients from products of features with targets."""
+        return np.asarray(self.unscaled @ (self.unscaled.T @ right))
+
+
+class _Targets(NamedTuple):
+    """What some targets have."""
+
+    coef: Array
+    chi2: Array
+    mean: Array
 
 
 def most_targets(n: int) -> int:
@@ -79,35 +111,94 @@ def solve(
     ``most`` is the largest condition number that is wanted; by default all for which refinement
     works. ``known`` are the products of the data in their own type, of at most `most_targets`.
     """
-    (n, k), size = (data.x.shape[1], data.y.shape[1]), most_targets(data.x.shape[1])
-    blocks = [replace(data, y=data.y[:, first : first + size]) for first in range(0, k, size)]
+    n, k = data.x.shape[1], data.y.shape[1]
+    is_many = k > most_targets(n)
+    first = replace(data, y=data.y[:, :0]) if is_many else data
     for dtype in dict.fromkeys((data.x.dtype, np.dtype(np.float64))):
         given = known if dtype == data.x.dtype else None
-        centred = _centre(blocks[0], has_intercept, dtype, given)
-        if centred is None:
-            continue
-        changed = centred.has_changed(dtype)[:n]
-        factor = _scaled_factor(centred.products[:n, :n], changed)
+        centred = _centre(first, has_intercept, dtype, given)
+        factor = None if centred is None else _Factor.of(centred, n, dtype)
         if factor is None:
             continue
-        r, lengths = factor
-        values = np.linalg.svd(r, compute_uv=False)
-        condition, unit = float(values[0] / values[-1]), float(np.finfo(dtype).eps)
-        if most is not None and condition > most:
+        if most is not None and factor.condition > most:
             return None
-        if condition**2 * unit > _CONDITION:
+        if factor.condition**2 * factor.unit > _CONDITION:
             continue
-        all_ = [centred, *(_centre(block, has_intercept, dtype, None) for block in blocks[1:])]
-        found = [block for block in all_ if block is not None]
-        if len(found) < len(all_):
+        if is_many:
+            found = _solve_many(data, has_intercept, dtype, factor)
+        else:
+            found = _refined(data, factor.centred, factor)
+        if found is None:
             continue
-        sums, inverse = _Sums.of(found, n), np.linalg.inv(r)
-        unscaled = inverse / lengths[:, np.newaxis] * changed[:, np.newaxis]
-        coef, chi2 = _refined(data, sums, unscaled, condition, unit)
+        mean = np.concatenate([factor.centred.mean.total()[:n], found.mean])
         return Solution(
-            coef, chi2, sums.weight, sums.mean.total(), changed, r, inverse, lengths
+            found.coef, found.chi2, factor.centred.weight, mean, factor.changed, factor.r,
+            factor.inverse, factor.lengths,
         )  # fmt: skip
     return None
+
+
+def _solve_many(
+    data: Data, has_intercept: bool, dtype: np.dtype[Any], factor: _Factor
+) -> _Targets | None:
+    """Some targets at a time, so that memory holds little beside the results."""
+    n, k = data.x.shape[1], data.y.shape[1]
+    steps, size, products = factor.steps(data.x.dtype, _FAR_BELOW), most_targets(n), None
+    if steps:
+        products = Products.of(data, factor.centred.mean, has_intercept)
+        size = max(n, _MANY_TARGETS)
+    whole = _Targets(np.empty((n, k)), np.empty(k), np.empty(k))
+    for first in range(0, k, size):
+        some = slice(first, first + size)
+        block = replace(data, y=data.y[:, some])
+        if products is not None:
+            found = _from_products(block, products, factor, steps)
+        else:
+            centred = _centre(block, has_intercept, dtype, None)
+            found = None if centred is None else _refined(block, centred, factor)
+        if found is None:
+            return None
+        whole.coef[:, some], whole.chi2[some], whole.mean[some] = found
+    return whole
+
+
+def _refined(data: Data, centred: Centred, factor: _Factor) -> _Targets:
+    """From products of features and targets, by steps of refinement where these are needed."""
+    n = data.x.shape[1]
+    right, total = centred.products[:n, n:], np.diagonal(centred.products)[n:]
+    coef, steps = factor.solved(right), factor.steps(data.x.dtype)
+    for _ in range(steps):
+        coef, chi2 = corrected(data, centred.mean, coef, factor.unscaled)
+    if not steps:
+        rest = 2 * right - centred.products[:n, :n] @ coef
+        chi2 = total - np.einsum("ij,ij->j", coef, rest)
+        chi2 = _with_small(data, centred.mean, coef, chi2, total, factor)
+    return _Targets(coef, chi2.clip(0), centred.mean.total()[n:])
+
+
+def _from_products(data: Data, products: Products, factor: _Factor, steps: int) -> _Targets | None:
+    """By steps of refinement that read no data."""
+    targets = products.with_targets(data)
+    if not _is_in_range(data.y, np.sqrt(targets.total / factor.centred.weight), products.has_mean):
+        return None
+    coef = factor.solved(targets.rounded())
+    for _ in range(steps):
+        coef = products.corrected(targets, coef, factor.unscaled)
+    chi2 = products.squared_residuals(targets, coef)
+    chi2 = _with_small(data, targets.mean, coef, chi2, targets.total, factor)
+    return _Targets(coef, chi2.clip(0), targets.mean.total()[data.x.shape[1] :])
+
+
+def _with_small(
+    data: Data, mean: Mean, coef: Array, chi2: Array, total: Array, factor: _Factor
+) -> Array:
+    """Sums of squared residuals, of which small ones are computed from the residuals."""
+    n, least = len(coef), max(_SMALL_REST * factor.condition, _ROUNDED * factor.unit)
+    small = np.flatnonzero(chi2 < least * total)
+    if small.size:
+        own = mean.of(np.concatenate([np.arange(n), n + small]))
+        chi2[small] = squared_residuals(replace(data, y=data.y[:, small]), own, coef[:, small])
+    return chi2
 
 
 def _centre(
@@ -115,13 +206,19 @@ def _centre(
 ) -> Centred | None:
     """Products of deviations from the mean, or from 0; None where out of range."""
     found = known or (centre(data, dtype) if has_intercept else uncentred(data, dtype))
-    if not np.isfinite(np.diagonal(found.products)).all():
-        return None
-    is_tiny, sides = found.spread() < TINY[dtype.char], (data.x, data.y)
-    for x, which in zip(sides, np.split(is_tiny, [data.x.shape[1]]), strict=True):
-        if not (are_constant(x[:, which]) if has_intercept else not x[:, which].any()):
+    sides, spreads = (data.x, data.y), np.split(found.spread(), [data.x.shape[1]])
+    for x, spread in zip(sides, spreads, strict=True):
+        if not _is_in_range(x, spread, has_intercept, TINY[dtype.char]):
             return None
     return found
+
+
+def _is_in_range(x: Array, spread: Array, has_mean: bool, tiny: float = TINY["d"]) -> bool:
+    """Whether squares are numbers to all digits, or nothing but zeros."""
+    if not np.isfinite(spread).all():
+        return False
+    which = spread < tiny
+    return are_constant(x[:, which]) if has_mean else not x[:, which].any()
 
 
 def _scaled_factor(products: Array, changed: Array) -> tuple[Array, Array] | None:
@@ -136,35 +233,3 @@ def _scaled_factor(products: Array, changed: Array) -> tuple[Array, Array] | Non
     except np.linalg.LinAlgError:
         return None
     return np.ascontiguousarray(lower.T), lengths
-
-
-def _refined(
-    data: Data, sums: _Sums, inverse: Array, condition: float, unit: float
-) -> tuple[Array, Array]:
-    """Coefficients and sums of squared residuals.
-
-    ``inverse`` is that of the unscaled factor, 0 for constant features.
-    """
-    n, k = sums.right.shape
-    coef = inverse @ (inverse.T @ sums.right)
-    rate = error = 4 * unit * condition**2
-    wanted = _LAPACK * condition * float(np.finfo(data.x.dtype).eps)
-    if error > wanted and k <= n:
-        while error > wanted:
-            coef, chi2 = corrected(data, sums.mean, coef, inverse)
-            error *= rate
-        return coef, chi2.clip(0)
-    if error > wanted:
-        products = Products.of(data, sums.mean)
-        while error > _FAR_BELOW * wanted:
-            coef = products.corrected(coef, inverse)
-            error *= rate
-        chi2 = products.squared_residuals(coef)
-    else:
-        chi2 = sums.total - np.einsum("ij,ij->j", coef, 2 * sums.right - sums.square @ coef)
-    least = max(_SMALL_REST * condition, _ROUNDED * unit)
-    small = np.flatnonzero(chi2 < least * sums.total)
-    if small.size:
-        mean = sums.mean.of(np.concatenate([np.arange(n), n + small]))
-        chi2[small] = squared_residuals(replace(data, y=data.y[:, small]), mean, coef[:, small])
-    return coef, chi2.clip(0)

@@ -385,12 +385,15 @@ def independent_qr(basis: Array, own: Any = 0) -> IndependentQR:
     return IndependentQR(q, r, sizes)
 
 
-def is_tall(x: Array) -> bool:
-    """Whether Gram matrices are faster than LAPACK, and accurate enough to try."""
+def is_tall(x: Array, times: int = 1) -> bool:
+    """Whether Gram matrices are faster than LAPACK, and accurate enough to try.
+
+    For work that takes so many times as long as a factorisation to start.
+    """
     if x.ndim != 2 or not (_is_real(x) or x.dtype.char in "FD"):
         return False
     m, n = x.shape
-    return bool(0 < n <= min(_MOST_COLUMNS, m // _TALL) and m * n * n >= _LEAST_WORK)
+    return bool(0 < n <= min(_MOST_COLUMNS, m // _TALL) and m * n * n >= times * _LEAST_WORK)
 
 
 def is_small(x: Array) -> bool:

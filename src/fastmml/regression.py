@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,10 @@ from fastmml.streaming import StreamingQR
 
 Array = NDArray[Any]
 
+#: Targets up to which residuals take no longer than the rest (10,000 x 100).
+_MOST_REFINED = 32
+#: Targets that are turned at a time.
+_TARGETS = 256
 #: Singular values up to this many times the features times rounding count as 0.
 _RANK = 100.0
 
@@ -70,12 +75,14 @@ class LinearRegression(Regressor):  # type: ignore[misc]
     mean, which is then corrected [1]_, by m (n + k + 1)² flops. Their Cholesky factor, for features
     scaled to length 1, tells the condition number K. Normal equations lose K² rounding errors u;
     from K = 4 on a step of refinement, as in corrected seminormal equations [2]_, wins them back:
-    its residuals of the centred data and their products with the features have some 19 bits more
-    than float64 [3]_. Beyond K = 1e5, and for few rows, the centred data are factorised by
+    its residuals of the centred data and their products with the features have twice the digits of
+    float64 [3]_. Beyond K = 1e5, and for few rows, the centred data are factorised by
     `StreamingQR`, with such a step after it. The errors of the coefficients are no larger than
     those of LAPACK on centred data, and mostly far below, whatever the means and scales
-    of the features. With more targets than features, the step is made of such products of features
-    and targets, and beyond K = 1e5 of Q alone: errors are of the size of LAPACK's. Standard errors
+    of the features. With more targets than features, and than 32, the step is made of products of
+    features and targets to some 19 bits more [4]_, and beyond K = 1e5 of Q alone: errors are of the
+    size of LAPACK's. Targets are taken some at a time: memory holds less than data and results
+    take, whatever their number. Standard errors
     and singular values come from the factor, to K² u. float32 is multiplied in float32 while K is
     below 6, else in float64.
 
@@ -88,7 +95,9 @@ class LinearRegression(Regressor):  # type: ignore[misc]
     .. [1] T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance:
        analysis and recommendations", The American Statistician 37 (1983).
     .. [2] Å. Björck, Numerical Methods for Least Squares Problems, SIAM 1996, section 6.6.
-    .. [3] K. Ozaki, T. Ogita, S. Oishi, S. M. Rump, "Error-free transformations of matrix
+    .. [3] T. Ogita, S. M. Rump, S. Oishi, "Accurate sum and dot product", SIAM Journal on
+       Scientific Computing 26 (2005).
+    .. [4] K. Ozaki, T. Ogita, S. Oishi, S. M. Rump, "Error-free transformations of matrix
        multiplication by using fast routines of matrix multiplication and its applications",
        Numerical Algorithms 59 (2012).
 
@@ -297,6 +306,7 @@ class _Taken(NamedTuple):
     stream: StreamingQR
     shift: Array
     scale: Array  # powers of two, which bring numbers of any size into range
+    features: int
     exponent: int
     targets: str  # the shape of y
     is_absolute: bool
@@ -314,51 +324,69 @@ class _Taken(NamedTuple):
         _, exponents = np.frexp(np.abs(sample).max(axis=0))
         scale = np.ldexp(1.0, -exponents.clip(-1000, 1000))
         return cls(
-            StreamingQR(), shift, scale, rows.exponent, data.targets, data.is_absolute,
-            has_intercept, 0, 0.0,
+            StreamingQR(), shift, scale, rows.x.shape[1], rows.exponent, data.targets,
+            data.is_absolute, has_intercept, 0, 0.0,
         )  # fmt: skip
 
     def take(self, rows: Data) -> None:
         """Factorise more rows."""
-        for _, left, right in self._sides(rows):
-            self.stream.update(left, right)
+        for _, x, y, weight in _finite_pieces(rows):
+            self.stream.update(self._left(x, weight), self._right(y, weight))
 
     def turned(self, rows: Data) -> Array:
         """The triangle of these rows, but for what is left of targets: its lengths.
 
         Ones and features are factorised, and targets turned: most of the work where these are many.
         """
-        m, n = rows.x.shape
+        (m, n), k = rows.x.shape, rows.y.shape[1]
         ones_and_x = kernels().empty((m, n + self.has_intercept), np.float64)
-        for some, left, _ in self._sides(rows):
-            ones_and_x[some] = left
+        for some, x, _, weight in _finite_pieces(replace(rows, y=rows.y[:, :0])):
+            ones_and_x[some] = self._left(x, weight)
         q, r = qr(ones_and_x, overwrite_a=True)
-        parts, squares = np.zeros((len(r), rows.y.shape[1])), np.zeros(rows.y.shape[1])
+        found = np.zeros((len(r) + 1, len(r) + k))
+        found[:-1, : len(r)] = r
+        for first in range(0, k, _TARGETS):
+            targets = slice(first, min(first + _TARGETS, k))
+            found[:, len(r) + first : len(r) + targets.stop] = self._turned(q, rows, targets)
+        return found
+
+    def _turned(self, q: Array, rows: Data, targets: slice) -> Array:
+        """``Q' y`` of some targets, and the lengths of what is left of them."""
+        y_alone = replace(rows, x=rows.x[:, :0], y=rows.y[:, targets])
+        parts, squares = np.zeros((q.shape[1], y_alone.y.shape[1])), np.zeros(y_alone.y.shape[1])
         lacking = np.zeros_like(parts)  # without it, errors are some times LAPACK's
-        for some, _, right in self._sides(rows):
-            parts += matmul(q[some].T, right)
-        for some, _, right in self._sides(rows):
-            rest = right - matmul(q[some], parts)
+        for some, _, y, weight in _finite_pieces(y_alone):
+            parts += matmul(q[some].T, self._right(y, weight, targets))
+        for some, _, y, weight in _finite_pieces(y_alone):
+            rest = self._right(y, weight, targets) - matmul(q[some], parts)
             lacking += matmul(q[some].T, rest)
             squares += np.einsum("ij,ij->j", rest, rest)
-        parts += lacking
-        last = np.concatenate([np.zeros(r.shape[1]), np.sqrt(squares)])
-        return np.vstack([np.hstack([r, parts]), last])
+        return np.vstack([parts + lacking, np.sqrt(squares)])
 
-    def _sides(self, rows: Data) -> Iterator[tuple[slice, Array, Array]]:
-        """Some rows at a time: which, ones and features, and targets, as they are factorised."""
-        n, first = rows.x.shape[1], 0
-        for x, y, weight in rows.pieces():
-            _check.finite("X", x, first)
-            _check.finite("y", y, first)
-            ones = np.ones((len(x), int(self.has_intercept)))
-            left = np.hstack([ones, (x - self.shift[:n]) * self.scale[:n]])
-            right = (y - self.shift[n:]) * self.scale[n:]
-            if weight is not None:
-                left *= weight[:, np.newaxis]
-                right *= weight[:, np.newaxis]
-            yield slice(first, first + len(x)), left, right
-            first += len(x)
+    def _left(self, x: Array, weight: Array | None) -> Array:
+        """Ones and features, as they are factorised."""
+        n = x.shape[1]
+        ones = np.ones((len(x), int(self.has_intercept)))
+        return _weighted(np.hstack([ones, (x - self.shift[:n]) * self.scale[:n]]), weight)
+
+    def _right(self, y: Array, weight: Array | None, targets: slice = slice(None)) -> Array:
+        """Targets, as they are factorised."""
+        shift, scale = (of_all[self.features :][targets] for of_all in (self.shift, self.scale))
+        return _weighted((y - shift) * scale, weight)
+
+
+def _weighted(rows: Array, weight: Array | None) -> Array:
+    return rows if weight is None else rows * weight[:, np.newaxis]
+
+
+def _finite_pieces(rows: Data) -> Iterator[tuple[slice, Array, Array, Array | None]]:
+    """Some rows at a time: which, features, targets and weights."""
+    first = 0
+    for x, y, weight in rows.pieces():
+        _check.finite("X", x, first)
+        _check.finite("y", y, first)
+        yield slice(first, first + len(x)), x, y, weight
+        first += len(x)
 
 
 def _unit(x: Array) -> float:
@@ -399,7 +427,7 @@ def _by_products(rows: Data, has_intercept: bool, most: float | None) -> _Fit | 
 def _by_factors(taken: _Taken, limit: float, rows: Data) -> _Fit:
     """The solution by QR, with a step of refinement unless most of the data are targets."""
     m, n = rows.x.shape
-    if m > n + 1 and rows.y.shape[1] > n:
+    if m > n + 1 and rows.y.shape[1] > min(n, _MOST_REFINED):
         return _from_triangle(taken, taken.turned(rows), n, limit)
     taken.take(rows)
     return _from_triangle(taken, taken.stream.triangle(), n, limit, rows)

@@ -532,6 +532,34 @@ fml_status run_matmul_bool_b64(int threads, uint64_t *digest)
     return status;
 }
 
+/* Two groups of rows, some of which have no weight. */
+fml_status run_residual_products_f64(int threads, uint64_t *digest)
+{
+    enum { ROWS = 9000, FEATURES = 7, TARGETS = 3, SIZE = sizeof(double) };
+    static double x[ROWS * FEATURES], scale[ROWS];
+    static double products[2 * TARGETS * (FEATURES + 1)], squares[TARGETS];
+    static const double coef[TARGETS * FEATURES] = {3, 1, 4, 1, 5, 9, 2, 6}, constant[6] = {1};
+    static const double unit[TARGETS] = {1, 0.5, 2};
+    for (int i = 0; i < ROWS * FEATURES; i++)
+        x[i] = i % 89;
+    for (int i = 0; i < ROWS; i++)
+        scale[i] = i % 3;
+    const fml_side_by_side sides = {.n = FEATURES,
+                                    .p = TARGETS,
+                                    .x = x,
+                                    .y = x,
+                                    .x_row = FEATURES * SIZE,
+                                    .x_col = SIZE,
+                                    .y_row = FEATURES * SIZE,
+                                    .y_col = SIZE};
+    const fml_fit fit = {coef, constant, unit, scale};
+    fml_status status = fml_variants()[0]->residual_products_f64(ROWS, &sides, &fit, products,
+                                                                 squares, threads);
+    FOLD_ARRAY(digest, products);
+    FOLD_ARRAY(digest, squares);
+    return status;
+}
+
 /* A kernel without its scenario does not link; tests/test_native_trust.py asks the same of the
  * other functions. */
 #define ENTRY(name, type) {#name " " #type, run_##name##_##type},

@@ -20,6 +20,7 @@ from fastmml._numba import (
     order,
     push,
     rank,
+    residuals,
     rmat,
     solve,
     sparse,
@@ -77,6 +78,7 @@ class NumbaKernels:
     centred_gram = staticmethod(dense.centred_gram)
     solved_gram = staticmethod(dense.solved_gram)
     gram_times = staticmethod(dense.gram_times)
+    residual_products = staticmethod(residuals.residual_products)
     project_rows = staticmethod(dense.project_rows)
     reconstruct_rows = staticmethod(dense.reconstruct_rows)
 
