@@ -565,4 +565,4 @@ def _is_out_of_range(x: Array, found: Centred) -> bool:
     """Whether squares of float32 numbers were too large or too small for float32."""
     is_lost, is_tiny = ~np.isfinite(np.diagonal(found.products)), found.spread() < TINY["f"]
     overflows = is_lost.any() and bool(np.isfinite(x[:, is_lost]).all(axis=0).any())
-    return overflows or not are_constant(x[:, is_tiny])
+    return overflows or not are_constant(x, is_tiny)

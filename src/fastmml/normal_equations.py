@@ -119,7 +119,7 @@ def _centre(
         return None
     is_tiny, sides = found.spread() < TINY[dtype.char], (data.x, data.y)
     for x, which in zip(sides, np.split(is_tiny, [data.x.shape[1]]), strict=True):
-        if not (are_constant(x[:, which]) if has_intercept else not x[:, which].any()):
+        if not are_constant(x, which, None if has_intercept else 0.0):
             return None
     return found
 

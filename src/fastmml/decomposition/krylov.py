@@ -87,7 +87,8 @@ class Symmetric:
         self.size, self.number, self._matrix = len(matrix), matrix.dtype, matrix
 
     def apply(self, b: Array) -> Array:
-        return np.asarray(matmul(b, self._matrix))
+        # Rows of the matrix times a few columns: the other way round all of it would be packed.
+        return np.ascontiguousarray(matmul(self._matrix, b.T).T)
 
 
 def is_large(size: int, k: int, block: int) -> bool:
@@ -237,7 +238,7 @@ class _Basis:
         """Eigenvalues of the operator on the basis, falling, and their vectors in it."""
         inside = self._inside[: self.count, : self.count]
         with on_one_thread():
-            values, vectors = scipy.linalg.eigh(inside, check_finite=False)
+            values, vectors = scipy.linalg.eigh(inside, driver="evd", check_finite=False)
         return values[::-1], np.ascontiguousarray(vectors[:, ::-1])
 
     def residuals(self, vectors: Array) -> Array:
