@@ -171,10 +171,19 @@ def _around(data: Data, dtype: np.dtype[Any], shift: Array) -> Centred:
     sums = data.products(shift)
     weight = float(sums[-1, -1])
     offset = sums[-1, :-1] / weight
-    products = sums[:-1, :-1] - weight * np.outer(offset, offset)
+    products = scaled_outer(offset, weight)
+    np.subtract(sums[:-1, :-1], products, out=products)
     if np.isinf(np.diagonal(sums)).any():  # squares that overflow, whatever is taken off
         products = np.where(np.isinf(sums[:-1, :-1]), sums[:-1, :-1], products)
     return Centred(weight, Mean(shift.astype(np.float64), offset), products)
+
+
+def scaled_outer(x: Array, factor: float) -> Array:
+    """``np.outer(x, x) * factor``, in memory that is kept from chunk to chunk."""
+    found = kernels().empty((len(x), len(x)), np.float64)
+    np.multiply(x[:, np.newaxis], x, out=found)
+    found *= factor
+    return found
 
 
 def uncentred(data: Data, dtype: np.dtype[Any]) -> Centred:

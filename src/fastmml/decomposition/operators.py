@@ -393,8 +393,9 @@ class SparseRows:
         self.removed = self.shape[0] * float(self.mean @ self.mean)
 
     def in_double(self) -> Self:
-        """The same, multiplied in float64."""
-        return _doubled(self, "_tall")
+        """The same, multiplied in float64; what was made for float32 leaves memory."""
+        self.__dict__.pop("_tall", None)
+        return _doubled(self)
 
     @property
     def work(self) -> float:
