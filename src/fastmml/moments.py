@@ -12,7 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
-from fastmml._centred import CONSTANT, TINY, Centred, Data, Mean, are_constant, centre
+from fastmml._backend import kernels
+from fastmml._centred import (
+    CONSTANT,
+    TINY,
+    Centred,
+    Data,
+    Mean,
+    are_constant,
+    centre,
+    scaled_outer,
+)
 from fastmml._chunks import Chunks
 from fastmml._undo import all_or_nothing
 from fastmml.linalg import matmul
@@ -369,8 +379,9 @@ class Moments:
             is_far = ~np.isfinite(step)  # of an infinite mean, or of means whose difference is
             means = old.mean.total() * (old.weight / total) + new.mean.total() * (weight / total)
             offset[is_far] = (means - old.mean.shift)[is_far]
-            products = old.products + new.products
-            products += np.outer(step, step) * (old.weight * (weight / total))
+            products = kernels().empty(old.products.shape, np.float64)
+            np.add(old.products, new.products, out=products)
+            products += scaled_outer(step, old.weight * (weight / total))
         self._centred = Centred(total, Mean(old.mean.shift, offset), products)
 
 
@@ -555,7 +566,9 @@ def _centred(x: Array, weights: Array | None, shift: Array | None) -> Centred:
     if _working(x) == np.float32 and _is_out_of_range(x, found):
         found = centre(data, np.dtype(np.float64), shift)
     with np.errstate(all="ignore"):
-        products = np.ldexp(found.products, 2 * data.exponent)
+        products = found.products
+        if data.exponent:
+            products = np.ldexp(products, 2 * data.exponent)
     is_lost = ~np.isfinite(found.mean.total())
     products[is_lost] = products[:, is_lost] = np.nan
     return found._replace(products=products)
@@ -565,4 +578,4 @@ def _is_out_of_range(x: Array, found: Centred) -> bool:
     """Whether squares of float32 numbers were too large or too small for float32."""
     is_lost, is_tiny = ~np.isfinite(np.diagonal(found.products)), found.spread() < TINY["f"]
     overflows = is_lost.any() and bool(np.isfinite(x[:, is_lost]).all(axis=0).any())
-    return overflows or not are_constant(x[:, is_tiny])
+    return overflows or not are_constant(x, is_tiny)

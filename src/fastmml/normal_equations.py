@@ -218,7 +218,7 @@ def _is_in_range(x: Array, spread: Array, has_mean: bool, tiny: float = TINY["d"
     if not np.isfinite(spread).all():
         return False
     which = spread < tiny
-    return are_constant(x[:, which]) if has_mean else not x[:, which].any()
+    return are_constant(x, which, None if has_mean else 0.0)
 
 
 def _scaled_factor(products: Array, changed: Array) -> tuple[Array, Array] | None:

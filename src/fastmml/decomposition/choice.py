@@ -10,7 +10,7 @@ from fastmml.decomposition.iterative import is_large
 from fastmml.decomposition.krylov import LARGEST
 from fastmml.decomposition.number import Number
 from fastmml.decomposition.operators import Centred
-from fastmml.decomposition.solvers import FEW
+from fastmml.decomposition.solvers import are_few
 
 #: Time of a multiply-add, in units of one of a large product of float32 with itself, of which a
 #: triangle is computed: measured on AVX-512.
@@ -60,7 +60,7 @@ def exact_cost(data: Centred, k: int) -> float:
     """The predicted time of the exact solver."""
     small = min(data.shape)
     vectors = (_EIGH if k < small else _EIGH_ALL) * float(small) ** 3
-    if k * FEW <= small:
+    if are_few(data, small, k):
         step = _factor(data) * small * (_THIN * small + _VECTOR * LARGEST * k)
         vectors = min(vectors, _STEPS * k * step)
     each = 2 * _SPARSE if data.is_sparse else _factor(data)

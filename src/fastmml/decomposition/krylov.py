@@ -40,6 +40,8 @@ _DEPENDENT, _EMPTY = 1e-3, 32
 LARGEST, _KEPT, BLOCKS = 4, 2.0, 16
 #: Matrices of so many rows are no work for LAPACK.
 LEAST_SIZE = 512
+#: A fall of residuals' logarithms that is none, and what their logarithm takes for 0.
+_LEAST_FALL, _ZERO = 1e-3, 1e-300
 #: Vectors that are added to a first basis between looks at its eigenvalues, at most; others are
 #: looked at when they are full, and where the end is expected.
 _LOOK = 32
@@ -87,7 +89,8 @@ class Symmetric:
         self.size, self.number, self._matrix = len(matrix), matrix.dtype, matrix
 
     def apply(self, b: Array) -> Array:
-        return np.asarray(matmul(b, self._matrix))
+        # Rows of the matrix times a few columns: the other way round all of it would be packed.
+        return np.ascontiguousarray(matmul(self._matrix, b.T).T)
 
 
 def is_large(size: int, k: int, block: int) -> bool:
@@ -117,13 +120,13 @@ def largest(
             continue
         values, vectors = basis.ritz()
         residuals, tolerance = basis.residuals(vectors[:, :k]), limits.tolerance * values[0]
-        largest_residual = float(residuals.max() / (values[0] or 1))
+        progress.note(basis.products, float(residuals.max() / (values[0] or 1)))
         is_converged = bool((residuals <= tolerance).all())
         is_sure = not _is_repeated(values[: k + 1], block, tolerance) or (
             len(before) > 0 and bool(np.allclose(before, values[:k], 0, 2 * tolerance))
         )
         is_found = is_converged and is_sure
-        if is_found or progress.is_hopeless(basis.products, largest_residual):
+        if is_found or progress.is_hopeless():
             found, drift = basis.vectors(vectors[:, :k])
             residuals = np.hypot(residuals, basis.dropped(vectors[:, :k])) + drift * values[0]
             values, residuals = basis.unscaled(values[: k + 1]), basis.unscaled(residuals)
@@ -133,7 +136,7 @@ def largest(
             basis.restart(vectors[:, : k + block], values, is_fresh=True)
             wait = most + block
             continue
-        step = progress.missing(basis.products, largest_residual)
+        step = progress.missing()
         if basis.is_full:
             basis.restart(vectors[:, : max(int(_KEPT * k), k + 2 * block)], values)
         elif basis.products == basis.count:
@@ -146,35 +149,45 @@ class _Progress:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._first: tuple[int, float] | None = None
-        self._last = 0, 1.0
+        self._looks = [_Look(0, 1.0)]
 
-    def missing(self, products: int, residual: float) -> int:
-        """How many more are expected, at the rate since the last look."""
-        done, fallen = products - self._last[0], _times(self._last[1], residual)
-        self._last = products, residual
-        missing = _times(residual, self._limits.tolerance)
-        return int(min(max(1.0, missing * done / max(fallen, 1e-3)), self._limits.products))
+    def note(self, products: int, residual: float) -> None:
+        """Keep what a look found: the largest residual, in units of the largest eigenvalue."""
+        self._looks.append(_Look(products, residual))
 
-    def is_hopeless(self, products: int, residual: float) -> bool:
-        """After so many products, at this largest residual, in units of the largest eigenvalue.
+    def missing(self) -> int:
+        """How many more products are expected, at the rate between the last two looks."""
+        before, last = self._looks[-2:]
+        rate = max(before.fall_to(last), _LEAST_FALL) / (last.products - before.products)
+        return int(min(max(1.0, self._left_to_fall() / rate), self._limits.products))
+
+    def is_hopeless(self) -> bool:
+        """After the last look.
 
         Convergence grows faster: twice the number that is left may be predicted.
         """
-        left = self._limits.products - products
+        first, last = self._looks[1], self._looks[-1]
+        left = self._limits.products - last.products
         if left <= 0:
             return True
-        if self._first is None or self._limits.is_patient:
-            self._first = products, residual
+        if self._limits.is_patient:
             return False
-        done, fallen = products - self._first[0], _times(self._first[1], residual)
-        missing = _times(residual, self._limits.tolerance)
-        return bool(missing * done > 2 * left * max(fallen, 0.0))
+        done, fallen = last.products - first.products, max(first.fall_to(last), 0.0)
+        return self._left_to_fall() * done > 2 * left * fallen
+
+    def _left_to_fall(self) -> float:
+        return self._looks[-1].fall_to(_Look(0, self._limits.tolerance))
 
 
-def _times(before: float, after: float) -> float:
-    """The logarithm of how many times smaller this is."""
-    return float(np.log(max(before, 1e-300) / max(after, 1e-300)))
+class _Look(NamedTuple):
+    """What a look found, after so many products."""
+
+    products: int
+    residual: float
+
+    def fall_to(self, other: _Look) -> float:
+        """The logarithm of how many times smaller the other residual is."""
+        return float(np.log(max(self.residual, _ZERO) / max(other.residual, _ZERO)))
 
 
 def _is_repeated(values: Array, block: int, tolerance: float) -> bool:
@@ -237,7 +250,7 @@ class _Basis:
         """Eigenvalues of the operator on the basis, falling, and their vectors in it."""
         inside = self._inside[: self.count, : self.count]
         with on_one_thread():
-            values, vectors = scipy.linalg.eigh(inside, check_finite=False)
+            values, vectors = scipy.linalg.eigh(inside, driver="evd", check_finite=False)
         return values[::-1], np.ascontiguousarray(vectors[:, ::-1])
 
     def residuals(self, vectors: Array) -> Array:

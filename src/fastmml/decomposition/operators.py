@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _check
+from fastmml._backend import kernels
 from fastmml._centred import TINY
 from fastmml._chunks import is_mapped, let_go, pieces
 from fastmml.decomposition.krylov import Operator
@@ -212,10 +213,15 @@ class DenseRows:
     def triangle(self, b: Array) -> Array:
         """Some rows at a time: C b would be a good part of the data."""
         stream, narrow = StreamingQR(), b.astype(self.number, copy=False)
-        offset = matmul(self._offset, b)
+        offset, size, end = matmul(self._offset, b), PIECE // b.shape[1], 0
+        found = kernels().empty((min(size, self.shape[0]), b.shape[1]), np.float64)
         for _, piece in self._pieces():
-            stream.update(matmul(piece, narrow) - offset)
-        return stream.r
+            if end + len(piece) > len(found):
+                stream.update(found[:end])
+                end = 0
+            start, end = end, end + len(piece)
+            np.subtract(matmul(piece, narrow), offset, out=found[start:end])
+        return stream.update(found[:end]).r
 
     def transposed_times(self, y: Array) -> Array:
         m, n = self.shape
@@ -263,14 +269,18 @@ class DenseRows:
         products, which are then those of deviations from the mean itself.
         """
         m, n = self.shape
-        mean, products = np.empty(n), np.zeros((m, m))
+        known = self.__dict__.get("_moments")  # of iterations that were given up
+        mean, products = np.empty(n) if known is None else known[0], np.zeros((m, m))
         size = max(4 * PIECE // m, _SLAB_COLUMNS)
         with np.errstate(all="ignore"):
             for start in range(0, n, size):
-                columns = self._rows[:, start : start + size]
-                middle = columns.mean(axis=0, dtype=np.float64)
-                mean[start : start + size] = middle
-                centred = columns.astype(dtype, copy=False) - middle.astype(dtype)
+                slab = slice(start, start + size)
+                columns = self._rows[:, slab]
+                if known is None:
+                    mean[slab] = columns.mean(axis=0, dtype=np.float64)
+                centred = kernels().empty(columns.shape, dtype)
+                middle = mean[slab].astype(dtype)
+                np.subtract(columns.astype(dtype, copy=False), middle, out=centred)
                 products += gram(centred.T)
                 let_go(self._rows)
             sides = products.mean(axis=0)
@@ -383,8 +393,9 @@ class SparseRows:
         self.removed = self.shape[0] * float(self.mean @ self.mean)
 
     def in_double(self) -> Self:
-        """The same, multiplied in float64."""
-        return _doubled(self, "_tall")
+        """The same, multiplied in float64; what was made for float32 leaves memory."""
+        self.__dict__.pop("_tall", None)
+        return _doubled(self)
 
     @property
     def work(self) -> float:

@@ -215,7 +215,7 @@ class PCA(Transformer):  # type: ignore[misc]
         with all_or_nothing(self):
             if are_gathered(X, options.solver):
                 check_one_pass(options.solver, self.n_components)
-                return self._fit_moments(*gathered(X))
+                return self._fit_moments(*gathered(X, self.n_components))
             rows = self._fit_table(X) if is_table(X) else self._fit_rows(X)
             m = rows.shape[0]
             if m < 2:
@@ -273,10 +273,11 @@ class PCA(Transformer):  # type: ignore[misc]
         if before is None and hasattr(self, "components_"):
             warn("partial_fit starts anew: fit keeps no sums that rows could be added to")
         if are_streamed(X) or is_table(X) or is_converted(X):
-            moments, names = gathered(X, before, None if before is None else self._feature_names)
+            known = None if before is None else self._feature_names
+            moments, names = gathered(X, self.n_components, before, known)
         else:
             rows = self._fit_rows(X) if before is None else self._new_rows(X)
-            moments, _ = gathered(rows, before)
+            moments, _ = gathered(rows, self.n_components, before)
             names = self._feature_names
         self._fit_moments(moments, names)
         self._moments = moments

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from fastmml._backend import one_thread
 from fastmml._blas import on_one_thread
 from fastmml.decomposition.krylov import Limits, Symmetric, is_large, largest
 from fastmml.decomposition.number import Number
@@ -22,13 +23,21 @@ Array = NDArray[Any]
 _PRODUCTS, _VECTORS = 4.0, 64.0
 _EPS = float(np.finfo(np.float64).eps)
 #: Squares that differ by more than this factor have lost digits in float32, and in float64, that
-#: singular values of the data along the components still have.
-_LOST = {"f": 16.0, "d": 256.0}
-#: Eigenvalues of a matrix of so many rows for each that is wanted come from products with it.
-FEW, _FEW_BLOCK = 24, 16
+#: singular values of the data along the components still have. Up to there those of products of
+#: float32 had errors of 7e-7, of digits, counts, factors, repeated rows and heavy tails.
+_LOST = {"f": 128.0, "d": 256.0}
+#: Eigenvalues of a matrix of so many rows for each that is wanted come from products with it, and
+#: in float32 of fewer rows whose eigenvalues are, by their squares, not many more than are wanted.
+_FEW, _FEW_SINGLE, _CONCENTRATED = 24, 10, 5
+#: Numbers of a matrix that vectors are multiplied by on one thread, few at a time: others would be
+#: woken for each product.
+_SMALL, _SMALL_BLOCK, _BLOCK = 1 << 22, 8, 16
 #: Residuals in units of the largest eigenvalue, at which eigenvectors are as good as LAPACK's of
 #: products of float32 and of float64.
 _EXACT = {"f": 5e-7, "d": 1e-14}
+#: Eigenvalues that differ by more than this factor take float64: in float32 the vectors of the
+#: smallest have errors of 1e-5 there.
+_STEEP = 256.0
 
 
 class Spectrum(NamedTuple):
@@ -149,7 +158,7 @@ def _largest(data: Products, products: Array, number: Number) -> _Pairs:
     n, k = len(products), number.known
     if k == 0:
         return _Pairs(np.empty(0), np.empty((n, 0)), np.empty(0))
-    if k is not None and k * FEW <= n and is_large(n, k, _FEW_BLOCK):
+    if k is not None and are_few(data, n, k):
         found = _few(data, products, k)
         if found is not None:
             return found
@@ -158,29 +167,68 @@ def _largest(data: Products, products: Array, number: Number) -> _Pairs:
     return _Pairs(values[: count + 1], vectors[:, :count], np.zeros(vectors[:, :count].shape[1]))
 
 
+def are_few(data: Products, n: int, k: int) -> bool:
+    """Whether k eigenvalues of products of n rows may come from iterations."""
+    least = _FEW_SINGLE if _is_single(data) else _FEW
+    return k * least <= n and is_large(n, k, _block(n))
+
+
+def _block(n: int) -> int:
+    return _SMALL_BLOCK if n * n <= _SMALL else _BLOCK
+
+
 def _few(data: Products, products: Array, k: int) -> _Pairs | None:
     """By iterations: in float32 where products are no better and no eigenvalue is much smaller."""
-    if _is_single(data):
-        found = _iterated(products, k, np.dtype(np.float32))
-        if found is None or not _has_lost(data, found.values[:k]):
-            return found
-    return _iterated(products, k, np.dtype(np.float64))
+    n = len(products)
+    is_sure = k * _FEW <= n
+    exponent = int(np.frexp(np.trace(products))[1])
+    scaled = np.ldexp(products, -exponent)
+    with one_thread(n * n <= _SMALL):
+        if _is_single(data):
+            if not is_sure and not _are_concentrated(scaled, k):
+                return None
+            found = _iterated(scaled, k, np.dtype(np.float32))
+            if found is None or not _is_steep(found.values[:k]):
+                return _scaled(found, exponent)
+        return _scaled(_iterated(scaled, k, np.dtype(np.float64)), exponent) if is_sure else None
+
+
+def _are_concentrated(products: Array, k: int) -> bool:
+    """Whether few eigenvalues have most of the sum of squares: iterations find these soon."""
+    squares = float(np.einsum("ij,ij->", products, products))
+    return float(np.trace(products)) ** 2 <= _CONCENTRATED * k * squares
 
 
 def _iterated(products: Array, k: int, number: np.dtype[Any]) -> _Pairs | None:
     """By iterations in this type, then in float64 in the span that they find, if they find one."""
-    exponent = int(np.frexp(np.trace(products))[1])
-    limits = Limits(_EXACT[number.char], len(products))
-    operator = Symmetric(np.ldexp(products, -exponent).astype(number))
-    found = largest(operator, k, _FEW_BLOCK, limits, np.random.RandomState(0))
+    n = len(products)
+    limits = Limits(_EXACT[number.char], n if k * _FEW <= n else n // 2)
+    operator = Symmetric(products.astype(number, copy=False))
+    found = largest(operator, k, _block(n), limits, np.random.RandomState(0))
     if not found.is_converged:
         return None
-    inside = matmul(matmul(found.vectors, products), found.vectors.T)
+    image = matmul(products, found.vectors.T)
     with on_one_thread():
-        values, turn = scipy.linalg.eigh(inside, check_finite=False)
-    vectors = matmul(found.vectors.T, np.ascontiguousarray(turn[:, ::-1]))
-    values = np.append(values[::-1], np.ldexp(found.values[k:], exponent)).clip(0)
-    return _Pairs(values, vectors, np.ldexp(found.residuals, exponent))
+        values, turn = scipy.linalg.eigh(matmul(found.vectors, image), check_finite=False)
+    values, turn = values[::-1], np.ascontiguousarray(turn[:, ::-1])
+    if number == np.float32 and not _is_steep(values):
+        # One more product, in float64, takes most of the rounding errors off.
+        vectors = qr(matmul(image, turn) / values, overwrite_a=True).Q
+    else:
+        vectors = matmul(found.vectors.T, turn)
+    return _Pairs(np.append(values, found.values[k:]).clip(0), vectors, found.residuals)
+
+
+def _is_steep(values: Array) -> bool:
+    return bool(values[0] > _STEEP * values[-1])
+
+
+def _scaled(found: _Pairs | None, exponent: int) -> _Pairs | None:
+    """Of the matrix times this power of two."""
+    if found is None:
+        return None
+    values, residuals = (np.ldexp(x, exponent) for x in (found.values, found.residuals))
+    return found._replace(values=values, residuals=residuals)
 
 
 def _by_lapack(products: Array, count: int) -> tuple[Array, Array]:

@@ -41,9 +41,12 @@ def are_gathered(source: Any, svd_solver: str) -> bool:
 
 
 def gathered(
-    source: Any, before: Moments | None = None, known: Names = None
+    source: Any, n_components: Any, before: Moments | None = None, known: Names = None
 ) -> tuple[Moments, Names]:
-    """Moments of all rows, and those before, which stay as they are; and names of features."""
+    """Moments of all rows, and those before, which stay as they are; and names of features.
+
+    More components than columns are refused at the first rows.
+    """
     if isinstance(source, Moments):
         return source, None
     rows = NamedRows(source, known)
@@ -52,6 +55,8 @@ def gathered(
         moments.take("X", (part,))
         if moments.weight and not np.isfinite(moments.mean).all():
             _check.finite("X", part, rows.first)
+        if rows.first == 0:
+            Number(n_components, part.shape[1], part.shape[1])
     if before is None:
         return moments, rows.names
     rows.warn()
