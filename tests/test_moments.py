@@ -263,7 +263,7 @@ def test_chunks_whose_deviations_from_the_mean_before_overflow() -> None:
 
 
 def test_weights_are_real() -> None:
-    with pytest.raises(TypeError, match="aweights: expected real numbers, got complex"):
+    with pytest.raises(TypeError, match="aweights: expected real numbers, got dtype complex128"):
         fm.covariance(np.ones((3, 2)), aweights=[1, 2, 1j])
 
 

@@ -83,6 +83,8 @@ def test_file_objects_are_written(make):
 def test_what_is_no_file_object_is_named():
     with pytest.raises(TypeError, match="path: expected a path or a file object, got NoneType"):
         fm.write_graph(fm.Graph([0], [1]), None)
+    with pytest.raises(ValueError, match="path: .* a file object, as sys.stdout, got '-'"):
+        fm.write_graph(fm.Graph([0], [1]), "-")
     with pytest.raises(ValueError, match="path: expected a path for format 'npz', got 'BytesIO'"):
         fm.read_graph(io.BytesIO(), format="npz")
 

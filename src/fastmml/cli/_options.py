@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from fastmml._backend import BACKENDS
-from fastmml.graph.suffixes import FORMATS, SUFFIXES, suffix_of
+from fastmml.graph.suffixes import FORMATS, WRITTEN, suffix_of
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) *([kMGT]?)(i)?B?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -54,8 +54,8 @@ def ranks_path(text: str) -> str:
 
 
 def graph_path(text: str) -> str:
-    """Refuse a file of a graph with an unknown suffix."""
-    return _in_format(text, suffix_of(text), SUFFIXES)
+    """Refuse a file of a graph whose suffix names no format that is written."""
+    return _in_format(text, suffix_of(text), WRITTEN)
 
 
 def _in_format(path: str, suffix: str, known: Collection[str]) -> str:

@@ -24,6 +24,8 @@ SUFFIXES = {
     ".edges": "edges",
 }
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
+#: Suffixes of the formats that are written, too.
+WRITTEN = tuple(suffix for suffix, kind in SUFFIXES.items() if kind not in ("npy", "bvgraph"))
 _COMPRESSIONS = (".gz", ".zst")
 
 

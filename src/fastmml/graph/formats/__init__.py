@@ -210,6 +210,8 @@ def write_graph(graph: Graph, path: str | os.PathLike[str] | IO[Any]) -> None:
         raise TypeError(f"graph: expected a fastmml.Graph, got {type(graph).__name__}")
     if not isinstance(path, (str, os.PathLike)) and not hasattr(path, "write"):
         raise TypeError(f"path: expected a path or a file object, got {type(path).__name__}")
+    if path == "-":
+        raise ValueError("path: expected a path or a file object, as sys.stdout, got '-'")
     kind = format_of(path, None)
     suffix = suffix_of(path) if isinstance(path, (str, os.PathLike)) else ""
     if kind not in _WRITERS:
