@@ -15,6 +15,9 @@ THREADS = (1, 2, 3, 7)
 #: Matrices times cubes of rows from which on several threads work on small ones (csrc/lanes.h).
 TEAM_WORK = 1 << 22
 
+#: Bytes of a result from which on it may go past the caches (csrc/stream.h).
+STREAMED = 1 << 24
+
 UNIT_ROUNDOFF = 2.0**-53
 
 
@@ -44,6 +47,14 @@ def least_squares(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
         inside = q.T @ first - np.linalg.solve(r.T, second)
         x, rest = x + np.linalg.solve(r, inside), rest + first - q @ inside
     return x
+
+
+def after_line(shape: tuple[int, ...], dtype: Any, start: int) -> NDArray[Any]:
+    """Return an array that begins so many bytes after a cache line of 64."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + 128, np.uint8)
+    first = -memory.ctypes.data % 64 + start
+    return memory[first : first + size].view(dtype).reshape(shape)
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:

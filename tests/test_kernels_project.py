@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import THREADS, frozen
+from laws import STREAMED, THREADS, after_line, frozen
 
 from fastmml._kernels import Kernels
 
@@ -100,6 +100,27 @@ def test_any_layout(variant: Kernels, dtype: Any) -> None:
         np.testing.assert_allclose(
             reconstruct(variant, layout, basis, shift), back, rtol=4 * np.finfo(dtype).eps
         )
+
+
+@pytest.mark.parametrize("start", [0, 16])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(("n", "k"), [(784, 10), (250, 3), (1030, 32), (41, 0)])
+def test_reconstructed_rows_larger_than_the_caches(
+    variant: Kernels, dtype: Any, n: int, k: int, start: int
+) -> None:
+    m = 3 + STREAMED // (n * np.dtype(dtype).itemsize)
+    _, shift, basis = arrays(1, n, k, dtype)
+    y = np.random.default_rng(2).normal(size=(m, k)).astype(dtype)
+    out = after_line((m, n), dtype, start)
+    for threads in (1, 2):
+        out[...] = 7
+        variant.reconstruct_rows(y, basis, shift, out, threads)
+        for rows in (slice(m // 2), slice(m // 2, None)):  # which are not
+            half = reconstruct(variant, y[rows], basis, shift)
+            if variant.name == "numba":  # whose BLAS may add terms in another order
+                np.testing.assert_allclose(out[rows], half, rtol=(k + 4) * np.finfo(dtype).eps)
+            else:
+                np.testing.assert_array_equal(out[rows], half)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -9,6 +9,7 @@
  * Threads take blocks. Cost: 2 m n k flops each way; x is read, and y or x written, once.
  */
 #include "../kernel.h"
+#include "../stream.h"
 #include "dense.h"
 #include "wide.h"
 
@@ -17,6 +18,11 @@ enum { BLOCK_NUMBERS = 1 << 15, MOST_ROWS = 512 };
 /* Columns that are taken from a row in turn where these are not next to each other: those of a row
  * of the block that fill two cache lines. */
 enum { STRIP = 128 / sizeof(real) };
+
+/* Columns of rows that are put together in the first-level cache for their way past the others, 2
+ * KB, and components up to which that pays: 50,000 rows of 784 of float from 16 in 0.7 of the time.
+ */
+enum { STRETCH = 2048 / sizeof(real), FEW_COMPONENTS = 32 };
 
 /* Blocks that a thread takes one after the other, so that it fetches its own rows ahead, and such
  * turns for each thread, so that all finish together. */
@@ -157,6 +163,32 @@ static void reconstruct_block(const projection *p, ptrdiff_t start, real *out)
         }
 }
 
+/* Some rows of the columns from j on, which are put together in the first-level cache. */
+static void stream_rows(const projection *p, ptrdiff_t i, ptrdiff_t rows, ptrdiff_t j, real *out)
+{
+    real sums[ROWS * STRETCH] __attribute__((aligned(FML_VECTOR_BYTES)));
+    const real *first = p->first + j, *second = p->second + j;
+    ptrdiff_t columns = smaller(STRETCH, p->n - j);
+    for (ptrdiff_t c = 0; c < columns; c += COLUMNS)
+        multiply_panel(rows, p->k, p->x + i * p->x_row, p->x_row, p->x_col,
+                       p->columns + (j + c) * p->k, smaller(COLUMNS, columns - c), sums + c,
+                       STRETCH, false, NULL);
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        for (ptrdiff_t c = 0; c < columns; c++)
+            sums[r * STRETCH + c] = sums[r * STRETCH + c] + second[c] + first[c];
+        fml_stream(out + (i + r) * p->n + j, sums + r * STRETCH, (size_t)columns * sizeof *out);
+    }
+}
+
+static void stream_block(const projection *p, ptrdiff_t start, real *out)
+{
+    ptrdiff_t end = smaller(start + p->height, p->rows);
+    for (ptrdiff_t j = 0; j < p->n; j += STRETCH)
+        for (ptrdiff_t i = start; i < end; i += ROWS)
+            stream_rows(p, i, smaller(ROWS, end - i), j, out);
+    fml_end_stream();
+}
+
 /* Blocks of whole tiles, of BLOCK_NUMBERS if they can be. */
 static void choose_blocks(projection *p)
 {
@@ -248,12 +280,13 @@ fml_status FML(reconstruct_rows)(const fml_rows *coordinates, ptrdiff_t k, const
     if (!p.columns)
         return FML_NO_MEMORY;
     pack_columns(&p, basis);
+    const bool is_streamed = k <= FEW_COMPONENTS && fml_is_streamed(p.rows * n, sizeof(real));
     fml_watch watch;
     fml_watch_start(&watch);
 #pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, blocks))
     for (ptrdiff_t block = 0; block < blocks; block++)
         if (!fml_stopped(&watch))
-            reconstruct_block(&p, block * p.height, out);
+            (is_streamed ? stream_block : reconstruct_block)(&p, block * p.height, out);
     fml_free(p.columns);
     return fml_watch_status(&watch);
 }
