@@ -12,13 +12,33 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__)
+/* Sanitizers see memcpy, and no store of this kind. */
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#define FML_STREAMS 1
+#else
+#define FML_STREAMS 0
+#endif
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#undef FML_STREAMS
+#define FML_STREAMS 0
+#endif
+#endif
+
+#if FML_STREAMS
 #include <immintrin.h>
 #endif
 
 enum {
     FML_LINE = 64,
     FML_STREAMED = 1 << 24, /* bytes of a result from which on it is streamed */
+#if defined(__AVX512F__)
+    FML_STREAM_BYTES = 64, /* at a time */
+#elif defined(__AVX__)
+    FML_STREAM_BYTES = 32,
+#else
+    FML_STREAM_BYTES = 16,
+#endif
 };
 
 static inline bool fml_is_streamed(ptrdiff_t count, size_t element_size)
@@ -26,19 +46,17 @@ static inline bool fml_is_streamed(ptrdiff_t count, size_t element_size)
     return count >= FML_STREAMED / (ptrdiff_t)element_size;
 }
 
-/* One line, to where lines begin. */
-static inline void fml_stream_line(char *to, const char *from)
+/* FML_STREAM_BYTES, to where so many begin; parts of a line follow each other at once. */
+static inline void fml_stream_vector(void *to, const void *from)
 {
-#if defined(__AVX512F__)
-    _mm512_stream_si512((void *)to, _mm512_loadu_si512(from));
+#if !FML_STREAMS
+    memcpy(to, from, FML_STREAM_BYTES);
+#elif defined(__AVX512F__)
+    _mm512_stream_si512(to, _mm512_loadu_si512(from));
 #elif defined(__AVX__)
-    for (int at = 0; at < FML_LINE; at += 32)
-        _mm256_stream_si256((__m256i *)(to + at), _mm256_loadu_si256((const __m256i *)(from + at)));
-#elif defined(__x86_64__)
-    for (int at = 0; at < FML_LINE; at += 16)
-        _mm_stream_si128((__m128i *)(to + at), _mm_loadu_si128((const __m128i *)(from + at)));
+    _mm256_stream_si256(to, _mm256_loadu_si256(from));
 #else
-    memcpy(to, from, FML_LINE);
+    _mm_stream_si128(to, _mm_loadu_si128(from));
 #endif
 }
 
@@ -51,14 +69,15 @@ static inline void fml_stream(void *to, const void *from, size_t bytes)
     at = at < bytes ? at : bytes;
     memcpy(out, in, at);
     for (; at + FML_LINE <= bytes; at += FML_LINE)
-        fml_stream_line(out + at, in + at);
+        for (size_t part = at; part < at + FML_LINE; part += FML_STREAM_BYTES)
+            fml_stream_vector(out + part, in + part);
     memcpy(out + at, in + at, bytes - at);
 }
 
 /* Makes what a thread has streamed visible to the others before whatever it writes next. */
 static inline void fml_end_stream(void)
 {
-#if defined(__x86_64__)
+#if FML_STREAMS
     _mm_sfence();
 #endif
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from laws import THREADS, assert_same_for_all_threads
+from laws import STREAMED, THREADS, after_line, assert_same_for_all_threads
 from numpy.lib.stride_tricks import sliding_window_view
 from products import (
     LAYOUTS,
@@ -175,11 +175,52 @@ def test_stack_of_large_matrices(variant: Kernels) -> None:
 @pytest.mark.parametrize("dtype", ["d", "I", "F"])
 def test_many_small_products(variant: Kernels, dtype: str) -> None:
     """So many that threads share them."""
-    a, b = operand((40_000, 3, 4), dtype, 11), operand((40_000, 4, 5), dtype, 12)
+    a, b = operand((60_000, 9, 8), dtype, 11), operand((60_000, 8, 7), dtype, 12)
     result = multiply(variant, a, b)
     chosen = slice(None, None, 997)
     assert_product(result[chosen], a[chosen], b[chosen])
     assert_product(result[-3:], a[-3:], b[-3:])
+
+
+@pytest.mark.parametrize("start", [0, 16])
+@pytest.mark.parametrize("dtype", ["d", "f", "F", "I"])
+@pytest.mark.parametrize("size", [(8, 8, 8), (16, 9, 16), (16, 20, 32), (5, 3, 7)])
+def test_stacks_larger_than_the_caches(
+    variant: Kernels, size: tuple[int, int, int], dtype: str, start: int
+) -> None:
+    """Both halves, which are not, have the same bits."""
+    m, k, n = size
+    count = 5 + STREAMED // (m * n * np.dtype(dtype).itemsize)
+    a, b = operand((count, m, k), dtype, 31), operand((count, k, n), dtype, 32)
+    out = after_line((count, m, n), dtype, start)
+    half = count // 2
+    for threads in (1, 2):
+        out[...] = 77
+        variant.matmul(a, b, out, threads)
+        np.testing.assert_array_equal(out[:half], multiply(variant, a[:half], b[:half]))
+        np.testing.assert_array_equal(out[half:], multiply(variant, a[half:], b[half:]))
+    assert_product(out[::997], a[::997], b[::997])
+
+
+@pytest.mark.parametrize("dtype", ["d", "f", "D", "I"])
+@pytest.mark.parametrize(
+    ("k", "n"), [(1, 1024), (16, 1040), (9, 1001), (20, 64), (7, 16), (60, 992)]
+)
+def test_results_of_few_terms_larger_than_the_caches(
+    variant: Kernels, k: int, n: int, dtype: str
+) -> None:
+    """Results have the same bits wherever they lie, and their neighbours stay."""
+    m = 3 + STREAMED // (n * np.dtype(dtype).itemsize)
+    a, b = operand((m, k), dtype, 33), operand((k, n), dtype, 34)
+    expected = multiply(variant, a, b, 1)
+    wide = after_line((m, n + 7), dtype, 0)
+    wide[...] = 77
+    for out in (after_line((m, n), dtype, 0), after_line((m, n), dtype, 16), wide[:, 3 : n + 3]):
+        variant.matmul(a, b, out, 2)
+        np.testing.assert_array_equal(out, expected)
+    assert (wide[:, :3] == 77).all()
+    assert (wide[:, n + 3 :] == 77).all()
+    assert_product(expected[:: m // 50], a[:: m // 50], b)
 
 
 @pytest.mark.parametrize("dtype", ["d", "H", "D"])

@@ -42,6 +42,13 @@
 #define MOST_VECTORS VECTORS
 #endif
 
+/* Rows of a tile of one vector, where there are registers for them. */
+#if FML_MASKS
+#define TALLEST (2 * ROWS)
+#else
+#define TALLEST ROWS
+#endif
+
 /* Sums run over this many terms at a time: a panel of B, 16 columns of double, then takes 32 KB
  * of a first-level cache of 48. */
 enum { BLOCK_K = 256 };
@@ -57,6 +64,8 @@ typedef struct product {
     real *c;
     ptrdiff_t c_row;
     bool add; /* C += A B instead */
+    /* Whether C, with its stack, is to go past the caches, and whether its rows are whole lines. */
+    bool is_streamed, is_in_lines;
     /* 0, or: only elements whose column is below (row + 1) * triangle are asked for, where row and
      * column count from first_row and first_column. */
     ptrdiff_t triangle, first_row, first_column;
@@ -121,14 +130,25 @@ FML_INLINE ptrdiff_t blocks_of(ptrdiff_t size, ptrdiff_t block)
 #else
 #define FML_STARTS
 #endif
+/* How sums get into C: written, added to what is there, or written past the caches (of which a row
+ * of the tile fills whole lines). */
+typedef enum writing { PUT = false, ADDED = true, STREAMED } writing;
 /* A tile of C (+)= A B over k terms. Without masks, rows of b reach to whole vectors. `last` lanes
  * of the last vector are stored. */
 typedef void tile_function(ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                            const real *b, ptrdiff_t b_row, ptrdiff_t last, real *c, ptrdiff_t c_row,
-                           bool add FML_STARTS);
+                           writing how FML_STARTS);
 
-/* The function for a tile of this size, at most ROWS x MOST_VECTORS vectors. */
+/* The function for a tile of this size, at most ROWS x MOST_VECTORS vectors, or TALLEST x 1. */
 tile_function *FML(tile)(ptrdiff_t rows, ptrdiff_t columns);
+
+/* How sums of terms from `start` on get into C. */
+FML_INLINE writing writing_of(const product *x, ptrdiff_t start)
+{
+    if (x->add || start > 0)
+        return ADDED;
+    return x->is_streamed && x->is_in_lines ? STREAMED : PUT;
+}
 
 FML_INLINE ptrdiff_t last_lanes(ptrdiff_t columns)
 {

@@ -80,7 +80,7 @@ static void multiply_panel(const product *x, ptrdiff_t column, ptrdiff_t columns
             fetch_piece(soon);
         ptrdiff_t wide = wanted_columns(x, i + rows - 1, column, columns);
         FML(tile)(rows, wide)(k, a + i * x->a_row, x->a_row, x->a_col, b, b_row, last_lanes(wide),
-                              c + i * x->c_row, x->c_row, x->add || start > 0);
+                              c + i * x->c_row, x->c_row, writing_of(x, start));
     }
 }
 

@@ -9,6 +9,13 @@ enum { MAX_DIMS = 64 };
 enum { CHUNK_WORK = 1 << 20 };
 /* Multiply-adds of one product from which on threads share each product. */
 enum { SHARED_WORK = 1 << 22 };
+/* Multiply-adds and bytes of a stack that are worth a second thread: 1 ms. Right after other calls
+ * it is awake and half of that would do; after a pause waking it takes 0.2 ms and more. */
+enum { TEAM_COST = 1 << 26 };
+/* Terms up to which large results go past the caches, where rows are whole lines and where they are
+ * not. 4096 x 4096 of double by 8 terms take 0.35 and 0.43 of the time, by 16 0.48 and 0.57, by 32
+ * 0.92 and 0.96, by 64 0.98 and 1.08; stacks of 64 x 64 0.9. */
+enum { TERMS_OF_LINES = 64, TERMS_OF_PIECES = 32 };
 
 /* Products at equal distances, in up to MAX_DIMS dimensions; the last one varies fastest. */
 typedef struct batch {
@@ -81,6 +88,26 @@ static void join_rows(batch *x)
     x->dims--;
 }
 
+/* Whether each row of each C, and of its tiles, is made of whole lines. */
+static bool is_in_lines(const batch *x)
+{
+    const product *p = &x->first;
+    ptrdiff_t starts = (ptrdiff_t)((uintptr_t)p->c / sizeof(real)) | p->c_row | p->n * x->unit;
+    for (ptrdiff_t d = 0; d < x->dims; d++)
+        starts |= x->c[d];
+    return (starts | COLUMNS) % CACHE_LINE == 0;
+}
+
+/* Large results of few terms go past the caches: memory sets the pace of these. */
+static void choose_stores(batch *x)
+{
+    product *p = &x->first;
+    if (!fml_is_streamed(x->count * p->m * p->n * x->unit, sizeof(real)))
+        return;
+    p->is_in_lines = is_in_lines(x);
+    p->is_streamed = p->k * x->unit <= (p->is_in_lines ? TERMS_OF_LINES : TERMS_OF_PIECES);
+}
+
 /* Its arrays stay unset beyond `dims`: clearing 2 KB would take longer than a small product. */
 static void read_stack(const fml_stack *stack, ptrdiff_t unit, const real *a, const real *b,
                        real *c, batch *x)
@@ -105,6 +132,7 @@ static void read_stack(const fml_stack *stack, ptrdiff_t unit, const real *a, co
     turn(x, stack->c[row] / SIZE, stack->c[col] / SIZE);
     join_rows(x);
     settle_strides(&x->first, unit);
+    choose_stores(x);
 }
 
 /* Product i of the batch. */
@@ -137,7 +165,17 @@ static fml_status multiply_chunk(const batch *x, multiply_function *multiply, pt
             for (; count > 0 && status == FML_OK; count--, next_product(&part))
                 status = multiply(&part.p, 1);
     }
+    if (x->first.is_streamed)
+        fml_end_stream();
     return status;
+}
+
+/* Of one product: multiply-adds, and bytes of its matrices. */
+static ptrdiff_t cost_of(const batch *x, ptrdiff_t work)
+{
+    const product *p = &x->first;
+    ptrdiff_t numbers = (p->m * p->k + p->k * p->n + p->m * p->n) * x->unit;
+    return work + numbers * (ptrdiff_t)sizeof(real);
 }
 
 static fml_status multiply_batch(const batch *x, multiply_function *multiply, ptrdiff_t work,
@@ -149,7 +187,8 @@ static fml_status multiply_batch(const batch *x, multiply_function *multiply, pt
         return multiply_chunk(x, multiply, 0, x->count);
     fml_watch watch;
     fml_watch_start(&watch);
-#pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, chunks))
+    int team = x->count < TEAM_COST / cost_of(x, work) ? 1 : fml_clamp_threads(threads, chunks);
+#pragma omp parallel for schedule(dynamic) num_threads(team)
     for (ptrdiff_t i = 0; i < chunks; i++) {
         if (fml_stopped(&watch))
             continue;
@@ -185,6 +224,7 @@ static fml_status multiply_one(product p, ptrdiff_t unit, multiply_function *mul
     if (unit != 1 || !is_gram(&p))
         return multiply(&p, threads);
     p.triangle = 1;
+    p.is_streamed = false; /* its mirror image is made of it */
     fml_status status = multiply(&p, threads);
     FML(mirror)(p.c, p.n, 1, threads);
     return status;

@@ -69,6 +69,8 @@ static fml_status multiply_parts(const product *x, int threads)
             FML(multiply_vector)(&part);
         else if (is_wanted(&part, part.m - 1, 0))
             FML(multiply_direct)(&part, NULL);
+        if (x->is_streamed)
+            fml_end_stream();
     }
     return fml_watch_status(&watch);
 }

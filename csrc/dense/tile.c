@@ -18,20 +18,22 @@ FML_INLINE vec load_lanes(const real *p, bool is_last, ptrdiff_t last)
 #endif
 }
 
-FML_INLINE void store_sum(real *c, vec sum, bool is_last, ptrdiff_t last, bool add)
+FML_INLINE void store_sum(real *c, vec sum, bool is_last, ptrdiff_t last, writing how)
 {
-    if (!is_last)
-        store(c, add ? load(c) + sum : sum);
+    if (how == STREAMED)
+        fml_stream_vector(c, &sum);
+    else if (!is_last)
+        store(c, how == ADDED ? load(c) + sum : sum);
     else
-        store_first(c, add ? load_first(c, last) + sum : sum, last);
+        store_first(c, how == ADDED ? load_first(c, last) + sum : sum, last);
 }
 
 FML_INLINE void tile(int rows, int vectors, ptrdiff_t k, const real *a, ptrdiff_t a_row,
                      ptrdiff_t a_col, const real *b, ptrdiff_t b_row, ptrdiff_t last, real *c,
-                     ptrdiff_t c_row, bool add, const real *starts, ptrdiff_t starts_row)
+                     ptrdiff_t c_row, writing how, const real *starts, ptrdiff_t starts_row)
 {
-    vec sums[ROWS][MOST_VECTORS], row[MOST_VECTORS];
-#pragma GCC unroll 8
+    vec sums[TALLEST][MOST_VECTORS], row[MOST_VECTORS];
+#pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 3
         for (int j = 0; j < vectors; j++)
@@ -40,17 +42,17 @@ FML_INLINE void tile(int rows, int vectors, ptrdiff_t k, const real *a, ptrdiff_
 #pragma GCC unroll 3
         for (int j = 0; j < vectors; j++)
             row[j] = load_lanes(b + j * LANES, j == vectors - 1, last);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 3
             for (int j = 0; j < vectors; j++)
                 sums[i][j] = add_times(sums[i][j], a[i * a_row], row[j]);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 3
         for (int j = 0; j < vectors; j++)
-            store_sum(c + i * c_row + j * LANES, sums[i][j], j == vectors - 1, last, add);
+            store_sum(c + i * c_row + j * LANES, sums[i][j], j == vectors - 1, last, how);
 }
 
 #if FML_TERMS(FML_TYPE)
@@ -58,12 +60,12 @@ FML_INLINE void tile(int rows, int vectors, ptrdiff_t k, const real *a, ptrdiff_
 #else
 #define STARTS NULL, 0
 #endif
-#define TILE(rows, vectors)                                                             \
-    static void tile_##rows##_##vectors(                                                \
-        ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b,    \
-        ptrdiff_t b_row, ptrdiff_t last, real *c, ptrdiff_t c_row, bool add FML_STARTS) \
-    {                                                                                   \
-        tile(rows, vectors, k, a, a_row, a_col, b, b_row, last, c, c_row, add, STARTS); \
+#define TILE(rows, vectors)                                                                \
+    static void tile_##rows##_##vectors(                                                   \
+        ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b,       \
+        ptrdiff_t b_row, ptrdiff_t last, real *c, ptrdiff_t c_row, writing how FML_STARTS) \
+    {                                                                                      \
+        tile(rows, vectors, k, a, a_row, a_col, b, b_row, last, c, c_row, how, STARTS);    \
     }
 #if MOST_VECTORS > 2
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2) TILE(rows, 3)
@@ -85,13 +87,28 @@ TILES(6)
 TILES(7)
 TILES(8)
 #endif
+#if TALLEST > ROWS
+TILE(9, 1)
+TILE(10, 1)
+TILE(11, 1)
+TILE(12, 1)
+TILE(13, 1)
+TILE(14, 1)
+TILE(15, 1)
+TILE(16, 1)
+#define TALL(rows) {tile_##rows##_1},
+#endif
 
-static tile_function *const TABLE[ROWS][MOST_VECTORS] = {ENTRY(1) ENTRY(2) ENTRY(3) ENTRY(4)
+static tile_function *const TABLE[TALLEST][MOST_VECTORS] = {
+    ENTRY(1) ENTRY(2) ENTRY(3) ENTRY(4)
 #if ROWS > 4
-                                                             ENTRY(5) ENTRY(6)
+        ENTRY(5) ENTRY(6)
 #endif
 #if ROWS > 6
-                                                                 ENTRY(7) ENTRY(8)
+            ENTRY(7) ENTRY(8)
+#endif
+#if TALLEST > ROWS
+                TALL(9) TALL(10) TALL(11) TALL(12) TALL(13) TALL(14) TALL(15) TALL(16)
 #endif
 };
 

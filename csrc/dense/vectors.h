@@ -2,6 +2,7 @@
 #ifndef FASTMML_VECTORS_H
 #define FASTMML_VECTORS_H
 
+#include "../stream.h"
 #include "../variant.h"
 
 #include <string.h>
@@ -24,6 +25,7 @@
 #endif
 
 enum { LANES = FML_VECTOR_BYTES / sizeof(real) };
+_Static_assert((int)FML_VECTOR_BYTES == (int)FML_STREAM_BYTES, "fml_stream_vector moves a vec");
 typedef real vec __attribute__((vector_size(FML_VECTOR_BYTES)));
 /* The same in memory, where it may start at any element. */
 typedef real loose_vec __attribute__((vector_size(FML_VECTOR_BYTES), aligned(sizeof(real))));
