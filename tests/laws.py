@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 THREADS = (1, 2, 3, 7)
 
 #: Matrices times cubes of rows from which on several threads work on small ones (csrc/lanes.h).
-TEAM_WORK = 1 << 22
+TEAM_WORK = 1 << 23
 
 UNIT_ROUNDOFF = 2.0**-53
 
