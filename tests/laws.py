@@ -15,6 +15,9 @@ THREADS = (1, 2, 3, 7)
 #: Matrices times cubes of rows from which on several threads work on small ones (csrc/lanes.h).
 TEAM_WORK = 1 << 23
 
+#: Bytes of results from which on kernels store them past the caches (csrc/stream.h).
+STREAMED = 1 << 24
+
 UNIT_ROUNDOFF = 2.0**-53
 
 
