@@ -73,7 +73,8 @@ FML_INLINE void transpose_block(ptrdiff_t width, ptrdiff_t stored, ptrdiff_t lan
 
 #if FML_MASKS
 
-/* Lanes of half a vector into a panel of COLUMNS, all of which turn at once: 32 rows of 8 floats. */
+/* Lanes of half a vector into a panel of COLUMNS, all of which turn at once: 32 rows of 8 floats.
+ */
 static void transpose_halves(const real *in, ptrdiff_t lane, real *out)
 {
     vec rows[LANES];
