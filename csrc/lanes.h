@@ -7,6 +7,7 @@
 #define FASTMML_LANES_H
 
 #include "kernel.h"
+#include "stream.h"
 
 #include <float.h>
 #include <math.h>
@@ -28,13 +29,20 @@ enum {
     GROUPS = 2,
     /* Work of a block, in cubes of rows that are eliminated: 5 to 20 us. */
     BLOCK_WORK = 1 << 16,
-    /* Work for which other threads are woken, 0.5 to 1.3 ms: that takes 0.15, and where their
-     * cores have other work, all wait for 5 to 10. */
-    TEAM_WORK = 1 << 22,
+    /* Work for which other threads are woken, 0.8 to 2 ms: that takes 0.15, or more after a pause
+     * (10,000 systems of 8x8: 0.53 ms alone, 0.68), and where their cores have other work, all
+     * wait for 5 to 10. */
+    TEAM_WORK = 1 << 23,
     /* Elements of a matrix from which on the next group is prefetched, since the CPU does not see
      * it coming: 100,000 systems of 8x8 took 11.2 ms, and take 7.5; 4x4 gains a tenth in eight
      * lanes, and loses as much in fewer. */
     PREFETCHED = LANES == 8 ? 16 : 25,
+    /* Bytes of a group's results that are streamed where all are large, as much as the stack has
+     * room for: 1,000,000 inverses of 3x3 double take 5.9 ms for 8.5, of 3x3 float, whose groups
+     * are 5 lines, 5.1 for 4.1. QR, which fetches what it overwrites early enough, loses a
+     * tenth. */
+    LEAST_STREAMED = 1 << 9,
+    MOST_STREAMED = 1 << 13,
 };
 
 typedef double lanes __attribute__((vector_size(FML_LANE_BYTES)));
@@ -327,6 +335,27 @@ FML_INLINE void fml_store(ptrdiff_t count, lanes *from, ptrdiff_t size, real *to
         *(lane_row *)to = __builtin_convertvector(*from, lane_row);
     else
         fml_store_first(LANES, from, size, to, stride);
+}
+
+/* Whether results of `size` numbers that lie one after the other go past the caches. */
+static inline bool fml_are_streamed(ptrdiff_t batch, ptrdiff_t size)
+{
+    const ptrdiff_t bytes = size * LANES * (ptrdiff_t)sizeof(real);
+    return bytes >= LEAST_STREAMED && bytes <= MOST_STREAMED &&
+           fml_is_streamed(batch * size, sizeof(real));
+}
+
+/* fml_store for such results. */
+FML_INLINE void fml_store_results(bool are_streamed, ptrdiff_t count, lanes *from, ptrdiff_t size,
+                                  real *to)
+{
+    if (!are_streamed) {
+        fml_store(count, from, size, to, size);
+        return;
+    }
+    _Alignas(FML_LINE) real block[MOST_STREAMED / sizeof(real)];
+    fml_store(count, from, size, block, size);
+    fml_stream(to, block, (size_t)(count * size) * sizeof *to);
 }
 
 /* ---- blocks of a batch ----------------------------------------------------------------------- */

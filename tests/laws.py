@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 THREADS = (1, 2, 3, 7)
 
 #: Matrices times cubes of rows from which on several threads work on small ones (csrc/lanes.h).
-TEAM_WORK = 1 << 22
+TEAM_WORK = 1 << 23
+
+#: Bytes of results from which on kernels store them past the caches (csrc/stream.h).
+STREAMED = 1 << 24
 
 #: Bytes of a result from which on it may go past the caches (csrc/stream.h).
 STREAMED = 1 << 24

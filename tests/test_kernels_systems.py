@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import TEAM_WORK, assert_same_for_all_threads, frozen
+from laws import STREAMED, TEAM_WORK, assert_same_for_all_threads, frozen
 from numpy.typing import NDArray
 from products import LAYOUTS
 
@@ -407,6 +407,26 @@ def test_strides_do_not_matter(variant: Kernels, name: str, dtype: Any) -> None:
         same = np.broadcast_to(a[0], a.shape)
         for part, wanted in zip(CALLS[name](variant, same, 1), expected, strict=True):
             assert (part == wanted[0]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [3, 8, 16])
+def test_results_past_the_caches_are_the_same(variant: Kernels, n: int, dtype: Any) -> None:
+    count = STREAMED // (n * n * np.dtype(dtype).itemsize) + 5
+    some = families(n, 999)["random"].astype(dtype)
+    a = some[np.arange(count) % len(some)]
+    for expected, call in (
+        (invert(variant, some)[0], lambda x, threads: variant.small_inverse(a, x, threads)),
+        (solve(variant, some, some)[0], lambda x, threads: variant.small_solve(a, a, x, threads)),
+    ):
+        memory = np.empty(a.size + 2, dtype)
+        memory[[0, -1]] = 7
+        x = memory[1:-1].reshape(a.shape)  # starts within a line
+        for threads in (1, 2):
+            x[:] = np.nan
+            assert not call(x, threads)
+            np.testing.assert_array_equal(x, expected[np.arange(count) % len(some)])
+        assert (memory[[0, -1]] == 7).all()
 
 
 # ---- few matrices, past the checks of the public functions ----

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import THREADS, frozen
+from laws import STREAMED, THREADS, frozen
 
 import fastmml as fm
 from fastmml import _backend, orthogonal
@@ -184,7 +184,8 @@ def test_threads_give_the_same_bits(columns: int, dtype: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(
-    "shape", [(1, 1), (17, 1), (100, 3), (1000, 4), (70, 33), (40, 150), (0, 3), (5, 0)]
+    "shape",
+    [(1, 1), (17, 1), (100, 3), (1000, 4), (99, 8), (70, 24), (70, 33), (40, 150), (0, 3), (5, 0)],
 )
 def test_solve_right(variant: Kernels, shape: tuple[int, int], dtype: Any) -> None:
     rng = np.random.default_rng(1)
@@ -206,6 +207,28 @@ def test_solve_right(variant: Kernels, shape: tuple[int, int], dtype: Any) -> No
     np.testing.assert_array_equal(a, wide.astype(dtype))
     variant.solve_right(a, 2 * below, a, 1)
     np.testing.assert_array_equal(a, twice)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [1, 12, 24])
+def test_solve_right_past_the_caches(variant: Kernels, n: int, dtype: Any) -> None:
+    size = STREAMED // np.dtype(dtype).itemsize
+    a = np.random.default_rng(3).normal(size=(size // n + 7, n)).astype(dtype)
+    u = (np.triu(a[:n]) + 3 * np.eye(n)).astype(dtype)
+    expected, half = np.empty_like(a), len(a) // 2
+    variant.solve_right(a[:half], u, expected[:half], 1)
+    variant.solve_right(a[half:], u, expected[half:], 1)
+    memory = np.empty(a.size + 2, dtype)
+    memory[[0, -1]] = 7
+    x = memory[1:-1].reshape(a.shape)  # starts within a line
+    for threads in (1, 2):
+        x[:] = np.nan
+        variant.solve_right(a, u, x, threads)
+        np.testing.assert_array_equal(x, expected)
+    x[:] = a
+    variant.solve_right(x, u, x, 2)
+    np.testing.assert_array_equal(x, expected)
+    assert (memory[[0, -1]] == 7).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -58,6 +58,26 @@ static void solve_panel(ptrdiff_t n, const real *u, const real *inverse, real *p
         solve_columns(1, n, j, u, inverse, panel);
 }
 
+#if FML_SHUFFLES && FML_MASKS
+
+/* Half a vector of columns of COLUMNS lanes, all of which turn at once. */
+static void unpack_halves(ptrdiff_t n, const real *panel, real *out)
+{
+    vec rows[LANES];
+#pragma GCC unroll 64
+    for (ptrdiff_t i = 0; i < LANES; i++)
+        rows[i] = load(panel + i % (LANES / 2) * COLUMNS + i / (LANES / 2) * LANES);
+    transpose_vectors(rows, LANES);
+#pragma GCC unroll 64
+    for (ptrdiff_t l = 0; l < LANES; l++) {
+        _mm256_storeu_si256((__m256i *)(out + l * n), _mm512_castsi512_si256((__m512i)rows[l]));
+        _mm256_storeu_si256((__m256i *)(out + (LANES + l) * n),
+                            _mm512_extracti64x4_epi64((__m512i)rows[l], 1));
+    }
+}
+
+#endif
+
 /* Element p of lane l to out[l * n + p], one by one from column `start` on. */
 static void unpack_rest(ptrdiff_t lanes, ptrdiff_t n, ptrdiff_t start, const real *panel, real *out)
 {
@@ -79,6 +99,12 @@ static void unpack(ptrdiff_t lanes, ptrdiff_t n, const real *panel, real *out)
             for (ptrdiff_t i = 0; i < smaller(LANES, lanes - l); i++)
                 store(out + (l + i) * n + p, rows[i]);
         }
+#if FML_MASKS
+    if (lanes == COLUMNS && n - whole == LANES / 2) {
+        unpack_halves(n, panel + whole * COLUMNS, out + whole);
+        return;
+    }
+#endif
 #endif
     unpack_rest(lanes, n, whole, panel, out);
 }

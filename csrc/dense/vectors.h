@@ -138,6 +138,8 @@ FML_INLINE void store_first(real *p, vec v, ptrdiff_t count)
 #define FML_LANE_(type) FML_LANE_##type
 #define FML_LANE(type) FML_LANE_(type)
 typedef FML_LANE(FML_TYPE) lane_number;
+/* Constants need to start as {0}: gcc 12 makes others anew in each call, lane by lane, which took
+ * longer than to transpose a panel. */
 typedef lane_number lane_numbers __attribute__((vector_size(FML_VECTOR_BYTES)));
 
 /* `count` rows, all lanes or half of them, become columns, in order one after the other: blocks of
@@ -149,7 +151,7 @@ FML_INLINE void transpose_vectors(vec *rows, int count)
 #pragma GCC unroll 8
     for (int half = count / 2; half > 0; half /= 2) {
         const int step = half * scale;
-        lane_numbers low, high;
+        lane_numbers low = {0}, high = {0};
 #pragma GCC unroll 64
         for (int l = 0; l < LANES; l++) {
             int from = half > 1 || scale == 1 ? l : l % count * scale + l / count;

@@ -10,6 +10,7 @@ typedef struct inverses {
     ptrdiff_t n;
     stack a;
     real *x;
+    bool are_streamed;
 } inverses;
 
 /* The lower triangle of X <- L^-1, from the multipliers in a. */
@@ -56,13 +57,13 @@ static void store_columns(ptrdiff_t n, const lanes *x, const lanes *order, ptrdi
 
 /* Stores X, its columns exchanged as the rows of A were, in reverse. Registers of eight lanes do
  * that faster; for fewer it takes as long to put every number in its place. */
-FML_INLINE void store_exchanged(ptrdiff_t n, lanes *x, lane_set (*here)[MOST_ROWS], ptrdiff_t count,
-                                real *out)
+FML_INLINE void store_exchanged(const inverses *s, ptrdiff_t n, lanes *x,
+                                lane_set (*here)[MOST_ROWS], ptrdiff_t count, real *out)
 {
     if (LANES == 8) {
         for (ptrdiff_t k = n - 1; k >= 0; k--)
             fml_exchange(n, (view){x, 1, n}, n, k, here[k]);
-        fml_store(count, x, n * n, out, n * n);
+        fml_store_results(s->are_streamed, count, x, n * n, out);
         return;
     }
     lanes order[MOST_ROWS];
@@ -105,9 +106,11 @@ FML_INLINE bool invert_groups(const inverses *s, ptrdiff_t n, ptrdiff_t groups, 
         }
         for (ptrdiff_t g = 0; g < groups; g++) {
             ptrdiff_t group = first + g * LANES;
-            store_exchanged(n, x[g], here[g], fml_count(group, end), s->x + group * n * n);
+            store_exchanged(s, n, x[g], here[g], fml_count(group, end), s->x + group * n * n);
         }
     }
+    if (s->are_streamed)
+        fml_end_stream();
     return fml_any(fml_larger(found.is_zero, fml_all(0)));
 }
 
@@ -131,6 +134,9 @@ static bool invert_block(const void *problem, ptrdiff_t start, ptrdiff_t end)
 fml_status FML(small_inverse)(ptrdiff_t batch, ptrdiff_t n, const real *a, const ptrdiff_t *strides,
                               real *x, bool *singular, int threads)
 {
-    const inverses s = {.n = n, .a = {a, strides[0], strides[1], strides[2]}, .x = x};
+    const inverses s = {.n = n,
+                        .a = {a, strides[0], strides[1], strides[2]},
+                        .x = x,
+                        .are_streamed = fml_are_streamed(batch, n * n)};
     return fml_each_block(invert_block, &s, batch, n * n * n, singular, threads);
 }

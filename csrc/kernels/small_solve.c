@@ -12,6 +12,7 @@ typedef struct systems {
     ptrdiff_t n, columns;
     stack a, b;
     real *x;
+    bool are_streamed;
 } systems;
 
 FML_INLINE void substitute(ptrdiff_t n, const lanes *a, ptrdiff_t columns, lanes *b)
@@ -30,7 +31,7 @@ FML_INLINE void store_panel(const systems *s, ptrdiff_t n, ptrdiff_t columns, la
 {
     real *x = s->x + first * n * s->columns + column;
     if (columns == s->columns)
-        fml_store(count, b, n * columns, x, n * columns);
+        fml_store_results(s->are_streamed, count, b, n * columns, x);
     else
         for (ptrdiff_t i = 0; i < n; i++)
             fml_store(count, b + i * columns, columns, x + i * s->columns, n * s->columns);
@@ -77,6 +78,8 @@ FML_INLINE bool solve_groups(const systems *s, ptrdiff_t n, ptrdiff_t columns, p
             ptrdiff_t panel = columns - column < PANEL ? columns - column : PANEL;
             singular = fml_max(singular, solve_panel(s, n, panel, groups, first, end, column));
         }
+    if (s->are_streamed)
+        fml_end_stream();
     return fml_any(fml_larger(singular, fml_all(0)));
 }
 
@@ -105,6 +108,7 @@ fml_status FML(small_solve)(ptrdiff_t batch, ptrdiff_t n, ptrdiff_t columns, con
                        .columns = columns,
                        .a = {a, a_strides[0], a_strides[1], a_strides[2]},
                        .b = {b, b_strides[0], b_strides[1], b_strides[2]},
-                       .x = x};
-    return fml_each_block(solve_block, &s, batch, n * n * (n + 3 * columns), singular, threads);
+                       .x = x,
+                       .are_streamed = fml_are_streamed(batch, n * columns)};
+    return fml_each_block(solve_block, &s, batch, n * n * (n + columns), singular, threads);
 }
