@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
+from fastmml._blas import on_one_thread
 from fastmml._centred import Data, Mean, uncentred
 from fastmml._lapack_qr import Reflections, fits_lapack, solve_upper
 from fastmml._powers import ldexp
@@ -164,6 +165,12 @@ def lstsq(
     limit = singular_limit(rcond, matrix.shape, float(np.finfo(dtype).eps))
     if refine:
         return _solve_refined(matrix, right, limit, ridge)
+    with on_one_thread(matrix.shape[1] if is_tall(matrix) else matrix.size):
+        return _solve(matrix, right, limit, ridge)
+
+
+def _solve(matrix: Array, right: Array, limit: float, ridge: float) -> LstsqResult:
+    """By products of columns, where these are well-conditioned; else by R, and a step."""
     found = square = None
     if ridge == 0 and matrix.dtype.kind != "c":
         found, square = _by_products(matrix, right, limit)
