@@ -121,10 +121,10 @@ def _exact_products(data: Data, mean: Mean, near: Array, has_mean: bool) -> Targ
         np.subtract(np.add(rows, grid, out=leading), grid, out=leading)
         np.subtract(rows, leading, out=rest)
         left = leading[:, :n].T
-        for own, side in sides:
-            sum_[:, own], lost = two_sum(sum_[:, own], matmul(left, leading[:, side]))
+        for place, side in sides:
+            sum_[:, place], lost = two_sum(sum_[:, place], matmul(left, leading[:, side]))
             lost += matmul(left, rest[:, side])
-            lacking[:, own] += lost + matmul(rest[:, :n].T, rows[:, side])
+            lacking[:, place] += lost + matmul(rest[:, :n].T, rows[:, side])
     weight = sums[-1]
     own = sums[:-1] / weight if has_mean else np.zeros(k)
     off = np.outer(sum_[:, -1] + lacking[:, -1], own)
