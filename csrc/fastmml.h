@@ -341,7 +341,8 @@ typedef struct fml_fit {
 
 /* With rest = unit y - constant - x coef', for x and y of `sides`: products with weight rest of
  * x and, as the last column, of ones, sums of two numbers; and the sums of weight rest^2. Errors
- * are those of numbers of some 100 bits. No size is 0. Rows of weight 0 may be any finite numbers. */
+ * are those of numbers of some 100 bits. No size is 0. Rows of weight 0 may be any finite numbers.
+ */
 typedef fml_status fml_residual_products_f64_fn(ptrdiff_t m, const fml_side_by_side *sides,
                                                 const fml_fit *fit,
                                                 double *products /* out, 2 p (n + 1) */,

@@ -7,7 +7,8 @@
  * Rows are packed side by side, a lane for each. A panel of them gives residuals, which it is
  * multiplied by while the cache holds it; lanes are added up for each group of rows. This file is
  * compiled with -ffp-contract=off, which leaves every rounding where it is written.
- * Cost: 21 operations for a number of x and a column of y; 33 without multiply-adds. x is read once.
+ * Cost: 21 operations for a number of x and a column of y; 33 without multiply-adds. x is read
+ * once.
  */
 #include "dense.h"
 

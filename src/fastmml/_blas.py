@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,27 +10,32 @@ from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
+#: Columns up to which LAPACK's work is small beside that of our kernels on tall matrices.
+_SMALL = 512
+
 _limiting = threading.Lock()
 
 
 @contextmanager
-def on_one_thread() -> Iterator[None]:
+def on_one_thread(columns: int = 0) -> Iterator[None]:
     """For small matrices: other threads of OpenBLAS would look for work for 0.1 s after a call.
 
     It holds for the whole process, as all limits of threadpoolctl: of those that overlap, the last
-    one to end decides. Of ours there is one at a time.
+    one to end decides. Of ours there is one at a time. Matrices of more columns than are small
+    keep the threads.
     """
-    if not _limiting.acquire(blocking=False):
+    if columns > _SMALL or not _limiting.acquire(blocking=False):
         yield
         return
     try:
-        with _controller().limit(limits=1, user_api="blas"):
+        with _controller("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
             yield
     finally:
         _limiting.release()
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    """Of the libraries that are loaded now: SciPy's LAPACK was imported before."""
+def _controller(has_scipy: bool) -> ThreadpoolController:
+    """Of the libraries that are loaded now, with SciPy's LAPACK or without."""
+    del has_scipy  # the key of the cache
     return ThreadpoolController()

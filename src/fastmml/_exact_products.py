@@ -103,6 +103,8 @@ def _exact_products(data: Data, mean: Mean, near: Array, has_mean: bool) -> Targ
     shift = np.concatenate([mean.total(), near])
     # The last column is of ones: its products with features take off what means are not exact.
     sum_, lacking, squares = np.zeros((n, k + 1)), np.zeros((n, k + 1)), np.zeros(k + 1)
+    # Not in one product: 257 columns take longer than 256 and one.
+    sides = (slice(0, k), slice(n, n + k)), (slice(k, None), slice(n + k, None))
     sums, rooms = np.zeros(k + 1), np.empty((3, 0, n + k + 1))
     for x, y, scale in _counted(data):
         if len(x) > rooms.shape[1]:
@@ -119,8 +121,10 @@ def _exact_products(data: Data, mean: Mean, near: Array, has_mean: bool) -> Targ
         np.subtract(np.add(rows, grid, out=leading), grid, out=leading)
         np.subtract(rows, leading, out=rest)
         left = leading[:, :n].T
-        sum_, lost = two_sum(sum_, matmul(left, leading[:, n:]))
-        lacking += lost + matmul(left, rest[:, n:]) + matmul(rest[:, :n].T, rows[:, n:])
+        for place, side in sides:
+            sum_[:, place], lost = two_sum(sum_[:, place], matmul(left, leading[:, side]))
+            lost += matmul(left, rest[:, side])
+            lacking[:, place] += lost + matmul(rest[:, :n].T, rows[:, side])
     weight = sums[-1]
     own = sums[:-1] / weight if has_mean else np.zeros(k)
     off = np.outer(sum_[:, -1] + lacking[:, -1], own)

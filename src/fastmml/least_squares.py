@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
+from fastmml._blas import on_one_thread
 from fastmml._centred import Data, Mean, uncentred
 from fastmml._lapack_qr import Reflections, fits_lapack, solve_upper
 from fastmml._powers import ldexp
@@ -163,6 +164,12 @@ def lstsq(
     limit = singular_limit(rcond, matrix.shape, float(np.finfo(dtype).eps))
     if refine:
         return _solve_refined(matrix, right, limit, ridge)
+    with on_one_thread(matrix.shape[1] if is_tall(matrix) else matrix.size):
+        return _solve(matrix, right, limit, ridge)
+
+
+def _solve(matrix: Array, right: Array, limit: float, ridge: float) -> LstsqResult:
+    """By products of columns, where these are well-conditioned; else by R, and a step."""
     found = square = None
     if ridge == 0 and matrix.dtype.kind != "c":
         found, square = _by_products(matrix, right, limit)
@@ -182,7 +189,7 @@ def _by_reflections(matrix: Array, right: Array, limit: float | None) -> LstsqRe
     shape, k = matrix.shape, right.size // len(right)
     few, is_wide = min(shape), shape[0] < shape[1]
     is_oblong = max(shape) >= _OBLONG * few
-    if few < _FEWEST or not (is_oblong or 4 * k >= few) or not fits_lapack(matrix, "r"):
+    if few < _FEWEST or not (is_oblong or 4 * k >= few) or not _fit_lapack(matrix, right):
         return None
     dtype = np.result_type(matrix, right, np.float32)
     wide = np.result_type(dtype, np.float64)
@@ -240,12 +247,17 @@ def _reduced(matrix: Array, right: Array, square: Array | None) -> tuple[Array, 
         found = reduce_tall(_check.readable(matrix), _check.readable(_in_columns(right)), square)
         if found is not None:
             return found[0], found[1].reshape(len(found[1]), *right.shape[1:])
-    if min(matrix.shape) < _FEWEST or len(matrix) < matrix.shape[1]:
+    is_wide = len(matrix) < matrix.shape[1]
+    if is_wide or matrix.shape[1] < _FEWEST or not _fit_lapack(matrix, right):
         q, r = qr(matrix)
         return r, np.asarray(matmul(q.conj().T, right))
     factors = Reflections.of(matrix)
     inside = factors.reduce(_in_columns(right))[: matrix.shape[1]]
     return factors.r, inside.reshape(len(inside), *right.shape[1:])
+
+
+def _fit_lapack(matrix: Array, right: Array) -> bool:
+    return fits_lapack(matrix, "r") and fits_lapack(_in_columns(right), "r")
 
 
 def _in_columns(right: Array) -> Array:

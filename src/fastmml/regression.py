@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmml import _check
 from fastmml._backend import kernels
+from fastmml._blas import on_one_thread
 from fastmml._centred import CONSTANT, Data, Mean
 from fastmml._estimator import Regressor
 from fastmml._residuals import improved
@@ -152,12 +153,16 @@ class LinearRegression(Regressor):  # type: ignore[misc]
         with all_or_nothing(self):
             data = self._data(X, y, sample_weight, sigma, reset=True)
             limit = self._limit(data.rows.x, _unit(data.rows.x))
-            found = _by_products(data.rows, self.fit_intercept, 1 / limit if self.rcond else None)
-            if found is None:
-                taken = _Taken.start(data, self.fit_intercept)
-                found = _by_factors(taken, limit, data.rows)
+            with on_one_thread(data.rows.x.shape[1]):
+                found = self._solve(data, limit)
             self._taken_: _Taken | None = None
             return self._set(found, data)
+
+    def _solve(self, data: _Data, limit: float) -> _Fit:
+        found = _by_products(data.rows, self.fit_intercept, 1 / limit if self.rcond else None)
+        if found is not None:
+            return found
+        return _by_factors(_Taken.start(data, self.fit_intercept), limit, data.rows)
 
     def partial_fit(
         self,

@@ -553,8 +553,8 @@ fml_status run_residual_products_f64(int threads, uint64_t *digest)
                                     .y_row = FEATURES * SIZE,
                                     .y_col = SIZE};
     const fml_fit fit = {coef, constant, unit, scale};
-    fml_status status = fml_variants()[0]->residual_products_f64(ROWS, &sides, &fit, products,
-                                                                 squares, threads);
+    fml_status status =
+        fml_variants()[0]->residual_products_f64(ROWS, &sides, &fit, products, squares, threads);
     FOLD_ARRAY(digest, products);
     FOLD_ARRAY(digest, squares);
     return status;
