@@ -316,6 +316,13 @@ def test_messages(call: Any, message: str) -> None:
         call(data())
 
 
+def test_too_many_components_are_refused_at_the_first_chunk() -> None:
+    chunks = iter([data()[:, :4]] * 3)
+    with pytest.raises(ValueError, match="n_components: expected an int from 0 to min"):
+        fm.PCA(5).fit(chunks)
+    assert len(list(chunks)) == 2
+
+
 def test_a_fit_that_raises_changes_nothing() -> None:
     x, wrong = data(), np.full((50, 4000), np.nan)
     pca = fm.PCA(2)

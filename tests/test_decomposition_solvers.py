@@ -15,7 +15,7 @@ from laws import assert_same_for_all_threads
 import fastmml as fm
 from fastmml import _backend
 from fastmml._kernels import Kernels
-from fastmml.decomposition import choice, iterative, krylov, operators, options
+from fastmml.decomposition import choice, iterative, krylov, operators, options, solvers
 from fastmml.decomposition.number import Number
 from fastmml.decomposition.operators import DenseRows, SparseRows
 
@@ -382,6 +382,35 @@ def test_sparse_data_that_float32_would_lose_digits_of() -> None:
         for matrix in matrices:
             assert SparseRows(matrix).number == dtype
             assert SparseRows(matrix.T.tocsr()).number == dtype
+
+
+@pytest.mark.parametrize(("fall", "is_left"), [(0, True), (0.7, False), (1, False), (1.5, True)])
+def test_few_components_of_products_of_float32(
+    fall: float, is_left: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spectra that are flat, or so steep that float32 does not do, are left to LAPACK."""
+    calls, by_lapack = [], solvers._by_lapack
+
+    def counted(products: Array, count: int) -> Any:
+        calls.append(count)
+        return by_lapack(products, count)
+
+    monkeypatch.setattr(solvers, "_by_lapack", counted)
+    x = spectrum(1200, 600, np.arange(1, 601) ** -float(fall), np.float32)
+    variances, components = svd(x)
+    model = fm.PCA(30, svd_solver="covariance_eigh").fit(x)
+    np.testing.assert_allclose(model.explained_variance_, variances[:30], rtol=1e-5)
+    assert (sines(model.components_, components[:30]) <= model.components_error_).all()
+    assert bool(calls) == is_left
+
+
+def test_what_float32_needed_leaves_memory_before_float64() -> None:
+    rows = sp.random_array((400, 50), density=0.2, rng=0, dtype=np.float32, format="csr")
+    data = SparseRows(rows)
+    data.apply(np.ones((8, 50), np.float32))
+    assert "_tall" in vars(data)
+    assert data.in_double().number == np.float64
+    assert "_tall" not in vars(data)
 
 
 @pytest.mark.parametrize(("largest", "scale"), [(30, 1), (100, 1), (1000, 1), (1000, 1e-16)])

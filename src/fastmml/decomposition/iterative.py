@@ -31,7 +31,7 @@ _SPARSE_BLOCK, _DENSE_BLOCK, _WIDE_BLOCK = 8, 16, 32
 #: end: rounding errors of the exact solvers are as large.
 TOLERANCE = {"f": 5e-7, "d": 2e-14}
 #: The part that the smallest eigenvalue has of the largest below which float32 does not do.
-_STEEP = 1 / 64
+_STEEP = 1 / 16
 
 
 def block_size(data: Centred, k: int, extra: int | None = None) -> int:

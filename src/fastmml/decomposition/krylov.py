@@ -42,9 +42,9 @@ LARGEST, _KEPT, BLOCKS = 4, 2.0, 16
 LEAST_SIZE = 512
 #: A fall of residuals' logarithms that is none, and what their logarithm takes for 0.
 _LEAST_FALL, _ZERO = 1e-3, 1e-300
-#: Vectors that are added to a first basis between looks at its eigenvalues, at most; others are
-#: looked at when they are full, and where the end is expected.
-_LOOK = 32
+#: Vectors that are added to a first basis between looks at its eigenvalues, at most: so many, or
+#: this part of it; others are looked at when they are full, and where the end is expected.
+_LOOK, _LOOKS = 32, 4
 
 
 class Found(NamedTuple):
@@ -140,7 +140,7 @@ def largest(
         if basis.is_full:
             basis.restart(vectors[:, : max(int(_KEPT * k), k + 2 * block)], values)
         elif basis.products == basis.count:
-            step = min(step, _LOOK)
+            step = min(step, max(_LOOK, basis.count // _LOOKS))
         wait = basis.count + step
 
 

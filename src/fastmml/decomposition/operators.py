@@ -213,7 +213,7 @@ class DenseRows:
     def triangle(self, b: Array) -> Array:
         """Some rows at a time: C b would be a good part of the data."""
         stream, narrow = StreamingQR(), b.astype(self.number, copy=False)
-        offset, size, end = matmul(self._offset, b), PIECE // b.shape[1], 0
+        offset, size, end = matmul(self._offset, b), max(PIECE // b.shape[1], 1), 0
         found = kernels().empty((min(size, self.shape[0]), b.shape[1]), np.float64)
         for _, piece in self._pieces():
             if end + len(piece) > len(found):

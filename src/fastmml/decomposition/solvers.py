@@ -23,21 +23,21 @@ Array = NDArray[Any]
 _PRODUCTS, _VECTORS = 4.0, 64.0
 _EPS = float(np.finfo(np.float64).eps)
 #: Squares that differ by more than this factor have lost digits in float32, and in float64, that
-#: singular values of the data along the components still have. Up to there those of products of
-#: float32 had errors of 7e-7, of digits, counts, factors, repeated rows and heavy tails.
-_LOST = {"f": 128.0, "d": 256.0}
+#: singular values of the data along the components still have.
+_LOST = {"f": 16.0, "d": 256.0}
 #: Eigenvalues of a matrix of so many rows for each that is wanted come from products with it, and
-#: in float32 of fewer rows whose eigenvalues are, by their squares, not many more than are wanted.
-_FEW, _FEW_SINGLE, _CONCENTRATED = 24, 10, 5
+#: in float32, up to a number of them, of fewer rows whose eigenvalues are, by their squares, not
+#: many more than are wanted.
+_FEW, _FEW_SINGLE, _MOST_SINGLE, _CONCENTRATED = 24, 10, 64, 5
 #: Numbers of a matrix that vectors are multiplied by on one thread, few at a time: others would be
 #: woken for each product.
 _SMALL, _SMALL_BLOCK, _BLOCK = 1 << 22, 8, 16
 #: Residuals in units of the largest eigenvalue, at which eigenvectors are as good as LAPACK's of
 #: products of float32 and of float64.
 _EXACT = {"f": 5e-7, "d": 1e-14}
-#: Eigenvalues that differ by more than this factor take float64: in float32 the vectors of the
-#: smallest have errors of 1e-5 there.
-_STEEP = 256.0
+#: Eigenvalues that differ by more than this factor take float64: up to there errors of float32,
+#: after a product in float64, are as those of products of float32.
+_STEEP = 1024.0
 
 
 class Spectrum(NamedTuple):
@@ -169,8 +169,8 @@ def _largest(data: Products, products: Array, number: Number) -> _Pairs:
 
 def are_few(data: Products, n: int, k: int) -> bool:
     """Whether k eigenvalues of products of n rows may come from iterations."""
-    least = _FEW_SINGLE if _is_single(data) else _FEW
-    return k * least <= n and is_large(n, k, _block(n))
+    is_single = _is_single(data) and k <= _MOST_SINGLE
+    return k * (_FEW_SINGLE if is_single else _FEW) <= n and is_large(n, k, _block(n))
 
 
 def _block(n: int) -> int:
@@ -211,12 +211,13 @@ def _iterated(products: Array, k: int, number: np.dtype[Any]) -> _Pairs | None:
     with on_one_thread():
         values, turn = scipy.linalg.eigh(matmul(found.vectors, image), check_finite=False)
     values, turn = values[::-1], np.ascontiguousarray(turn[:, ::-1])
+    vectors, residuals = matmul(found.vectors.T, turn), found.residuals
     if number == np.float32 and not _is_steep(values):
         # One more product, in float64, takes most of the rounding errors off.
-        vectors = qr(matmul(image, turn) / values, overwrite_a=True).Q
-    else:
-        vectors = matmul(found.vectors.T, turn)
-    return _Pairs(np.append(values, found.values[k:]).clip(0), vectors, found.residuals)
+        image = matmul(image, turn)
+        residuals = np.linalg.norm(image - vectors * values, axis=0)
+        vectors = qr(image / values, overwrite_a=True).Q
+    return _Pairs(np.append(values, found.values[k:]).clip(0), vectors, residuals)
 
 
 def _is_steep(values: Array) -> bool:
