@@ -6,7 +6,7 @@ set(FML_KERNELS rank_pull difference_gram combine sparse_times sparse_gram_times
 set(FML_KERNELS_F64 rank_solve rank_image)
 set(FML_KERNELS_F64X8 rank_pull rank_solve rank_image) # for eight columns side by side
 # The files of matrix products (csrc/dense), and those for floating-point numbers alone.
-set(FML_DENSE tile pack vector direct tall blocked multiply fitting run matmul strassen gram)
+set(FML_DENSE tile pack vector direct flat tall blocked multiply fitting run matmul strassen gram)
 set(FML_DENSE_FLOAT complex substitution solve_right solved_gram shifted centred_parts centred_rows
                     centred_shared centred_gram gram_times pairs pairwise_distances kneighbors
                     project)

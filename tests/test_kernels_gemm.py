@@ -86,6 +86,23 @@ def test_few_columns_of_a_large_b(variant: Kernels) -> None:
     assert_product(multiply(variant, a, b)[::10], a[::10], b)
 
 
+@pytest.mark.parametrize("dtype", ["d", "f", "D", "I"])
+@pytest.mark.parametrize("rows", [1, 5, 8, 19, 32])
+def test_few_rows_by_a_large_b(variant: Kernels, rows: int, dtype: str) -> None:
+    """B is read where it lies, with gaps between its rows, too; threads change no bit."""
+    whole = operand((1100, 1990), dtype, 50)
+    b = whole[:, 3:1910]
+    for a in (operand((rows, 1100), dtype, 51), operand((1100, rows), dtype, 52).T):
+        found = multiply(variant, a, b, 1)
+        assert_product(found[:, ::60], a, b[:, ::60])
+        np.testing.assert_array_equal(multiply(variant, a, b, 3), found)
+        out = np.full((rows, 1990), 77, dtype)
+        variant.matmul(a, b, out[:, 5:1912], 2)
+        np.testing.assert_array_equal(out[:, 5:1912], found)
+        assert (out[:, :5] == 77).all()
+        assert (out[:, 1912:] == 77).all()
+
+
 @pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 def test_long_sums_are_cut(variant: Kernels, dtype: str) -> None:
     a, b = operand((16, 20000), dtype, 27), operand((20000, 8), dtype, 28)

@@ -11,6 +11,7 @@
  *   strassen.c large products in fewer multiplications, where that is asked for
  *   tall.c     few results of long sums, which are cut into blocks
  *   direct.c   smaller products: A is read where it lies
+ *   flat.c     few rows by a large matrix, which is read once, where it lies
  *   vector.c   a matrix times a vector, inner products
  *   pack.c     panels: rows or columns side by side
  *   tile.c     the innermost loops
@@ -215,6 +216,7 @@ void FML(multiply_vector)(const product *x);
 void FML(multiply_direct)(const product *x, ahead *soon);
 /* How many tiles that takes, before each of which a piece is fetched. */
 ptrdiff_t FML(direct_tiles)(const product *x);
+void FML(multiply_flat)(const product *x);
 fml_status FML(multiply_blocked)(const product *x, int threads);
 fml_status FML(multiply_tall)(const product *x, int threads);
 /* Adds so many arrays of `size` numbers to the first one, pairwise. */
