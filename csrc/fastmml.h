@@ -39,7 +39,8 @@ void fml_after_fork_in_child(void);
 typedef struct fml_team fml_team;
 typedef void fml_program(fml_team *team, void *job);
 /* Runs a program on the calling thread, with a team of so many threads or fewer to help; the team
- * is NULL where there is but one. A program within a program takes helpers of the same team. */
+ * is NULL where there is but one. A program within a program takes helpers of the same team, within
+ * a shared loop none; loops of OpenMP's run on one thread. */
 void fml_lead_team(int threads, fml_program *program, void *job);
 
 /* ---- what the rank kernels share ------------------------------------------------------------ */

@@ -26,8 +26,8 @@ enum {
     GROUP_NODES = GROUP / FML_COLUMNS,
     PART_NODES = 512 / FML_COLUMNS, /* whose part of the steps stays in the first-level cache */
     PARTS_AT_ONCE = 8,              /* that a thread takes, at least: some 10 microseconds */
-    PARTS_TAKEN = 512, /* turns of a loop over parts, about, for which threads may wait */
-    TILE = PERIOD      /* steps whose products are in registers at once; all that are new */
+    PARTS_TAKEN = 512,              /* pieces that a long loop over parts is taken in, about */
+    TILE = PERIOD /* steps whose products are in registers at once; all that are new */
 };
 /* Relative weight of the diagonal that keeps the least-squares problem solvable. */
 static const double REGULARISATION = 1e-10;

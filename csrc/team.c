@@ -15,8 +15,8 @@
 
 enum {
     LOOKS = 400,        /* some 10 microseconds, in which most loops follow */
-    YIELDS = 2000,      /* some milliseconds on a core of one's own */
-    NAP_NS = 50 * 1000, /* what a loop may wait for a thread after that */
+    YIELDS = 2000,      /* a millisecond on a core of one's own, many where others take turns */
+    NAP_NS = 50 * 1000, /* then a loop may wait twice as long for a thread: timers have slack */
     LINE = 64           /* bytes of a cache line, which threads would take from each other */
 };
 /* The program has ended. */
@@ -27,11 +27,14 @@ static const uint64_t LEFT_MASK = UINT32_MAX;
 struct fml_team {
     _Alignas(LINE) _Atomic uint64_t open; /* the loop's number, and how many blocks are left */
     _Alignas(LINE) atomic_size_t done;    /* blocks */
-    _Atomic(fml_shared_work *) work;
+    _Alignas(LINE) _Atomic(fml_shared_work *) work;
     _Atomic(void *) job;
     _Atomic ptrdiff_t count, grain;
     atomic_int limit; /* threads that may help */
 };
+
+/* The team that this thread leads, while it is at no loop. */
+static _Thread_local fml_team *led;
 
 static void rest(int *looks)
 {
@@ -46,7 +49,9 @@ static void rest(int *looks)
         return;
     }
 #ifdef _WIN32
-    if (!SwitchToThread())
+    if (*looks >= LOOKS + YIELDS)
+        Sleep(1);
+    else if (!SwitchToThread())
         Sleep(0);
 #else
     const struct timespec nap = {0, NAP_NS};
@@ -90,9 +95,6 @@ static bool help(fml_team *team, int thread)
 
 #ifdef _OPENMP
 
-/* The team that this thread leads. */
-static _Thread_local fml_team *led;
-
 /* What all but the first thread do until the program ends. */
 static void follow(fml_team *team, int thread)
 {
@@ -104,9 +106,10 @@ static void follow(fml_team *team, int thread)
             rest(&looks);
 }
 
-/* On the first thread of a parallel region. */
-static void lead(fml_team *team, fml_program *program, void *job)
+/* On the first thread of a parallel region, for which OMP_NUM_THREADS may have another number. */
+static void lead(fml_team *team, int setting, fml_program *program, void *job)
 {
+    omp_set_num_threads(setting);
     led = team;
     program(omp_get_num_threads() > 1 ? team : NULL, job);
     led = NULL;
@@ -130,9 +133,10 @@ void fml_lead_team(int threads, fml_program *program, void *job)
     } else if (led) {
         lead_some(threads, program, job);
     } else {
+        const int setting = omp_get_max_threads();
 #pragma omp parallel num_threads(threads)
         if (omp_get_thread_num() == 0)
-            lead(&team, program, job);
+            lead(&team, setting, program, job);
         else
             follow(&team, omp_get_thread_num());
     }
@@ -164,7 +168,10 @@ void fml_share(fml_team *team, ptrdiff_t count, ptrdiff_t grain, fml_shared_work
     atomic_store_explicit(&team->done, 0, memory_order_relaxed);
     atomic_store_explicit(&team->open, last + LEFT_MASK + 1 + (uint64_t)blocks,
                           memory_order_release);
+    /* A poll may run Python, whose loops must not take the place of this one. */
+    led = NULL;
     help(team, 0);
+    led = team;
     for (int looks = 0; atomic_load_explicit(&team->done, memory_order_acquire) < (size_t)blocks;)
         rest(&looks);
 }

@@ -3,9 +3,9 @@
  * A thread that waits at the end of each loop of OpenMP's is soon put to sleep, and woken for the
  * next one, by system calls; many a scheduler then puts it beside the thread that woke it, on one
  * core. Here the calling thread runs a program, and the others of its team take blocks of the loops
- * that it shares. Nobody waits for a thread that has taken none: one that has lost its core to
- * another process holds up nothing but the block it is at. Who waits looks again and again for some
- * microseconds, then lets others run in between. */
+ * that it shares. No loop waits for a thread that has taken no block of it: one that has lost its
+ * core to another process holds up the block it is at, and the end of the program. Who waits looks
+ * again and again for some microseconds, then lets others run in between. */
 #ifndef FASTMML_TEAM_H
 #define FASTMML_TEAM_H
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +83,30 @@ def test_a_team_returns_what_its_function_does(backend: Kernels) -> None:
     assert backend.with_team(lambda: 5, 2) == 5
     with pytest.raises(ZeroDivisionError):
         backend.with_team(lambda: 1 // 0, 2)
+
+
+@needs_openmp
+def test_a_list_of_numbers_of_threads_does_not_take_a_team_s(tmp_path: Path) -> None:
+    code = (
+        "import fastmml as fm; from fastmml._backend import kernels;"
+        "print(fm.get_num_threads(), kernels().with_team(fm.get_num_threads, 2))"
+    )
+    env = {**os.environ, "OMP_NUM_THREADS": "2,1", "FASTMML_BACKEND": "native"}
+    found = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, env=env, text=True)
+    assert found.split() == ["2", "2"]
+
+
+@pytest.mark.parametrize("backend", INSTALLED)
+def test_a_callback_sees_the_setting_outside(backend: str) -> None:
+    seen = []
+
+    def look(iteration: int, bound: float) -> None:
+        seen.append(fm.get_num_threads())
+
+    with fm.use_backend(backend), fm.threads(3):
+        fm.pagerank(fm.Graph([0, 1, 2], [1, 0, 0]), callback=look)
+        expected = fm.get_num_threads()
+    assert set(seen) == {expected}
 
 
 def test_kernels_of_a_team_have_the_same_bits(backend: Kernels) -> None:

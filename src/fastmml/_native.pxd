@@ -17,11 +17,10 @@ cdef extern from "memory.h" nogil:
     size_t fml_pool_bytes()
 
 
-cdef extern from "fastmml.h":
-    # Its program holds the interpreter's lock, as the caller does.
+cdef extern from "fastmml.h" nogil:
     ctypedef struct fml_team:
         pass
-    void fml_lead_team(int threads, void (*program)(fml_team *, void *) noexcept, void *job)
+    void fml_lead_team(int threads, void (*program)(fml_team *, void *) noexcept nogil, void *job)
 
 
 cdef extern from "fastmml.h" nogil:

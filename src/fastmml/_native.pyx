@@ -97,8 +97,8 @@ cdef const fml_table *find_variant(str isa) except NULL:
     raise ValueError(f"isa: expected one of {tuple(levels)}, got {isa!r}")
 
 
-cdef void call_in_team(fml_team *team, void *job) noexcept:
-    """Run on the thread that called, which has the interpreter's lock."""
+cdef void call_in_team(fml_team *team, void *job) noexcept with gil:
+    """Run on the thread that called."""
     call = <list>job
     try:
         call[1] = call[0]()
@@ -161,7 +161,9 @@ cdef class NativeKernels(PlainKernels):
 
     def with_team(self, function, int threads):
         call = [function, None, None]
-        fml_lead_team(threads, call_in_team, <void *>call)
+        cdef void *job = <void *>call
+        with nogil:
+            fml_lead_team(threads, call_in_team, job)
         if call[2] is not None:
             raise call[2]
         return call[1]

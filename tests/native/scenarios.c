@@ -302,9 +302,22 @@ typedef struct squares {
     int threads;
 } squares;
 
+static void rest(void *job, ptrdiff_t first, ptrdiff_t last)
+{
+    (void)job, (void)first, (void)last;
+}
+
+static void rest_some(fml_team *team, void *job)
+{
+    fml_share(team, 9, 1, rest, job);
+}
+
+/* A block within which its first thread runs a program, as the handler of a signal may. */
 static void square(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const squares *s = job;
+    if (fml_thread_number() == 0)
+        fml_lead_team(s->threads, rest_some, job);
     for (ptrdiff_t i = s->start + first; i < s->start + last; i++)
         s->out[i] += (uint64_t)(i * i);
 }

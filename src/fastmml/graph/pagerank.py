@@ -186,9 +186,11 @@ def pagerank(
     if n == 0:
         return _assemble(g, scores, bounds, 0, task, several, Info({}))
     method = _chosen_method(g, method)
+    is_small = g.num_edges * columns <= _SMALL_LINKS
 
     def rank() -> tuple[int, Info]:
-        solver = _solver(g, method, task)
+        with one_thread(is_small):  # the solver keeps their number
+            solver = _solver(g, method, task)
         parts, at_once = solver.parts(columns)
         passes = np.empty(len(parts), np.int64)
 
@@ -206,10 +208,8 @@ def pagerank(
         run_blocks(solve, len(parts), at_once, 1)
         return int(passes.max()), solver.info
 
-    with one_thread(g.num_edges * columns <= _SMALL_LINKS):
-        threads = get_num_threads()
-        alone = callback is not None or columns > 1 or method == "power"
-        passes, info = rank() if alone else kernels().with_team(rank, threads)
+    is_alone = is_small or callback is not None or columns > 1 or method == "power"
+    passes, info = rank() if is_alone else kernels().with_team(rank, get_num_threads())
     return _assemble(g, scores, bounds, passes, task, several, info)
 
 

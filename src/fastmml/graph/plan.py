@@ -36,6 +36,8 @@ _SMALL_NODES = 1 << 17
 #: part of all nodes) they then are on average: 0.33 in a random order, 0.01 to 0.1 on web graphs.
 _SAMPLE_LINKS = 1 << 8
 _NEAR = 0.15
+#: Links and nodes from which on threads are worth their waking, 0.15 ms.
+_TEAM_WORK = 1 << 17
 #: With fewer links looking takes longer than it saves.
 _FEW_LINKS = 1 << 14
 #: Links and rows of a block of an independent or acyclic segment, about.
@@ -87,7 +89,8 @@ class Prepared(NamedTuple):
 
 def prepare(g: Graph) -> Prepared:
     """Order the nodes, renumber the links, cut blocks."""
-    return kernels().with_team(lambda: _prepare(g), get_num_threads())
+    threads = get_num_threads() if g.num_edges + g.num_nodes >= _TEAM_WORK else 1
+    return kernels().with_team(lambda: _prepare(g), threads)
 
 
 def _prepare(g: Graph) -> Prepared:
