@@ -341,7 +341,7 @@ FML_INLINE void fml_store(ptrdiff_t count, lanes *from, ptrdiff_t size, real *to
 static inline bool fml_are_streamed(ptrdiff_t batch, ptrdiff_t size)
 {
     const ptrdiff_t bytes = size * LANES * (ptrdiff_t)sizeof(real);
-    return bytes >= LEAST_STREAMED && bytes <= MOST_STREAMED &&
+    return LANES == 8 && bytes >= LEAST_STREAMED && bytes <= MOST_STREAMED &&
            fml_is_streamed(batch * size, sizeof(real));
 }
 

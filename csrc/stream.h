@@ -12,21 +12,19 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Sanitizers see memcpy, and no store of this kind. */
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__)
 #define FML_STREAMS 1
+#include <immintrin.h>
 #else
 #define FML_STREAMS 0
 #endif
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#undef FML_STREAMS
-#define FML_STREAMS 0
-#endif
-#endif
-
-#if FML_STREAMS
-#include <immintrin.h>
+/* Sanitizers see memcpy, and no store of this kind. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FML_IS_SANITIZED 1
+#elif defined(__has_feature)
+#define FML_IS_SANITIZED __has_feature(address_sanitizer)
+#else
+#define FML_IS_SANITIZED 0
 #endif
 
 enum {
@@ -43,13 +41,13 @@ enum {
 
 static inline bool fml_is_streamed(ptrdiff_t count, size_t element_size)
 {
-    return count >= FML_STREAMED / (ptrdiff_t)element_size;
+    return FML_STREAMS && count >= FML_STREAMED / (ptrdiff_t)element_size;
 }
 
 /* FML_STREAM_BYTES, to where so many begin; parts of a line follow each other at once. */
 static inline void fml_stream_vector(void *to, const void *from)
 {
-#if !FML_STREAMS
+#if !FML_STREAMS || FML_IS_SANITIZED
     memcpy(to, from, FML_STREAM_BYTES);
 #elif defined(__AVX512F__)
     _mm512_stream_si512(to, _mm512_loadu_si512(from));

@@ -18,9 +18,6 @@ TEAM_WORK = 1 << 23
 #: Bytes of results from which on kernels store them past the caches (csrc/stream.h).
 STREAMED = 1 << 24
 
-#: Bytes of a result from which on it may go past the caches (csrc/stream.h).
-STREAMED = 1 << 24
-
 UNIT_ROUNDOFF = 2.0**-53
 
 

@@ -221,7 +221,7 @@ def test_stacks_larger_than_the_caches(
 
 @pytest.mark.parametrize("dtype", ["d", "f", "D", "I"])
 @pytest.mark.parametrize(
-    ("k", "n"), [(1, 1024), (16, 1040), (9, 1001), (20, 64), (7, 16), (60, 992)]
+    ("k", "n"), [(1, 1024), (16, 1040), (9, 1001), (20, 64), (7, 16), (60, 992), (9, 4201), (3, 5)]
 )
 def test_results_of_few_terms_larger_than_the_caches(
     variant: Kernels, k: int, n: int, dtype: str

@@ -176,7 +176,7 @@ static void multiply_task(const packed *block, ptrdiff_t row, ptrdiff_t row_end,
 {
     const product *x = block->x;
     bool is_own = is_own_transpose(block);
-    if (x->is_streamed) {
+    if (x->is_streamed && writing_of(x, block->start) != ADDED && x->triangle == 0) {
         stream_task(block, row, row_end, column, column_end);
         return;
     }

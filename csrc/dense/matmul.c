@@ -9,13 +9,17 @@ enum { MAX_DIMS = 64 };
 enum { CHUNK_WORK = 1 << 20 };
 /* Multiply-adds of one product from which on threads share each product. */
 enum { SHARED_WORK = 1 << 22 };
-/* Multiply-adds and bytes of a stack that are worth a second thread: 1 ms. Right after other calls
- * it is awake and half of that would do; after a pause waking it takes 0.2 ms and more. */
-enum { TEAM_COST = 1 << 26 };
+/* Multiply-adds and bytes of a stack that are worth a second thread: half a millisecond. Right
+ * after other calls it is awake and less would do; after a pause waking it takes 0.2 ms and more.
+ */
+enum { TEAM_COST = 1 << 25 };
 /* Terms up to which large results go past the caches, where rows are whole lines and where they are
  * not. 4096 x 4096 of double by 8 terms take 0.35 and 0.43 of the time, by 16 0.48 and 0.57, by 32
  * 0.92 and 0.96, by 64 0.98 and 1.08; stacks of 64 x 64 0.9. */
-enum { TERMS_OF_LINES = 64, TERMS_OF_PIECES = 32 };
+enum { TERMS_OF_LINES = 64, TERMS_OF_PIECES = 16 };
+/* Bytes of a row from which on it goes by pieces: with 3 columns that took 2.2 times as long, with
+ * 1001 of double 0.8 to 1.2. */
+enum { LONG_ROW = 1 << 14 };
 
 /* Products at equal distances, in up to MAX_DIMS dimensions; the last one varies fastest. */
 typedef struct batch {
@@ -105,7 +109,9 @@ static void choose_stores(batch *x)
     if (!fml_is_streamed(x->count * p->m * p->n * x->unit, sizeof(real)))
         return;
     p->is_in_lines = is_in_lines(x);
-    p->is_streamed = p->k * x->unit <= (p->is_in_lines ? TERMS_OF_LINES : TERMS_OF_PIECES);
+    bool is_long = p->n * x->unit >= LONG_ROW / (ptrdiff_t)sizeof(real);
+    p->is_streamed = p->is_in_lines ? p->k * x->unit <= TERMS_OF_LINES
+                                    : is_long && p->k * x->unit <= TERMS_OF_PIECES;
 }
 
 /* Its arrays stay unset beyond `dims`: clearing 2 KB would take longer than a small product. */
@@ -175,7 +181,7 @@ static ptrdiff_t cost_of(const batch *x, ptrdiff_t work)
 {
     const product *p = &x->first;
     ptrdiff_t numbers = (p->m * p->k + p->k * p->n + p->m * p->n) * x->unit;
-    return work + numbers * (ptrdiff_t)sizeof(real);
+    return work * x->unit * x->unit + numbers * (ptrdiff_t)sizeof(real);
 }
 
 static fml_status multiply_batch(const batch *x, multiply_function *multiply, ptrdiff_t work,

@@ -23,6 +23,8 @@ enum { STRIP = 128 / sizeof(real) };
  * KB, and components up to which that pays: 50,000 rows of 784 of float from 16 in 0.7 of the time.
  */
 enum { STRETCH = 2048 / sizeof(real), FEW_COMPONENTS = 32 };
+/* Bytes of a row from which on that pays: rows of 128 to 192 took 1.3 to 2 times as long. */
+enum { LEAST_ROW = 256 };
 
 /* Blocks that a thread takes one after the other, so that it fetches its own rows ahead, and such
  * turns for each thread, so that all finish together. */
@@ -280,7 +282,8 @@ fml_status FML(reconstruct_rows)(const fml_rows *coordinates, ptrdiff_t k, const
     if (!p.columns)
         return FML_NO_MEMORY;
     pack_columns(&p, basis);
-    const bool is_streamed = k <= FEW_COMPONENTS && fml_is_streamed(p.rows * n, sizeof(real));
+    const bool is_streamed = k <= FEW_COMPONENTS && n >= LEAST_ROW / (ptrdiff_t)sizeof(real) &&
+                             fml_is_streamed(p.rows * n, sizeof(real));
     fml_watch watch;
     fml_watch_start(&watch);
 #pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, blocks))

@@ -300,6 +300,7 @@ typedef struct squares {
     uint64_t *out;
     ptrdiff_t start, count;
     int threads;
+    fml_watch *watch;
 } squares;
 
 static void rest(void *job, ptrdiff_t first, ptrdiff_t last)
@@ -316,6 +317,8 @@ static void rest_some(fml_team *team, void *job)
 static void square(void *job, ptrdiff_t first, ptrdiff_t last)
 {
     const squares *s = job;
+    if (fml_stopped(s->watch))
+        return;
     if (fml_thread_number() == 0)
         fml_lead_team(s->threads, rest_some, job);
     for (ptrdiff_t i = s->start + first; i < s->start + last; i++)
@@ -344,10 +347,12 @@ static fml_status run_lead_team(int threads, uint64_t *digest)
 {
     static uint64_t out[NODES];
     memset(out, 0, sizeof out);
-    squares s = {.out = out, .threads = threads};
+    fml_watch watch;
+    fml_watch_start(&watch);
+    squares s = {.out = out, .threads = threads, .watch = &watch};
     fml_lead_team(threads, square_all, &s);
     FOLD_ARRAY(digest, out);
-    return FML_OK;
+    return fml_watch_status(&watch);
 }
 
 /* Rows of the graph read as out-links; nodes of strength 0 are dangling. */
