@@ -17,57 +17,59 @@ from fastmml._two_numbers import column_sums, two_product, two_sum
 
 Array = NDArray[Any]
 
-#: The condition number from which on a step may be worse than none, where rows differ in size.
-_DOUBTFUL = 1e7
+#: A step counts that is longer than so many times its rounding errors.
+_CLEAR = 2.0
 #: Targets whose residuals are computed at a time, which takes 128 bytes a feature of each.
 _TARGETS = 64
 
 
 def improved(
-    data: Data, mean: Mean, coef: Array, inverse: Array, condition: float
+    data: Data, mean: Mean, coef: Array, inverse: Array, most: int = 1
 ) -> tuple[Array, Array]:
-    """`corrected`, but for targets that the step does not help.
+    """`corrected` up to so many times, each target while steps are more than rounding, and shrink.
 
-    As told by another step, where the condition number is large: it is less than half as large
-    as a first one that helps.
+    A step no longer than twice what its products round is none: where few rows are much larger than
+    all others, it would do harm. A first one is undone where the second one is not half as long.
     """
-    return refined(data, mean, coef, inverse, 2 if condition > _DOUBTFUL else 1)
-
-
-def refined(data: Data, mean: Mean, coef: Array, inverse: Array, most: int) -> tuple[Array, Array]:
-    """`corrected` up to so many times, each target until steps no longer shrink by half.
-
-    A first step is not taken where the second one is no smaller.
-    """
-    found, small = coef, np.finfo(np.float64).eps / 4 * np.abs(coef).max(axis=0)
-    last, shrinks = np.full_like(small, np.inf), np.ones(small.shape, bool)
-    helps = np.full(small.shape, most == 1)
+    found, last, goes_on = coef, np.full(coef.shape[1], np.inf), np.ones(coef.shape[1], bool)
     for turn in range(most):
-        better, chi2 = corrected(data, mean, found, inverse)
-        size = np.abs(better - found).max(axis=0)
-        shrinks = shrinks & (size < last / 2)
-        helps |= shrinks & ((turn > 0) | (size <= small))
-        found = np.where(shrinks, better, found)
-        shrinks, last = shrinks & (size > small), size
-        if not shrinks.any():
+        step, rounding, chi2 = _step(data, mean, found, inverse)
+        size = np.abs(step).max(axis=0)
+        goes_on &= size > _CLEAR * rounding
+        shrinks = size < last / 2
+        if turn == 1:
+            found = np.where(goes_on & ~shrinks, coef, found)
+        goes_on &= shrinks
+        found, last = np.where(goes_on, found + step, found), size
+        goes_on &= size > np.finfo(np.float64).eps / 4 * np.abs(found).max(axis=0)
+        if not goes_on.any():
             break
-    return np.where(helps, found, coef), chi2
+    return found, chi2
 
 
 def corrected(data: Data, mean: Mean, coef: Array, inverse: Array) -> tuple[Array, Array]:
     """Coefficients after a step of refinement, and sums of squared residuals.
 
-    ``inverse`` is that of the triangular factor of the centred features. The step is that of
-    corrected seminormal equations; there is none where it is no number. Complex coefficients are
+    There is no step where it is no number.
+    """
+    step, _, chi2 = _step(data, mean, coef, inverse)
+    return np.where(np.isfinite(step).all(axis=0), coef + step, coef), chi2
+
+
+@np.errstate(all="ignore")
+def _step(data: Data, mean: Mean, coef: Array, inverse: Array) -> tuple[Array, Array, Array]:
+    """A step of corrected seminormal equations, its rounding errors, and sums of squared residuals.
+
+    ``inverse`` is that of the triangular factor of the centred features. Complex coefficients are
     those of the matrices that the real ones of the data stand for.
     """
     gradient, chi2, unit = _residual_products(data, mean, coef)
-    with np.errstate(all="ignore"):
-        inside = ldexp(inverse.conj().T @ gradient, unit)
-        squares = np.einsum("ij,ij->j", inside.conj(), inside).real
-        found = coef + inverse @ inside, chi2 - squares
-    fits = np.isfinite(found[0]).all(axis=0)
-    return np.where(fits, found[0], coef), np.where(fits, found[1], chi2)
+    inside = ldexp(inverse.conj().T @ gradient, unit)
+    squares = np.einsum("ij,ij->j", inside.conj(), inside).real
+    sizes = np.abs(inverse)
+    rounded = ldexp(np.finfo(np.float64).eps * (sizes.T @ np.abs(gradient)), unit)
+    least = np.where(np.isfinite(squares), chi2 - squares, chi2)
+    return inverse @ inside, (sizes @ rounded).max(axis=0), least
 
 
 def squared_residuals(data: Data, mean: Mean, coef: Array) -> Array:

@@ -471,8 +471,7 @@ def _from_triangle(
         intercept_error = float(np.hypot(error, np.linalg.norm((mean[:n] / lengths) @ inverse)))
         if rows is not None:
             inverse = inverse / lengths[:, np.newaxis]
-            condition = float(values[0] / values[-1])
-            coef, _ = improved(rows, Mean(taken.shift, offset), coef, inverse, condition)
+            coef, _ = improved(rows, Mean(taken.shift, offset), coef, inverse)
     else:  # the part within the span of the rows is the shortest
         span = np.linalg.qr(lengths[:, np.newaxis] * right).Q
         coef = span @ (span.T @ coef)
