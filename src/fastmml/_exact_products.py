@@ -97,7 +97,7 @@ class Products(NamedTuple):
         return np.asarray((rest + lost).T + (lacking - self.lacking.T @ scaled))
 
 
-@np.errstate(all="ignore")  # squares of large numbers, which are then refused
+@np.errstate(all="ignore")  # squares may overflow: the totals tell
 def _exact_products(data: Data, mean: Mean, near: Array, has_mean: bool) -> Targets:
     """Products of features, of known mean, with targets less theirs, which is near this one."""
     n, k = data.x.shape[1], data.y.shape[1]
