@@ -21,8 +21,11 @@ Array = NDArray[Any]
 _CLEAR = 2.0
 #: Targets whose residuals are computed at a time, which takes 128 bytes a feature of each.
 _TARGETS = 64
+#: Targets up to which a step takes no longer than the rest of a solution (10,000 x 100).
+MOST_REFINED = 32
 
 
+@np.errstate(all="ignore")
 def improved(
     data: Data, mean: Mean, coef: Array, inverse: Array, most: int = 1
 ) -> tuple[Array, Array]:
@@ -47,6 +50,7 @@ def improved(
     return found, chi2
 
 
+@np.errstate(all="ignore")
 def corrected(data: Data, mean: Mean, coef: Array, inverse: Array) -> tuple[Array, Array]:
     """Coefficients after a step of refinement, and sums of squared residuals.
 
@@ -56,18 +60,17 @@ def corrected(data: Data, mean: Mean, coef: Array, inverse: Array) -> tuple[Arra
     return np.where(np.isfinite(step).all(axis=0), coef + step, coef), chi2
 
 
-@np.errstate(all="ignore")
 def _step(data: Data, mean: Mean, coef: Array, inverse: Array) -> tuple[Array, Array, Array]:
     """A step of corrected seminormal equations, its rounding errors, and sums of squared residuals.
 
     ``inverse`` is that of the triangular factor of the centred features. Complex coefficients are
     those of the matrices that the real ones of the data stand for.
     """
-    gradient, chi2, unit = _residual_products(data, mean, coef)
-    inside = ldexp(inverse.conj().T @ gradient, unit)
+    gradient, chi2, exponents = _residual_products(data, mean, coef)
+    inside = ldexp(inverse.conj().T @ gradient, exponents)
     squares = np.einsum("ij,ij->j", inside.conj(), inside).real
     sizes = np.abs(inverse)
-    rounded = ldexp(np.finfo(np.float64).eps * (sizes.T @ np.abs(gradient)), unit)
+    rounded = ldexp(np.finfo(np.float64).eps * (sizes.T @ np.abs(gradient)), exponents)
     least = np.where(np.isfinite(squares), chi2 - squares, chi2)
     return inverse @ inside, (sizes @ rounded).max(axis=0), least
 
@@ -79,21 +82,21 @@ def squared_residuals(data: Data, mean: Mean, coef: Array) -> Array:
 
 @np.errstate(all="ignore")
 def _residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Array, Array]:
-    """Products of the features with the residuals, over 2**unit, and sums of squared residuals."""
+    """Products of features with residuals, over 2**exponents, and sums of squared residuals."""
     is_complex, coef = coef.dtype.kind == "c", as_real_map(coef)
     used = True if data.scale is None else data.scale[:, np.newaxis] > 0
-    unit = np.frexp(np.abs(data.y).max(axis=0, initial=0, where=used))[1]
+    exponents = np.frexp(np.abs(data.y).max(axis=0, initial=0, where=used))[1]
     if is_complex:
-        unit = np.repeat(unit.reshape(-1, 2).max(axis=1), 2)
-    gradient, chi2 = np.empty(coef.shape), np.empty(len(unit))
-    for some in _blocks(len(unit)):
-        columns = np.r_[np.arange(len(coef)), len(coef) + np.arange(len(unit))[some]]
+        exponents = np.repeat(exponents.reshape(-1, 2).max(axis=1), 2)
+    gradient, chi2 = np.empty(coef.shape), np.empty(len(exponents))
+    for some in _blocks(len(exponents)):
+        columns = np.r_[np.arange(len(coef)), len(coef) + np.arange(len(exponents))[some]]
         part = replace(data, y=data.y[:, some])
-        found = _scaled_products(part, mean.of(columns), coef[:, some], unit[some])
-        gradient[:, some], chi2[some] = found[0], np.ldexp(found[1], 2 * unit[some])
+        found = _scaled_products(part, mean.of(columns), coef[:, some], exponents[some])
+        gradient[:, some], chi2[some] = found[0], np.ldexp(found[1], 2 * exponents[some])
     if is_complex:
-        return as_complex(gradient), chi2.reshape(-1, 2).sum(axis=1), unit[::2]
-    return gradient, chi2, unit
+        return as_complex(gradient), chi2.reshape(-1, 2).sum(axis=1), exponents[::2]
+    return gradient, chi2, exponents
 
 
 def _blocks(size: int) -> Iterator[slice]:
@@ -102,11 +105,11 @@ def _blocks(size: int) -> Iterator[slice]:
         yield slice(first, first + _TARGETS)
 
 
-def _scaled_products(data: Data, mean: Mean, coef: Array, unit: Array) -> tuple[Array, Array]:
-    """The same of targets over 2**unit."""
+def _scaled_products(data: Data, mean: Mean, coef: Array, exponents: Array) -> tuple[Array, Array]:
+    """Such products and sums, both of targets over 2**exponents."""
     centre, offset = mean.parts()
     n, k = coef.shape
-    factors, coef = np.ldexp(1.0, -unit), np.ldexp(coef, -unit)
+    factors, coef = np.ldexp(1.0, -exponents), np.ldexp(coef, -exponents)
     has_mean = bool(centre.any())
     constant = _constant(centre, offset, coef, factors) if has_mean else np.zeros((2, k))
     products, squares = np.zeros((2, k, n + 1)), np.zeros(k)

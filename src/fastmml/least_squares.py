@@ -16,7 +16,7 @@ from fastmml._blas import on_one_thread
 from fastmml._centred import Data, Mean, uncentred
 from fastmml._lapack_qr import Reflections, fits_lapack, solve_upper
 from fastmml._powers import ldexp
-from fastmml._residuals import improved
+from fastmml._residuals import MOST_REFINED, improved
 from fastmml._tall_qr import as_real, reduce_tall
 from fastmml.linalg import matmul
 from fastmml.normal_equations import most_targets, solve
@@ -36,8 +36,6 @@ _SINGULAR = 100.0
 #: An alpha of more than 4**this, for a matrix of numbers up to 1: the solution is that of a smaller
 #: one, divided by the difference.
 _FAR = 120
-#: Right-hand sides up to which a step of refinement takes no longer than the rest (10,000 x 100).
-_MOST_REFINED = 32
 #: Rows or columns from which on QR by LAPACK and its further calls are faster than ``gelsd``, and
 #: how many times as many of the other ones, unless there are many right-hand sides.
 _FEWEST, _OBLONG = 32, 1.5
@@ -191,8 +189,8 @@ def _solve(matrix: Array, right: Array, limit: float, ridge: float) -> LstsqResu
     r, inside = _reduced(matrix, right, square)
     x, rank, values = solve_triangle(r, inside, limit, ridge)
     is_whole = ridge == 0 and rank == matrix.shape[1]
-    if is_whole and right.size <= _MOST_REFINED * len(right) and _is_refinable(values):
-        x, residuals = _corrected(matrix, right, x, r)
+    if is_whole and right.size <= MOST_REFINED * len(right) and _is_refinable(values):
+        x, residuals = _with_one_step(matrix, right, x, r)
         return LstsqResult(x, residuals, rank, values)
     return LstsqResult(x, _residuals(matrix, right, x, rank), rank, values)
 
@@ -234,7 +232,7 @@ def _is_refinable(values: Array) -> bool:
     return bool(values[-1] > _SINGULAR * len(values) * unit * values[0])
 
 
-def _corrected(matrix: Array, right: Array, x: Array, r: Array) -> tuple[Array, Array]:
+def _with_one_step(matrix: Array, right: Array, x: Array, r: Array) -> tuple[Array, Array]:
     """x after a step of refinement, and sums of squared residuals."""
     found, rest = improved(*_refinable(matrix, right, x, r))
     better = found.reshape(x.shape).astype(x.dtype)
@@ -347,7 +345,7 @@ def _solve_refined(matrix: Array, right: Array, limit: float, alpha: float) -> L
     ridge = float(np.ldexp(alpha, -2 * (own + far)))
     r, inside = _reduced(matrix, right, None)
     x, rank, values = solve_triangle(r, inside, limit, ridge)
-    x = _refined(matrix, right, x, rank, ridge, r)
+    x = _with_steps(matrix, right, x, rank, ridge, r)
     residuals = _residuals(matrix, right, ldexp(x, -2 * far), rank)
     residuals = np.ldexp(residuals, 2 * shifts if residuals.size else 0)
     real = np.finfo(dtype).dtype
@@ -362,7 +360,7 @@ def _exponents(sizes: Array) -> Array:
     return np.asarray(np.frexp(np.where(np.isfinite(sizes), sizes, 0))[1])
 
 
-def _refined(matrix: Array, right: Array, x: Array, rank: int, alpha: float, r: Array) -> Array:
+def _with_steps(matrix: Array, right: Array, x: Array, rank: int, alpha: float, r: Array) -> Array:
     """x improved step by step, each column until its steps no longer shrink by half."""
     n = matrix.shape[1]
     if alpha > 0:
