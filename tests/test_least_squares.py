@@ -18,6 +18,7 @@ from test_orthogonal import conditioned
 import fastmml as fm
 from fastmml import _backend, orthogonal
 from fastmml._kernels import Kernels
+from fastmml._residuals import improved
 
 Array = Any
 
@@ -177,17 +178,40 @@ def test_complex_errors_are_smaller_than_lapacks(condition: float, noise: float)
 @pytest.mark.parametrize("scale", [1e9, 1e11])
 @pytest.mark.parametrize("noise", [1e-6, 1])
 @pytest.mark.parametrize("refine", [False, True])
-def test_a_step_that_does_not_help_is_not_taken(scale: float, noise: float, refine: bool) -> None:
-    for seed in range(5):
+def test_a_step_that_does_not_help_is_not_taken(
+    scale: float, noise: float, refine: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[Array] = []
+
+    def spied(data: Any, mean: Any, coef: Array, *others: Any) -> Any:
+        starts.append(coef[:, 0])
+        return improved(data, mean, coef, *others)
+
+    monkeypatch.setattr("fastmml.least_squares.improved", spied)
+    for seed in range(12):
         rng = np.random.default_rng(seed)
         a, b = rng.normal(size=(100, 6)), noise * rng.normal(size=100)
         a[:2] *= scale  # fewer large rows than columns: what they leave open the others tell
         b += a @ rng.normal(size=6)
         exact = reference(a, b)
-        q, r = np.linalg.qr(a)
-        before = np.linalg.norm((np.linalg.solve(r, q.T @ b) - exact).astype(float))
-        after = np.linalg.norm((fm.lstsq(a, b, 1e-16, refine=refine).x - exact).astype(float))
-        assert after <= 10 * before + 1e-15 * np.linalg.norm(exact.astype(float))
+        found = fm.lstsq(a, b, 1e-16, refine=refine).x
+        before, after = (float(np.linalg.norm((x - exact).astype(float)))
+                         for x in (starts[-1], found))  # fmt: skip
+        assert after <= 4 * before + 1e-15 * np.linalg.norm(exact.astype(float))
+    assert len(starts) == 12
+
+
+@pytest.mark.parametrize("condition", [1, 1e3])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128, np.int64])
+def test_small_matrices(dtype: Any, condition: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orthogonal, "_LEAST_WORK", 200 * 5 * 5)
+    a = (1e8 * conditioned(200, 5, condition, np.float64)).astype(dtype)
+    b = a @ np.arange(5).astype(dtype)
+    found, expected = fm.lstsq(a, b), np.linalg.lstsq(a, b)
+    assert found.rank == expected[2] == 5
+    rtol = 20 * condition * np.finfo(found.x.dtype).eps
+    np.testing.assert_allclose(found.x, expected[0], rtol=rtol, atol=5 * rtol)
+    np.testing.assert_allclose(found.singular_values, expected[3], atol=rtol * expected[3][0])
 
 
 def test_no_array_of_the_size_of_the_matrix_is_made() -> None:

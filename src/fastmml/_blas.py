@@ -10,21 +10,22 @@ from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
-#: Columns up to which LAPACK's work is small beside that of our kernels on tall matrices.
+#: Columns of a tall matrix up to which LAPACK's work is small beside that of our kernels, or
+#: numbers of any other one.
 _SMALL = 512
 
 _limiting = threading.Lock()
 
 
 @contextmanager
-def on_one_thread(columns: int = 0) -> Iterator[None]:
+def on_one_thread(size: int = 0) -> Iterator[None]:
     """For small matrices: other threads of OpenBLAS would look for work for 0.1 s after a call.
 
     It holds for the whole process, as all limits of threadpoolctl: of those that overlap, the last
-    one to end decides. Of ours there is one at a time. Matrices of more columns than are small
-    keep the threads.
+    one to end decides. Of ours there is one at a time. Matrices whose ``size``, the columns
+    of tall ones and the numbers of others, is not small keep the threads.
     """
-    if columns > _SMALL or not _limiting.acquire(blocking=False):
+    if size > _SMALL or not _limiting.acquire(blocking=False):
         yield
         return
     try:

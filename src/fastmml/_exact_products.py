@@ -29,7 +29,7 @@ Array = NDArray[Any]
 _BITS, _MOST_ROWS = 19, 1 << 15
 
 
-class Targets(NamedTuple):
+class TargetProducts(NamedTuple):
     """Products of the features with some targets, ``sum + lacking``, and what they are of."""
 
     sum: Array  # (n, k)
@@ -63,21 +63,21 @@ class Products(NamedTuple):
         sum_, lacking = (np.ldexp(part, -exponents - exponents.T) for part in found[:2])
         return cls(sum_, lacking, exponents, mean, has_mean)
 
-    def with_targets(self, data: Data) -> Targets:
+    def with_targets(self, data: Data) -> TargetProducts:
         """Products with some targets, by one pass over the data."""
         n, k = data.x.shape[1], data.y.shape[1]
         near = data.sample_mean()[n:] if self.has_mean else np.zeros(k)
         near[~np.isfinite(near)] = 0
         return _exact_products(data, self.mean, near, self.has_mean)
 
-    def corrected(self, targets: Targets, coef: Array, inverse: Array) -> Array:
+    def corrected(self, targets: TargetProducts, coef: Array, inverse: Array) -> Array:
         """Coefficients after a step of refinement; as they were where it is no number."""
         with np.errstate(all="ignore"):
             gradient = self._gradient(targets, np.ldexp(coef, self.exponents))
             found = coef + inverse @ (inverse.T @ np.ldexp(gradient, self.exponents))
         return np.where(np.isfinite(found).all(axis=0), found, coef)
 
-    def squared_residuals(self, targets: Targets, coef: Array) -> Array:
+    def squared_residuals(self, targets: TargetProducts, coef: Array) -> Array:
         """Sums of squared residuals: ``total - coef.T @ (right + gradient)``, where little is left.
 
         With the products' own digits, which the square of the coefficients would cancel.
@@ -89,7 +89,7 @@ class Products(NamedTuple):
         rest = np.einsum("ij,ij->j", scaled, lacking + self._gradient(targets, scaled))
         return np.asarray(found + (lost - errors.sum(axis=0)) - rest)
 
-    def _gradient(self, targets: Targets, scaled: Array) -> Array:
+    def _gradient(self, targets: TargetProducts, scaled: Array) -> Array:
         """Products of features with residuals."""
         right, lacking = (np.ldexp(part, -self.exponents) for part in targets[:2])
         left, below = _Cut.of(self.sum), _Cut.of(np.ascontiguousarray(right.T))
@@ -97,7 +97,8 @@ class Products(NamedTuple):
         return np.asarray((rest + lost).T + (lacking - self.lacking.T @ scaled))
 
 
-def _exact_products(data: Data, mean: Mean, near: Array, has_mean: bool) -> Targets:
+@np.errstate(all="ignore")  # squares may overflow: the totals tell
+def _exact_products(data: Data, mean: Mean, near: Array, has_mean: bool) -> TargetProducts:
     """Products of features, of known mean, with targets less theirs, which is near this one."""
     n, k = data.x.shape[1], data.y.shape[1]
     shift = np.concatenate([mean.total(), near])
@@ -130,7 +131,7 @@ def _exact_products(data: Data, mean: Mean, near: Array, has_mean: bool) -> Targ
     off = np.outer(sum_[:, -1] + lacking[:, -1], own)
     total = (squares[:-1] - weight * own**2).clip(0)
     joined = Mean(np.append(mean.shift, near), np.append(mean.offset, own))
-    return Targets(sum_[:, :-1], lacking[:, :-1] - off, total, joined)
+    return TargetProducts(sum_[:, :-1], lacking[:, :-1] - off, total, joined)
 
 
 def _counted(data: Data) -> Iterator[tuple[Array, Array, Array | None]]:

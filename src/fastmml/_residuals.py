@@ -17,57 +17,62 @@ from fastmml._two_numbers import column_sums, two_product, two_sum
 
 Array = NDArray[Any]
 
-#: The condition number from which on a step may be worse than none, where rows differ in size.
-_DOUBTFUL = 1e7
+#: A step counts that is longer than so many times its rounding errors.
+_CLEAR = 2.0
 #: Targets whose residuals are computed at a time, which takes 128 bytes a feature of each.
 _TARGETS = 64
+#: Targets up to which a step takes no longer than the rest of a solution (10,000 x 100).
+MOST_REFINED = 32
 
 
+@np.errstate(all="ignore")
 def improved(
-    data: Data, mean: Mean, coef: Array, inverse: Array, condition: float
+    data: Data, mean: Mean, coef: Array, inverse: Array, most: int = 1
 ) -> tuple[Array, Array]:
-    """`corrected`, but for targets that the step does not help.
+    """`corrected` up to so many times, each target while steps are more than rounding, and shrink.
 
-    As told by another step, where the condition number is large: it is less than half as large
-    as a first one that helps.
+    A step no longer than twice what its products round is none: where few rows are much larger than
+    all others, it would do harm. A first one is undone where the second one is not half as long.
     """
-    return refined(data, mean, coef, inverse, 2 if condition > _DOUBTFUL else 1)
-
-
-def refined(data: Data, mean: Mean, coef: Array, inverse: Array, most: int) -> tuple[Array, Array]:
-    """`corrected` up to so many times, each target until steps no longer shrink by half.
-
-    A first step is not taken where the second one is no smaller.
-    """
-    found, small = coef, np.finfo(np.float64).eps / 4 * np.abs(coef).max(axis=0)
-    last, shrinks = np.full_like(small, np.inf), np.ones(small.shape, bool)
-    helps = np.full(small.shape, most == 1)
+    found, last, goes_on = coef, np.full(coef.shape[1], np.inf), np.ones(coef.shape[1], bool)
     for turn in range(most):
-        better, chi2 = corrected(data, mean, found, inverse)
-        size = np.abs(better - found).max(axis=0)
-        shrinks = shrinks & (size < last / 2)
-        helps |= shrinks & ((turn > 0) | (size <= small))
-        found = np.where(shrinks, better, found)
-        shrinks, last = shrinks & (size > small), size
-        if not shrinks.any():
+        step, rounding, chi2 = _step(data, mean, found, inverse)
+        size = np.abs(step).max(axis=0)
+        goes_on &= size > _CLEAR * rounding
+        shrinks = size < last / 2
+        if turn == 1:
+            found = np.where(goes_on & ~shrinks, coef, found)
+        goes_on &= shrinks
+        found, last = np.where(goes_on, found + step, found), size
+        goes_on &= size > np.finfo(np.float64).eps / 4 * np.abs(found).max(axis=0)
+        if not goes_on.any():
             break
-    return np.where(helps, found, coef), chi2
+    return found, chi2
 
 
+@np.errstate(all="ignore")
 def corrected(data: Data, mean: Mean, coef: Array, inverse: Array) -> tuple[Array, Array]:
     """Coefficients after a step of refinement, and sums of squared residuals.
 
-    ``inverse`` is that of the triangular factor of the centred features. The step is that of
-    corrected seminormal equations; there is none where it is no number. Complex coefficients are
+    There is no step where it is no number.
+    """
+    step, _, chi2 = _step(data, mean, coef, inverse)
+    return np.where(np.isfinite(step).all(axis=0), coef + step, coef), chi2
+
+
+def _step(data: Data, mean: Mean, coef: Array, inverse: Array) -> tuple[Array, Array, Array]:
+    """A step of corrected seminormal equations, its rounding errors, and sums of squared residuals.
+
+    ``inverse`` is that of the triangular factor of the centred features. Complex coefficients are
     those of the matrices that the real ones of the data stand for.
     """
-    gradient, chi2, unit = _residual_products(data, mean, coef)
-    with np.errstate(all="ignore"):
-        inside = ldexp(inverse.conj().T @ gradient, unit)
-        squares = np.einsum("ij,ij->j", inside.conj(), inside).real
-        found = coef + inverse @ inside, chi2 - squares
-    fits = np.isfinite(found[0]).all(axis=0)
-    return np.where(fits, found[0], coef), np.where(fits, found[1], chi2)
+    gradient, chi2, exponents = _residual_products(data, mean, coef)
+    inside = ldexp(inverse.conj().T @ gradient, exponents)
+    squares = np.einsum("ij,ij->j", inside.conj(), inside).real
+    sizes = np.abs(inverse)
+    rounded = ldexp(np.finfo(np.float64).eps * (sizes.T @ np.abs(gradient)), exponents)
+    least = np.where(np.isfinite(squares), chi2 - squares, chi2)
+    return inverse @ inside, (sizes @ rounded).max(axis=0), least
 
 
 def squared_residuals(data: Data, mean: Mean, coef: Array) -> Array:
@@ -77,21 +82,21 @@ def squared_residuals(data: Data, mean: Mean, coef: Array) -> Array:
 
 @np.errstate(all="ignore")
 def _residual_products(data: Data, mean: Mean, coef: Array) -> tuple[Array, Array, Array]:
-    """Products of the features with the residuals, over 2**unit, and sums of squared residuals."""
+    """Products of features with residuals, over 2**exponents, and sums of squared residuals."""
     is_complex, coef = coef.dtype.kind == "c", as_real_map(coef)
     used = True if data.scale is None else data.scale[:, np.newaxis] > 0
-    unit = np.frexp(np.abs(data.y).max(axis=0, initial=0, where=used))[1]
+    exponents = np.frexp(np.abs(data.y).max(axis=0, initial=0, where=used))[1]
     if is_complex:
-        unit = np.repeat(unit.reshape(-1, 2).max(axis=1), 2)
-    gradient, chi2 = np.empty(coef.shape), np.empty(len(unit))
-    for some in _blocks(len(unit)):
-        columns = np.r_[np.arange(len(coef)), len(coef) + np.arange(len(unit))[some]]
+        exponents = np.repeat(exponents.reshape(-1, 2).max(axis=1), 2)
+    gradient, chi2 = np.empty(coef.shape), np.empty(len(exponents))
+    for some in _blocks(len(exponents)):
+        columns = np.r_[np.arange(len(coef)), len(coef) + np.arange(len(exponents))[some]]
         part = replace(data, y=data.y[:, some])
-        found = _scaled_products(part, mean.of(columns), coef[:, some], unit[some])
-        gradient[:, some], chi2[some] = found[0], np.ldexp(found[1], 2 * unit[some])
+        found = _scaled_products(part, mean.of(columns), coef[:, some], exponents[some])
+        gradient[:, some], chi2[some] = found[0], np.ldexp(found[1], 2 * exponents[some])
     if is_complex:
-        return as_complex(gradient), chi2.reshape(-1, 2).sum(axis=1), unit[::2]
-    return gradient, chi2, unit
+        return as_complex(gradient), chi2.reshape(-1, 2).sum(axis=1), exponents[::2]
+    return gradient, chi2, exponents
 
 
 def _blocks(size: int) -> Iterator[slice]:
@@ -100,11 +105,11 @@ def _blocks(size: int) -> Iterator[slice]:
         yield slice(first, first + _TARGETS)
 
 
-def _scaled_products(data: Data, mean: Mean, coef: Array, unit: Array) -> tuple[Array, Array]:
-    """The same of targets over 2**unit."""
+def _scaled_products(data: Data, mean: Mean, coef: Array, exponents: Array) -> tuple[Array, Array]:
+    """Such products and sums, both of targets over 2**exponents."""
     centre, offset = mean.parts()
     n, k = coef.shape
-    factors, coef = np.ldexp(1.0, -unit), np.ldexp(coef, -unit)
+    factors, coef = np.ldexp(1.0, -exponents), np.ldexp(coef, -exponents)
     has_mean = bool(centre.any())
     constant = _constant(centre, offset, coef, factors) if has_mean else np.zeros((2, k))
     products, squares = np.zeros((2, k, n + 1)), np.zeros(k)

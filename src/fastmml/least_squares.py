@@ -16,7 +16,7 @@ from fastmml._blas import on_one_thread
 from fastmml._centred import Data, Mean, uncentred
 from fastmml._lapack_qr import Reflections, fits_lapack, solve_upper
 from fastmml._powers import ldexp
-from fastmml._residuals import improved, refined
+from fastmml._residuals import MOST_REFINED, improved
 from fastmml._tall_qr import as_real, reduce_tall
 from fastmml.linalg import matmul
 from fastmml.normal_equations import most_targets, solve
@@ -36,13 +36,11 @@ _SINGULAR = 100.0
 #: An alpha of more than 4**this, for a matrix of numbers up to 1: the solution is that of a smaller
 #: one, divided by the difference.
 _FAR = 120
-#: Right-hand sides up to which a step of refinement takes no longer than the rest (10,000 x 100).
-_MOST_REFINED = 32
 #: Rows or columns from which on QR by LAPACK and its further calls are faster than ``gelsd``, and
 #: how many times as many of the other ones, unless there are many right-hand sides.
 _FEWEST, _OBLONG = 32, 1.5
-#: Factorisations whose calls take as long as those of a solution whose columns turn out to be
-#: ill-conditioned (5000 x 10: 0.3 ms, as LAPACK does; 3000 x 10 0.29 for 0.16).
+#: Where normal equations do not serve, R and a step take as long as so many factorisations to start
+#: (5000 x 10: 0.3 ms, as ``gelsd`` does; 3000 x 10 0.29 for 0.16, which is then left to it).
 _CALLS = 2
 #: Refinement ends after so many steps; from a condition of 1 / sqrt(eps) on it takes four or five.
 _MOST_STEPS = 10
@@ -118,14 +116,15 @@ def lstsq(
     Tall matrices with Q and R are solved by a step of refinement by corrected seminormal equations
     [2]_, too, unless ``b`` has more than 32 columns. Its residuals and their products with ``a``
     have twice the digits of float64 [3]_: its errors are well below LAPACK's while K is below
-    ``1 / (100 n u)``, and always of the bound's form. From K = 1e7 on a second step tells whether
-    the first one helps: it is less than half as large. Where it is not, as mostly with fewer rows
-    than columns that are much larger than all others, x stays as it was.
+    ``1 / (100 n u)``, and always of the bound's form. A step that is no longer than twice the
+    rounding of its own products is not taken: mostly where fewer rows than columns are much larger
+    than all others, and (K u)² |x| of it would be wrong.
 
     ``refine`` takes such steps until they no longer shrink, at any K up to 1 / u, and for all
     numbers, whatever their size: each leaves about K u of the error, until ``w (K + K² |b - a @ x|
-    / (|a| |x|))`` is left for w = 2**-100, and the rounding of x. A step reads ``a`` once, at some
-    0.5 ns an element (2 for complex ones). float32 is computed in float64.
+    / (|a| |x|))`` is left for w = 2**-100, and the rounding of x; where few rows are much larger
+    than all others, ``(K u)² |x|`` is left, or the error without any step. A step reads
+    ``a`` once, at some 0.5 ns an element (2 for complex ones). float32 is computed in float64.
 
     References
     ----------
@@ -147,39 +146,51 @@ def lstsq(
     a, b = _check.for_lapack("a", a), _check.for_lapack("b", b)
     matrix, right = np.asarray(a), np.asarray(b)
     ridge = _check.at_least_zero("alpha", alpha)
-    has_options = ridge > 0 or refine
-    fits = _fits(matrix, right)
-    if not fits or not (has_options or is_tall(matrix, _CALLS)):
-        limit = _check.rcond(rcond)
-        if fits and np.result_type(matrix, right).char in "fF":
-            limit = singular_limit(limit, matrix.shape, float(np.finfo(np.float32).eps))
-        found = _by_reflections(matrix, right, limit) if fits else None
-        if found is not None:
-            return found
-        x, residuals, rank, singular_values = _by_svd(a, b, limit)
-        return LstsqResult(x, residuals, int(rank), singular_values)
+    has_options, fits = ridge > 0 or refine, _fits(matrix, right)
+    found = None
+    if fits and (has_options or is_tall(matrix)):
+        found = _by_own_factors(matrix, right, rcond, ridge, refine)
+    if found is not None:
+        return found
+    limit = _check.rcond(rcond)
+    if fits and np.result_type(matrix, right).char in "fF":
+        limit = singular_limit(limit, matrix.shape, float(np.finfo(np.float32).eps))
+    found = _by_reflections(matrix, right, limit) if fits else None
+    if found is not None:
+        return found
+    x, residuals, rank, singular_values = _by_svd(a, b, limit)
+    return LstsqResult(x, residuals, int(rank), singular_values)
+
+
+def _by_own_factors(
+    matrix: Array, right: Array, rcond: float | None, alpha: float, refine: bool
+) -> LstsqResult | None:
+    """By factors of ours; None where LAPACK's way is faster."""
     matrix, right = _check.factorisable("a", matrix), _check.factorisable("b", right)
     dtype = np.result_type(matrix, right, np.float32)
     matrix, right = matrix.astype(dtype, copy=False), right.astype(dtype, copy=False)
     limit = singular_limit(rcond, matrix.shape, float(np.finfo(dtype).eps))
     if refine:
-        return _solve_refined(matrix, right, limit, ridge)
+        return _solve_refined(matrix, right, limit, alpha)
     with on_one_thread(matrix.shape[1] if is_tall(matrix) else matrix.size):
-        return _solve(matrix, right, limit, ridge)
+        return _solve(matrix, right, limit, alpha)
 
 
-def _solve(matrix: Array, right: Array, limit: float, ridge: float) -> LstsqResult:
-    """By products of columns, where these are well-conditioned; else by R, and a step."""
+def _solve(matrix: Array, right: Array, limit: float, ridge: float) -> LstsqResult | None:
+    """By products of columns, where these are well-conditioned; else by R, and a step.
+
+    None for small matrices that are not.
+    """
     found = square = None
     if ridge == 0 and matrix.dtype.kind != "c":
         found, square = _by_products(matrix, right, limit)
-    if found is not None:
+    if found is not None or not (ridge > 0 or is_tall(matrix, _CALLS)):
         return found
     r, inside = _reduced(matrix, right, square)
     x, rank, values = solve_triangle(r, inside, limit, ridge)
     is_whole = ridge == 0 and rank == matrix.shape[1]
-    if is_whole and right.size <= _MOST_REFINED * len(right) and _is_refinable(values):
-        x, residuals = _corrected(matrix, right, x, r, float(values[0] / values[-1]))
+    if is_whole and right.size <= MOST_REFINED * len(right) and _is_refinable(values):
+        x, residuals = _with_one_step(matrix, right, x, r)
         return LstsqResult(x, residuals, rank, values)
     return LstsqResult(x, _residuals(matrix, right, x, rank), rank, values)
 
@@ -221,11 +232,9 @@ def _is_refinable(values: Array) -> bool:
     return bool(values[-1] > _SINGULAR * len(values) * unit * values[0])
 
 
-def _corrected(
-    matrix: Array, right: Array, x: Array, r: Array, condition: float
-) -> tuple[Array, Array]:
+def _with_one_step(matrix: Array, right: Array, x: Array, r: Array) -> tuple[Array, Array]:
     """x after a step of refinement, and sums of squared residuals."""
-    found, rest = improved(*_refinable(matrix, right, x, r), condition)
+    found, rest = improved(*_refinable(matrix, right, x, r))
     better = found.reshape(x.shape).astype(x.dtype)
     if not np.isfinite(rest).all():  # products out of range
         return better, _residuals(matrix, right, better, len(x))
@@ -234,7 +243,7 @@ def _corrected(
 
 
 def _refinable(matrix: Array, right: Array, x: Array, r: Array) -> tuple[Data, Mean, Array, Array]:
-    """What `refined` takes: real data, their mean 0, a solution and the inverse of the factor."""
+    """What `improved` takes: real data, their mean 0, a solution and the inverse of the factor."""
     data = Data(as_real(matrix), as_real(_in_columns(right)))
     zero, wide = data.no_shift(), np.result_type(x, np.float64)
     start = x.reshape(len(x), -1).astype(wide)
@@ -336,7 +345,7 @@ def _solve_refined(matrix: Array, right: Array, limit: float, alpha: float) -> L
     ridge = float(np.ldexp(alpha, -2 * (own + far)))
     r, inside = _reduced(matrix, right, None)
     x, rank, values = solve_triangle(r, inside, limit, ridge)
-    x = _refined(matrix, right, x, rank, ridge, r)
+    x = _with_steps(matrix, right, x, rank, ridge, r)
     residuals = _residuals(matrix, right, ldexp(x, -2 * far), rank)
     residuals = np.ldexp(residuals, 2 * shifts if residuals.size else 0)
     real = np.finfo(dtype).dtype
@@ -351,7 +360,7 @@ def _exponents(sizes: Array) -> Array:
     return np.asarray(np.frexp(np.where(np.isfinite(sizes), sizes, 0))[1])
 
 
-def _refined(matrix: Array, right: Array, x: Array, rank: int, alpha: float, r: Array) -> Array:
+def _with_steps(matrix: Array, right: Array, x: Array, rank: int, alpha: float, r: Array) -> Array:
     """x improved step by step, each column until its steps no longer shrink by half."""
     n = matrix.shape[1]
     if alpha > 0:
@@ -365,7 +374,7 @@ def _refined(matrix: Array, right: Array, x: Array, rank: int, alpha: float, r: 
             "refine: expected linearly independent columns, or an alpha that makes up for it, got "
             f"rank {rank} of {n}"
         )
-    found, _ = refined(*_refinable(matrix, right, x, r), _MOST_STEPS)
+    found, _ = improved(*_refinable(matrix, right, x, r), _MOST_STEPS)
     return found.reshape(x.shape).astype(x.dtype)
 
 

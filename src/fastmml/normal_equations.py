@@ -75,6 +75,7 @@ class _Factor(NamedTuple):
 
     def steps(self, dtype: np.dtype[Any], part: float = 1.0) -> int:
         """Steps of refinement until errors are those of LAPACK, or this part of them."""
+        # Each step multiplies the error by the rate, which is that of the first solution, too.
         error = rate = 4 * self.unit * self.condition**2
         wanted = _LAPACK * self.condition * float(np.finfo(dtype).eps)
         if error <= wanted:
@@ -90,7 +91,7 @@ class _Factor(NamedTuple):
         return np.asarray(self.unscaled @ (self.unscaled.T @ right))
 
 
-class _Targets(NamedTuple):
+class _TargetResults(NamedTuple):
     """What some targets have."""
 
     coef: Array
@@ -127,7 +128,7 @@ def solve(
         if is_many:
             found = _solve_many(data, has_intercept, dtype, factor)
         else:
-            found = _refined(data, factor.centred, factor)
+            found = _from_centred(data, factor.centred, factor)
         if found is None:
             continue
         mean = np.concatenate([factor.centred.mean.total()[:n], found.mean])
@@ -140,14 +141,14 @@ def solve(
 
 def _solve_many(
     data: Data, has_intercept: bool, dtype: np.dtype[Any], factor: _Factor
-) -> _Targets | None:
+) -> _TargetResults | None:
     """Some targets at a time, so that memory holds little beside the results."""
     n, k = data.x.shape[1], data.y.shape[1]
     steps, size, products = factor.steps(data.x.dtype, _FAR_BELOW), most_targets(n), None
     if steps:
         products = Products.of(data, factor.centred.mean, has_intercept)
         size = max(n, _MANY_TARGETS)
-    whole = _Targets(np.empty((n, k)), np.empty(k), np.empty(k))
+    whole = _TargetResults(np.empty((n, k)), np.empty(k), np.empty(k))
     for first in range(0, k, size):
         some = slice(first, first + size)
         block = replace(data, y=data.y[:, some])
@@ -155,14 +156,14 @@ def _solve_many(
             found = _from_products(block, products, factor, steps)
         else:
             centred = _centre(block, has_intercept, dtype, None)
-            found = None if centred is None else _refined(block, centred, factor)
+            found = None if centred is None else _from_centred(block, centred, factor)
         if found is None:
             return None
         whole.coef[:, some], whole.chi2[some], whole.mean[some] = found
     return whole
 
 
-def _refined(data: Data, centred: Centred, factor: _Factor) -> _Targets:
+def _from_centred(data: Data, centred: Centred, factor: _Factor) -> _TargetResults:
     """From products of features and targets, by steps of refinement where these are needed."""
     n = data.x.shape[1]
     right, total = centred.products[:n, n:], np.diagonal(centred.products)[n:]
@@ -173,10 +174,12 @@ def _refined(data: Data, centred: Centred, factor: _Factor) -> _Targets:
         rest = 2 * right - centred.products[:n, :n] @ coef
         chi2 = total - np.einsum("ij,ij->j", coef, rest)
         chi2 = _with_small(data, centred.mean, coef, chi2, total, factor)
-    return _Targets(coef, chi2.clip(0), centred.mean.total()[n:])
+    return _TargetResults(coef, chi2.clip(0), centred.mean.total()[n:])
 
 
-def _from_products(data: Data, products: Products, factor: _Factor, steps: int) -> _Targets | None:
+def _from_products(
+    data: Data, products: Products, factor: _Factor, steps: int
+) -> _TargetResults | None:
     """By steps of refinement that read no data."""
     targets = products.with_targets(data)
     if not _is_in_range(data.y, np.sqrt(targets.total / factor.centred.weight), products.has_mean):
@@ -186,7 +189,7 @@ def _from_products(data: Data, products: Products, factor: _Factor, steps: int) 
         coef = products.corrected(targets, coef, factor.unscaled)
     chi2 = products.squared_residuals(targets, coef)
     chi2 = _with_small(data, targets.mean, coef, chi2, targets.total, factor)
-    return _Targets(coef, chi2.clip(0), targets.mean.total()[data.x.shape[1] :])
+    return _TargetResults(coef, chi2.clip(0), targets.mean.total()[data.x.shape[1] :])
 
 
 def _with_small(

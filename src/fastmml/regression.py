@@ -15,7 +15,7 @@ from fastmml._backend import kernels
 from fastmml._blas import on_one_thread
 from fastmml._centred import CONSTANT, Data, Mean
 from fastmml._estimator import Regressor
-from fastmml._residuals import improved
+from fastmml._residuals import MOST_REFINED, improved
 from fastmml._undo import all_or_nothing
 from fastmml.linalg import matmul
 from fastmml.normal_equations import solve
@@ -24,8 +24,6 @@ from fastmml.streaming import StreamingQR
 
 Array = NDArray[Any]
 
-#: Targets up to which residuals take no longer than the rest (10,000 x 100).
-_MOST_REFINED = 32
 #: Targets that are turned at a time.
 _TARGETS = 256
 #: Singular values up to this many times the features times rounding count as 0.
@@ -432,7 +430,7 @@ def _by_products(rows: Data, has_intercept: bool, most: float | None) -> _Fit | 
 def _by_factors(taken: _Taken, limit: float, rows: Data) -> _Fit:
     """The solution by QR, with a step of refinement unless most of the data are targets."""
     m, n = rows.x.shape
-    if m > n + 1 and rows.y.shape[1] > min(n, _MOST_REFINED):
+    if m > n + 1 and rows.y.shape[1] > min(n, MOST_REFINED):
         return _from_triangle(taken, taken.turned(rows), n, limit)
     taken.take(rows)
     return _from_triangle(taken, taken.stream.triangle(), n, limit, rows)
@@ -471,8 +469,7 @@ def _from_triangle(
         intercept_error = float(np.hypot(error, np.linalg.norm((mean[:n] / lengths) @ inverse)))
         if rows is not None:
             inverse = inverse / lengths[:, np.newaxis]
-            condition = float(values[0] / values[-1])
-            coef, _ = improved(rows, Mean(taken.shift, offset), coef, inverse, condition)
+            coef, _ = improved(rows, Mean(taken.shift, offset), coef, inverse)
     else:  # the part within the span of the rows is the shortest
         span = np.linalg.qr(lengths[:, np.newaxis] * right).Q
         coef = span @ (span.T @ coef)
