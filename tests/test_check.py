@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -57,8 +59,9 @@ def test_masked_numbers_are_not_uncovered(function: str) -> None:
     compute(np.ma.masked_array(data()))
 
 
-TALL = np.array([[3.0, 1, 0], [1, 2, 4], [4, 1, 2], [1, 1, 3], [2, 4, 1]])
-SQUARE = np.array([[4.0, 1, 0], [1, 5, 2], [0, 2, 6]])
+#: The last column of both may be one of truth values.
+TALL = np.array([[3.0, 1, 0], [1, 2, 1], [4, 1, 1], [1, 1, 0], [2, 4, 1]])
+SQUARE = np.array([[4.0, 1, 0], [1, 5, 1], [0, 1, 1]])
 ROW, COLUMN = np.array([1.0, 2, 3]), np.array([1.0, 2, 1, 3, 1])
 CYCLE = [0, 1, 2], [1, 2, 0]
 
@@ -139,12 +142,21 @@ def pandas_of(dtype: str) -> Callable[[Array], Any]:
     return make
 
 
+def partly_bool(x: Array) -> Any:
+    """A frame of pandas whose columns of zeros and ones are truth values."""
+    held = pandas_of("float64")(x)
+    is_bool = [x.ndim == 2 and bool(np.isin(column, (0, 1)).all()) for column in x.T]
+    return held.astype({f"c{i}": bool for i in np.flatnonzero(is_bool)}) if any(is_bool) else held
+
+
 def polars_of(kind: str) -> Callable[[Array], Any]:
     """A frame of polars, or a Series."""
 
     def make(x: Array) -> Any:
         polars = pytest.importorskip("polars")
         frame = polars.DataFrame(columns_of(x)) if x.ndim == 2 else polars.Series(x)
+        if kind == "Array":
+            return polars.Series(x, dtype=polars.Array(polars.Float64, x.shape[1:]))
         return frame if kind == "Float64" else frame.cast(polars.Decimal(10, 2))
 
     return make
@@ -155,10 +167,15 @@ def arrow_of(kind: str) -> Callable[[Array], Any]:
 
     def make(x: Array) -> Any:
         arrow = pytest.importorskip("pyarrow")
-        number = arrow.float64() if kind == "double" else arrow.decimal128(20, 2)
+        number = arrow.decimal128(20, 2) if kind == "Decimal" else arrow.float64()
+
+        def column_of(x: Array) -> Any:
+            column = arrow.array(x).cast(number)
+            return column.dictionary_encode() if kind == "dictionary" else column
+
         if x.ndim == 1:
-            return arrow.array(x).cast(number)
-        return arrow.table({name: arrow.array(c).cast(number) for name, c in columns_of(x).items()})
+            return column_of(x)
+        return arrow.table({name: column_of(c) for name, c in columns_of(x).items()})
 
     return make
 
@@ -170,6 +187,7 @@ HOLDERS: dict[str, Callable[[Array], Any]] = {
     "big-endian": lambda x: x.astype(">f8"),
     "object with __array__": lambda x: type("Held", (), {"__array__": lambda *_, **__: x})(),
     "pandas": pandas_of("float64"),
+    "pandas, some of bool": partly_bool,
     "pandas Float64": pandas_of("Float64"),
     "pandas Int64": pandas_of("Int64"),
     "pandas Arrow": pandas_of("double[pyarrow]"),
@@ -178,8 +196,10 @@ HOLDERS: dict[str, Callable[[Array], Any]] = {
     "pandas sparse": pandas_of("sparse"),
     "polars": polars_of("Float64"),
     "polars decimals": polars_of("Decimal"),
+    "polars arrays": lambda x: polars_of("Array" if x.ndim == 2 else "Float64")(x),
     "pyarrow": arrow_of("double"),
     "pyarrow decimals": arrow_of("Decimal"),
+    "pyarrow dictionary": arrow_of("dictionary"),
 }
 
 
@@ -281,6 +301,41 @@ def test_nullable_whole_numbers_keep_their_digits() -> None:
     found = fm.matmul(np.eye(2, dtype=np.int64), frame)
     assert found.dtype == np.int64
     assert found[0, 0] == 2**53 + 1
+    for held in (frame.astype("int64").astype("category"), frame.astype("category")):
+        assert fm.matmul(np.eye(2, dtype=np.int64), held)[0, 0] == 2**53 + 1
+    assert fm.Graph(pandas.Series([0, 1], dtype="category"), [1, 0]).num_edges == 2
+
+
+#: Arguments that are weights of rows.
+WEIGHTS = ("fweights", "aweights", "sample_weight", "sigma")
+
+
+@pytest.mark.parametrize("argument", WEIGHTS)
+@pytest.mark.parametrize("make", [Decimal, Fraction, lambda x: int(x) * 10**20])
+def test_weights_are_what_float64_holds(argument: str, make: Callable[[float], Any]) -> None:
+    _, numbers, compute = ARGUMENTS[argument]
+    held = [make(x) for x in numbers.tolist()]
+    expected = compute(np.array([float(x) for x in held]))
+    np.testing.assert_array_equal(compute(held), expected)
+    compute(held[0])
+
+
+@pytest.mark.parametrize("argument", WEIGHTS)
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        (object(), "object"),
+        (np.array(["1"] * 5, object), "dtype object"),
+        ([{}] * 5, "dtype object"),
+        ([10**400] * 5, "dtype object"),
+    ],
+)
+def test_weights_that_float64_does_not_hold_are_named(
+    argument: str, wrong: Any, found: str
+) -> None:
+    compute = ARGUMENTS[argument][2]
+    with pytest.raises(TypeError, match=f"^{argument}: expected a number or an array.* {found}"):
+        compute(wrong)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -117,6 +117,20 @@ def test_labels():
     assert fm.Graph([0], [1], labels=[(1, 2), "x"]).ids([(1, 2)]).tolist() == [0]
 
 
+@pytest.mark.parametrize("form", ["array", "Series", "Index"])
+def test_labels_of_pandas_are_what_its_lists_hold(form):
+    pandas = pytest.importorskip("pandas")
+    days = pandas.date_range("2020-01-01", periods=2)
+    nullable = pandas.Series([2**53 + 1, None], dtype="Int64")
+    whole = pandas.Series([5, 3])
+    for held in (days.to_series(), nullable, whole):
+        labels = held.array if form == "array" else getattr(pandas, form)(held)
+        assert fm.Graph([0], [1], labels=labels).labels.tolist() == held.to_list()
+    assert fm.Graph([0], [1], labels=whole.array).labels.dtype == np.int64
+    with pytest.raises(ValueError, match="labels: expected a 1-d array, got 2"):
+        fm.Graph([0], [1], labels=whole.to_frame())
+
+
 def test_pickle():
     g = fm.Graph([0, 1], [1, 2], [1.0, 2.0], labels=["a", "b", "c"])
     again = pickle.loads(pickle.dumps(g))

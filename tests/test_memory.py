@@ -39,7 +39,7 @@ def pooled() -> Iterator[Callable[[], int]]:
 
 @pytest.mark.parametrize("shape", [0, 1, (3, 5), 1 << 18, (1 << 18) + 1, (3, 1 << 17), (2, 0)])
 @pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("dtype", [np.float64, np.complex64, bool, "<i2"])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex64, bool, "<i2", ">f8", "U7", "M8[s]"])
 def test_empty(variant: Kernels, shape: Any, order: Any, dtype: Any) -> None:
     array = variant.empty(shape, dtype, order)
     expected = np.empty(shape, dtype, order)
@@ -51,7 +51,14 @@ def test_empty(variant: Kernels, shape: Any, order: Any, dtype: Any) -> None:
     assert array.flags.owndata
     assert array.flags.writeable
     array[...] = 1
-    assert (array == 1).all()
+    assert (array == np.array(1).astype(dtype)).all()
+
+
+@pytest.mark.parametrize("dtype", ["f8, >i2", "(2,)f8", object])
+@pytest.mark.parametrize("length", [3, 1 << 18])
+def test_empty_of_other_types(variant: Kernels, dtype: Any, length: int) -> None:
+    array, expected = variant.empty(length, dtype), np.empty(length, dtype)
+    assert (array.shape, array.dtype) == (expected.shape, expected.dtype)
 
 
 def test_no_memory(variant: Kernels) -> None:

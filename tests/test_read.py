@@ -1,5 +1,6 @@
 """Reading and writing graphs: every format, round trips, and what is refused."""
 
+import codecs
 import gc
 import gzip
 import io
@@ -78,6 +79,49 @@ def test_file_objects_are_written(make):
     assert sorted(text.splitlines()) == ["b\tä\t2.5", "ä\tb\t1"]
     file.seek(0)
     assert links(fm.read_graph(file)) == [("b", "ä", 2.5), ("ä", "b", 1.0)]
+
+
+class Raw(io.RawIOBase):
+    """Takes seven bytes at most, or none; gives what it is told to."""
+
+    def __init__(self, most=7, given=b""):
+        self.most, self.given, self.written = most, given, b""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        if self.most is not None:
+            self.written += bytes(data[: self.most])
+        return self.most and min(self.most, len(data))
+
+    def read(self, size=-1):
+        return self.given if size else b""
+
+
+def test_raw_files_are_written_to_the_end():
+    graph = fm.Graph([0, 1], [1, 0], labels=["some name", "another"])
+    file, text = Raw(), io.BytesIO()
+    fm.write_graph(graph, file)
+    fm.write_graph(graph, text)
+    assert file.written == text.getvalue()
+    for most in (None, 0):
+        with pytest.raises(BlockingIOError, match="path: expected a file object that waits"):
+            fm.write_graph(graph, Raw(most))
+
+
+def test_writers_of_codecs_take_text():
+    file = io.BytesIO()
+    fm.write_graph(fm.Graph([0], [1], labels=["ä", "b"]), codecs.getwriter("utf8")(file))
+    assert file.getvalue().decode() == "ä\tb\n"
+    assert links(fm.read_graph(codecs.getreader("utf8")(io.BytesIO(file.getvalue()))))
+
+
+def test_streams_that_give_none_or_too_much_are_named():
+    with pytest.raises(BlockingIOError, match="path: expected a stream that waits for data"):
+        fm.read_graph(Raw(given=None))
+    with pytest.raises(ValueError, match=r"path: expected at most \d+ of read\(\d+\)"):
+        fm.read_graph(Raw(given=b"0 1\n" * (8 << 20)))
 
 
 def test_what_is_no_file_object_is_named():

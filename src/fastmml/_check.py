@@ -14,6 +14,8 @@ from fastmml._frames import whole
 
 #: Node ids are 32-bit.
 MAX_NODES = 2**32
+#: Numbers of which lists mask none.
+_PLAIN = frozenset([bool, int, float, complex])
 
 
 def integer(name: str, value: Any) -> int:
@@ -147,6 +149,22 @@ def numbers(name: str, values: Any, accepted: str = "an array") -> NDArray[Any]:
     return array
 
 
+def weights(name: str, values: Any) -> NDArray[Any]:
+    """Return an array, or a number as one; decimals, fractions and large integers as float64."""
+    unmasked(name, values)
+    found = whole(name, values)
+    array = np.asarray(values) if found is None else found
+    if array.dtype.kind != "O":
+        return array
+    try:
+        if any(isinstance(value, (str, bytes)) for value in array.flat):
+            raise TypeError("text")
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        kind = "dtype object" if array.ndim else _described(values)
+        raise TypeError(f"{name}: expected a number or an array of them, got {kind}") from None
+
+
 #: What makes an array of an object that has this.
 _WAYS = {
     "toarray": "toarray()",
@@ -170,8 +188,9 @@ def for_lapack(name: str, values: Any) -> Any:
     Refuses what NumPy has other messages for, or converts: text, dates, what is no array.
     """
     if type(values) is not np.ndarray:
-        unmasked(name, values)
-        if not (hasattr(values, "__array_wrap__") or hasattr(values, "__array_function__")):
+        if hasattr(values, "__array_wrap__") or hasattr(values, "__array_function__"):
+            unmasked(name, values)
+        else:
             values = numbers(name, values)
     dtype = getattr(values, "dtype", None)
     if isinstance(dtype, np.dtype) and (dtype.kind in "mMSUT" or issubclass(dtype.type, np.void)):
@@ -261,7 +280,7 @@ def per_row(
     name: str, values: ArrayLike, rows: int, is_positive: bool = False
 ) -> NDArray[np.float64]:
     """Return (rows,) finite numbers of at least, or above, 0; one number stands for all."""
-    array = numbers(name, values, "a number or an array")
+    array = weights(name, values)
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     array = array.astype(np.float64, copy=False)
@@ -290,14 +309,14 @@ def unmasked(name: str, values: Any) -> None:
 
 def _masked(values: Any) -> int:
     """How many numbers are masked."""
-    if isinstance(values, np.ma.MaskedArray):
-        return int(np.count_nonzero(values.mask))
     if not isinstance(values, (list, tuple)):
+        is_masked = isinstance(values, np.ma.MaskedArray)
+        return int(np.count_nonzero(values.mask)) if is_masked else 0
+    kinds = set(map(type, values))
+    if kinds <= _PLAIN:
         return 0
     within = (list, tuple, np.ma.MaskedArray)
-    if not any(issubclass(kind, within) for kind in set(map(type, values))):
-        return 0
-    return sum(map(_masked, values))
+    return sum(map(_masked, values)) if any(issubclass(kind, within) for kind in kinds) else 0
 
 
 def as_many(name: str, weights: NDArray[Any] | None, rows: int) -> None:

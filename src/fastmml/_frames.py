@@ -48,15 +48,17 @@ class Columns:
 
     def of_arrow(self, batch: Any) -> Array:
         """Of a batch, or of a table."""
-        schema = batch.schema
-        names = {kind: str(kind) for kind in set(schema.types)}
-        is_decimal = {kind: name.startswith("decimal") for kind, name in names.items()}
-        is_number = {kind: names[kind] in _ARROW_NUMBERS or is_decimal[kind] for kind in names}
-        self._check(schema.names, schema.types, [is_number[kind] for kind in schema.types])
-        self._check_nulls(schema.names, [column.null_count for column in batch.columns])
+        columns = [_decoded(column) for column in batch.columns]
+        kinds = [column.type for column in columns]
+        texts = {kind: str(kind) for kind in set(kinds)}
+        is_decimal = {kind: text.startswith("decimal") for kind, text in texts.items()}
+        is_number = {kind: texts[kind] in _ARROW_NUMBERS or is_decimal[kind] for kind in texts}
+        names = batch.schema.names
+        self._check(names, kinds, [is_number[kind] for kind in kinds])
+        self._check_nulls(names, [column.null_count for column in columns])
         columns = [
-            column.cast("float64") if is_decimal[column.type] else column
-            for column in batch.columns
+            column.cast("float64") if is_decimal[kind] else column
+            for column, kind in zip(columns, kinds, strict=True)
         ]
         arrays = [column.to_numpy(zero_copy_only=False) for column in columns]
         return _side_by_side(arrays, batch.num_rows)
@@ -67,16 +69,14 @@ class Columns:
         if len(set(kinds)) == 1 and isinstance(kinds[0], np.dtype):
             return np.asarray(frame)
         columns = [frame.iloc[:, i] for i in range(len(names))]
-        is_nullable = [not isinstance(kind, np.dtype) for kind in kinds]
-        nulls = [
-            int(x.isna().sum()) if may else 0 for x, may in zip(columns, is_nullable, strict=True)
-        ]
-        self._check_nulls(names, nulls)
-        arrays = [
-            x.to_numpy(_numpy_type(x.dtype)) if may else x.to_numpy()
-            for x, may in zip(columns, is_nullable, strict=True)
-        ]
-        return _side_by_side(arrays, len(frame))
+        self._check_nulls(names, list(map(_nulls, columns)))
+        return _side_by_side([x.to_numpy(_numpy_type(x.dtype)) for x in columns], len(frame))
+
+    def of_series(self, x: Any) -> Array:
+        """Of a Series of pandas, an Index, or an array of its own types."""
+        self._check([None], [x.dtype], [_is_number(x.dtype)])
+        self._check_nulls([None], [_nulls(x)])
+        return np.asarray(x.to_numpy(_numpy_type(x.dtype)))
 
     def of_polars(self, frame: Any) -> Array:
         kinds = frame.dtypes
@@ -118,24 +118,28 @@ def _is_number(kind: Any) -> bool:
     return kind.kind in "biufc" or str(getattr(kind, "pyarrow_dtype", "")).startswith("decimal")
 
 
+def _nulls(column: Any) -> int:
+    """How many nulls a column of pandas has, unless its type is NumPy's: NaN is a number."""
+    return 0 if isinstance(column.dtype, np.dtype) else int(column.isna().sum())
+
+
 def _numpy_type(kind: Any) -> np.dtype[Any]:
-    """What a type of pandas, but of NumPy, is in NumPy; float64 for those that it has not."""
+    """What a type of pandas is in NumPy; float64 for those that it has not."""
+    if isinstance(kind, np.dtype):
+        return kind
+    if hasattr(kind, "categories"):
+        return _numpy_type(kind.categories.dtype)
     found: np.dtype[Any] = getattr(kind, "numpy_dtype", np.dtype(np.float64))
     return found if found.kind in "biufc" else np.dtype(np.float64)
 
 
 def whole(name: str, x: Any) -> Array | None:
-    """All numbers of a frame, a table or a column of these libraries; None of anything else.
-
-    Frames of pandas of which NumPy makes numbers are left to it.
-    """
+    """All numbers of a frame, a table or a column of these libraries; None of anything else."""
     owner = library(x)
     if owner == "pandas":
         return _of_pandas(name, x)
-    if owner == "polars" and hasattr(x, "to_frame"):  # a Series
-        return Columns(name).of_polars(x.to_frame())[:, 0]
-    if owner == "polars" and is_frame(x):
-        return Columns(name).of_polars(x)
+    if owner == "polars":
+        return _of_polars(name, x)
     if owner == "pyarrow" and is_table(x):
         return Columns(name).of_arrow(x)
     if owner == "pyarrow" and hasattr(x, "null_count"):  # an Array or ChunkedArray
@@ -145,13 +149,35 @@ def whole(name: str, x: Any) -> Array | None:
 
 def _of_pandas(name: str, x: Any) -> Array | None:
     if is_frame(x):
-        if all(isinstance(kind, np.dtype) and kind.kind in "biufc" for kind in set(x.dtypes)):
-            return None
-        return Columns(name).of_pandas(x)
+        found = np.asarray(x) if _is_numpys(x) else None
+        is_number = found is not None and found.dtype.kind in "biufc"
+        return found if is_number else Columns(name).of_pandas(x)
     if isinstance(getattr(x, "dtype", None), np.dtype) or not hasattr(x, "isna"):
         return None
-    frame = sys.modules["pandas"].DataFrame({None: x})
-    return Columns(name).of_pandas(frame)[:, 0]
+    return Columns(name).of_series(x)
+
+
+def _is_numpys(frame: Any) -> bool:
+    """Whether NumPy makes numbers of numbers; of bool beside others it makes objects."""
+    kinds = set(map(type, frame.dtypes.tolist()))
+    is_mixed = len(kinds) > 1 and np.dtypes.BoolDType in kinds
+    return not is_mixed and all(issubclass(kind, np.dtype) for kind in kinds)
+
+
+def _of_polars(name: str, x: Any) -> Array | None:
+    """Numbers of a frame, or of a Series, whose elements may be arrays of them."""
+    if not hasattr(x, "to_frame"):
+        return Columns(name).of_polars(x) if is_frame(x) else None
+    shape, flat = getattr(x.dtype, "shape", ()), x
+    for _ in shape:
+        flat = flat.explode()
+    return Columns(name).of_polars(flat.to_frame())[:, 0].reshape(len(x), *shape)
+
+
+def _decoded(column: Any) -> Any:
+    """A column of Arrow whose numbers are no indices into a dictionary."""
+    kind = column.type
+    return column.cast(kind.value_type) if hasattr(kind, "index_type") else column
 
 
 def same_columns(

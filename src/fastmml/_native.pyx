@@ -5,6 +5,7 @@ cimport cython
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset, strcpy
+from cpython.ref cimport Py_INCREF
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_New
 

@@ -3,6 +3,7 @@
 
 cdef extern from "numpy/arrayobject.h":
     PyObject *PyDataMem_DefaultHandler
+    object PyArray_Empty(int, cnp.npy_intp *, cnp.dtype, int)
 
 
 cdef void *handler_malloc(void *ctx, size_t size) noexcept nogil:
@@ -51,19 +52,33 @@ cdef bint is_large(int dims, const cnp.npy_intp *shape, Py_ssize_t itemsize) noe
     return size >= LEAST_LARGE
 
 
-cdef cnp.ndarray new_array(int dims, const cnp.npy_intp *shape, int type_num, Py_ssize_t itemsize,
-                           bint by_columns=False):
-    """Like PyArray_EMPTY, for an array that is written from end to end."""
-    if not is_large(dims, shape, itemsize):
-        return cnp.PyArray_EMPTY(dims, <cnp.npy_intp *>shape, type_num, by_columns)
+cdef cnp.ndarray numpy_empty(int dims, const cnp.npy_intp *shape, cnp.dtype number,
+                             bint by_columns):
+    Py_INCREF(number)  # which PyArray_Empty takes
+    return PyArray_Empty(dims, <cnp.npy_intp *>shape, number, by_columns)
+
+
+cdef cnp.ndarray empty_array(int dims, const cnp.npy_intp *shape, cnp.dtype number,
+                             bint by_columns):
+    """Like PyArray_Empty, for an array that is written from end to end."""
+    if not is_large(dims, shape, number.itemsize):
+        return numpy_empty(dims, shape, number, by_columns)
     before = cnp.PyDataMem_GetHandler()
     if <PyObject *>before != PyDataMem_DefaultHandler:
-        return cnp.PyArray_EMPTY(dims, <cnp.npy_intp *>shape, type_num, by_columns)
+        return numpy_empty(dims, shape, number, by_columns)
     cnp.PyDataMem_SetHandler(POOL)
     try:
-        return cnp.PyArray_EMPTY(dims, <cnp.npy_intp *>shape, type_num, by_columns)
+        return numpy_empty(dims, shape, number, by_columns)
     finally:
         cnp.PyDataMem_SetHandler(before)
+
+
+cdef cnp.ndarray new_array(int dims, const cnp.npy_intp *shape, int type_num, Py_ssize_t itemsize,
+                           bint by_columns=False):
+    """Of a type of NumPy's own."""
+    if not is_large(dims, shape, itemsize):
+        return cnp.PyArray_EMPTY(dims, <cnp.npy_intp *>shape, type_num, by_columns)
+    return empty_array(dims, shape, cnp.PyArray_DescrFromType(type_num), by_columns)
 
 
 def get_memory_pool():
@@ -101,4 +116,4 @@ cdef class LargeArrays:
             raise ValueError(f"shape: expected at most {MOST_DIMS} dimensions, got {dims}")
         for d in range(dims):
             sizes[d] = lengths[d]
-        return new_array(dims, sizes, number.type_num, number.itemsize, order == "F")
+        return empty_array(dims, sizes, number, order == "F")

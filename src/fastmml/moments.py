@@ -216,8 +216,8 @@ class Moments:
     ) -> Moments:
         """`update` with chunks of rows that another function was given under this name."""
         first = self.rows
-        counts = None if fweights is None else _check.numbers("fweights", fweights)
-        factors = None if aweights is None else _check.numbers("aweights", aweights)
+        counts = None if fweights is None else _check.weights("fweights", fweights)
+        factors = None if aweights is None else _check.weights("aweights", aweights)
         with all_or_nothing(self):
             for x in chunks:
                 array = _check.real_rows(name, x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import sys
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmml import _check
+from fastmml._frames import library
 
 STRING = np.dtypes.StringDType()
 #: Bytes below this one are characters of their own.
@@ -45,6 +47,8 @@ def _listed(labels: Any) -> list[Any]:
     _check.unmasked("labels", labels)
     if hasattr(labels, "to_pylist"):  # an array of pyarrow, whose elements are no strings
         return list(labels.to_pylist())
+    if library(labels) == "pandas" and not hasattr(labels, "to_list") and labels.ndim == 1:
+        labels = sys.modules["pandas"].Series(labels)  # an array, of which NumPy makes others
     if hasattr(labels, "__array__") and not hasattr(labels, "to_list"):  # no Series
         labels = np.asarray(labels)
         if labels.ndim != 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 from contextlib import ExitStack
 from itertools import pairwise
@@ -247,7 +249,7 @@ def _has_integer_ids(fields: list[str]) -> bool:
 def write(graph: Graph, target: str | os.PathLike[str] | IO[Any]) -> None:
     """Write one line an edge: source, target and, if there are weights, the weight."""
     if not isinstance(target, (str, os.PathLike)):
-        _write_lines(graph, target, "\t", is_text=hasattr(target, "encoding"))
+        _write_lines(graph, target, "\t", is_text=_is_text(target))
         return
     stem, suffix = os.path.splitext(target)
     delimiter = "," if ".csv" in (suffix, os.path.splitext(stem)[1]) else "\t"
@@ -268,7 +270,12 @@ def _write_lines(graph: Graph, file: IO[Any], delimiter: str, is_text: bool) -> 
         sink = pa.BufferOutputStream()
         pa_csv.write_csv(batch, sink, options)
         lines = sink.getvalue().to_pybytes()
-        file.write(lines.decode() if is_text else lines)
+        streams.write_all(file, lines.decode() if is_text else lines)
+
+
+def _is_text(file: Any) -> bool:
+    """Whether a file object takes text; those of codecs do not name its encoding."""
+    return hasattr(file, "encoding") or isinstance(file, (io.TextIOBase, codecs.StreamWriter))
 
 
 def _quoting(graph: Graph, delimiter: str) -> str:

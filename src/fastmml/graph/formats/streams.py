@@ -49,10 +49,14 @@ class _Borrowed(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Read up to the buffer's length, which is that of a block; 0 at the end."""
+        most = len(buffer) // _MOST_UTF8 if self._is_text else len(buffer)
+        data = self._source.read(most)
+        if data is None:
+            raise BlockingIOError("path: expected a stream that waits for data, read() gave None")
+        if len(data) > most:
+            raise ValueError(f"path: expected at most {most} of read({most}), got {len(data)}")
         if self._is_text:
-            data = self._source.read(len(buffer) // _MOST_UTF8).encode()
-        else:
-            data = self._source.read(len(buffer))
+            data = data.encode()
         buffer[: len(data)] = data
         return len(data)
 
@@ -198,6 +202,19 @@ def _decompressed(raw: io.BufferedReader, stack: ExitStack) -> Readable:
         zstd = _import_zstd()
         return _Decompressor(stack.enter_context(zstd.ZstdFile(raw, "rb")), zstd.ZstdError)
     return raw
+
+
+def write_all(file: Any, data: bytes | str) -> None:
+    """Write to a user's file object, which may take a part at a time if it is raw."""
+    count = file.write(data)
+    if isinstance(data, str):
+        return
+    done, is_raw = 0, isinstance(file, io.RawIOBase)
+    while count is not None and 0 < count < len(data) - done:
+        done += count
+        count = file.write(memoryview(data)[done:])
+    if count == 0 < len(data) - done or (count is None and is_raw):
+        raise BlockingIOError("path: expected a file object that waits until it can write")
 
 
 def compressor(suffix: str, file: BinaryIO, stack: ExitStack) -> BinaryIO:
