@@ -96,18 +96,18 @@ def lstsq(
 
     Notes
     -----
-    Tall matrices (m >= 8 n, n <= 512, m n² >= 2**19): if they are real, by normal equations,
+    Tall matrices (m >= 8 n, n <= 512, m n² >= 2**18): if they are real, by normal equations,
     refined by a step of corrected seminormal equations, while the condition number of the columns,
-    scaled to length 1, is at most 10 (m (n + k + 1)² flops, one or two passes over the data). Else
-    with ``a = Q @ R`` (see `qr`): the singular values of R are those of ``a``, and its
-    pseudo-inverse times ``Q.T @ b`` is the solution of least norm. R and ``Q.T @ b`` come from one
-    more pass, or two, which writes no Q. The solution is that of a matrix and a right-hand side
-    that differ by some n rounding errors u, so that ``|x - exact| / |x|`` is at most about
-    ``n u (K + K² |b - a @ x| / (|a| |x|))`` for a condition number K [1]_. The cost is that of
-    R in `qr`, 4 m n k flops for b, and O(n³). All others, in float64: LAPACK's QR factorisation of
-    ``a``, or of its transpose if that is taller, where 32 rows and columns or more are independent
-    and one side is 1.5 times the other, or b has a quarter as many columns; else ``gelsd``. Most of
-    the time then goes into singular values.
+    scaled to length 1, is at most 10 (m (n + k + 1)² flops, one or two passes over the data). Else,
+    from m n² = 2**19 on, with ``a = Q @ R`` (see `qr`): the singular values of R are those of
+    ``a``, and its pseudo-inverse times ``Q.T @ b`` is the solution of least norm. R and ``Q.T @ b``
+    come from one more pass, or two, which writes no Q. The solution is that of a matrix and a
+    right-hand side that differ by some n rounding errors u, so that ``|x - exact| / |x|`` is at
+    most about ``n u (K + K² |b - a @ x| / (|a| |x|))`` for a condition number K [1]_. The cost is
+    that of R in `qr`, 4 m n k flops for b, and O(n³). All others, in float64: LAPACK's QR
+    factorisation of ``a``, or of its transpose if that is taller, where 32 rows and columns or more
+    are independent and one side is 1.5 times the other, or b has a quarter as many columns; else
+    ``gelsd``. Most of the time then goes into singular values.
 
     Ridge regression is least squares with ``sqrt(alpha)`` times the identity below ``a`` and zeros
     below ``b``; its solution comes from the same singular values s, whose inverses become
@@ -123,8 +123,8 @@ def lstsq(
     ``refine`` takes such steps until they no longer shrink, at any K up to 1 / u, and for all
     numbers, whatever their size: each leaves about K u of the error, until ``w (K + K² |b - a @ x|
     / (|a| |x|))`` is left for w = 2**-100, and the rounding of x; where few rows are much larger
-    than all others, ``(K u)² |x|`` is left, or the error without any step. A step reads
-    ``a`` once, at some 0.5 ns an element (2 for complex ones). float32 is computed in float64.
+    than all others, ``(K u)² |x|`` is left, or the error without any step. A step reads ``a`` once,
+    at some 0.5 ns an element (2 for complex ones). float32 is computed in float64.
 
     References
     ----------
