@@ -141,19 +141,22 @@ def numbers(name: str, values: Any, accepted: str = "an array") -> NDArray[Any]:
 
     Nullable numbers of frames are of NumPy's type of that name, decimals of float64.
     """
-    unmasked(name, values)
-    found = whole(name, values)
-    array = np.asarray(values) if found is None else found
+    array = _unchecked(name, values)
     if array.dtype.kind == "O" and array.ndim == 0:
         raise TypeError(f"{name}: expected {accepted}, got {_described(values)}")
     return array
 
 
-def weights(name: str, values: Any) -> NDArray[Any]:
-    """Return an array, or a number as one; decimals, fractions and large integers as float64."""
+def _unchecked(name: str, values: Any) -> NDArray[Any]:
+    """Return an array of any type and shape, of what is whole."""
     unmasked(name, values)
     found = whole(name, values)
-    array = np.asarray(values) if found is None else found
+    return np.asarray(values) if found is None else found
+
+
+def weights(name: str, values: Any) -> NDArray[Any]:
+    """Return an array, or a number as one; decimals, fractions and large integers as float64."""
+    array = _unchecked(name, values)
     if array.dtype.kind != "O":
         return array
     try:
