@@ -459,3 +459,15 @@ def test_other_arguments_are_arrays() -> None:
     for targets in (scipy.sparse.csr_array(y[:, None]), iter(y)):
         with pytest.raises(TypeError, match="y: expected an array, got"):
             fm.LinearRegression().fit(x, targets)
+
+
+@pytest.mark.parametrize("stranger", ["text", "new text", "dates", "durations", "columns of text"])
+def test_estimators_make_no_numbers_of_text(stranger: str) -> None:
+    make, x, y = STRANGERS[stranger][0], data().round(), np.arange(5.0)
+    model = fm.PCA(2).fit(x)
+    for call in (fm.PCA(2).fit, model.transform, lambda rows: fm.LinearRegression().fit(rows, y)):
+        with pytest.raises(TypeError, match="^X: expected numbers, got dtype"):
+            call(make(x))
+    if stranger != "columns of text":
+        with pytest.raises(TypeError, match="^y: expected numbers, got dtype"):
+            fm.LinearRegression().fit(x, make(y))

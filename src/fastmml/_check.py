@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmml._backend import as_int
-from fastmml._frames import whole
+from fastmml._frames import is_frame, whole
 
 #: Node ids are 32-bit.
 MAX_NODES = 2**32
@@ -141,19 +141,22 @@ def numbers(name: str, values: Any, accepted: str = "an array") -> NDArray[Any]:
 
     Nullable numbers of frames are of NumPy's type of that name, decimals of float64.
     """
-    unmasked(name, values)
-    found = whole(name, values)
-    array = np.asarray(values) if found is None else found
+    array = _unchecked(name, values)
     if array.dtype.kind == "O" and array.ndim == 0:
         raise TypeError(f"{name}: expected {accepted}, got {_described(values)}")
     return array
 
 
-def weights(name: str, values: Any) -> NDArray[Any]:
-    """Return an array, or a number as one; decimals, fractions and large integers as float64."""
+def _unchecked(name: str, values: Any) -> NDArray[Any]:
+    """Return an array of any type and shape, of what is whole."""
     unmasked(name, values)
     found = whole(name, values)
-    array = np.asarray(values) if found is None else found
+    return np.asarray(values) if found is None else found
+
+
+def weights(name: str, values: Any) -> NDArray[Any]:
+    """Return an array, or a number as one; decimals, fractions and large integers as float64."""
+    array = _unchecked(name, values)
     if array.dtype.kind != "O":
         return array
     try:
@@ -274,6 +277,17 @@ def real_rows(name: str, values: ArrayLike) -> NDArray[Any]:
             f"got {array.shape}"
         )
     return array
+
+
+def no_text(name: str, values: Any) -> None:
+    """Refuse text, dates and durations, of which scikit-learn makes numbers."""
+    if isinstance(values, (list, tuple)):
+        values = np.asarray(values)
+    has_columns = is_frame(values) and hasattr(values, "dtypes")
+    for kind in values.dtypes if has_columns else (getattr(values, "dtype", None),):
+        is_text = str(kind).lower().startswith(("str", "date", "time", "duration"))
+        if is_text or (isinstance(kind, np.dtype) and kind.kind in "USTmM"):
+            raise TypeError(f"{name}: expected numbers, got dtype {kind}")
 
 
 def per_row(

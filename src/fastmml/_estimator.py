@@ -42,6 +42,7 @@ def _check_whole(name: str, x: Any) -> None:
         raise TypeError(
             f"{name}: expected an array or frame, got {type(x).__name__}: pass chunks one by one"
         )
+    _check.no_text(name, x)
 
 
 def _check_targets(y: Any) -> None:
@@ -50,6 +51,7 @@ def _check_targets(y: Any) -> None:
         _check.unmasked("y", y)
     elif y is not None:
         _check.numbers("y", y)
+    _check.no_text("y", y)
 
 
 class _Named:
