@@ -103,7 +103,7 @@ CASES: dict[str, Callable[[Kernels], Call]] = {
     "bvgraph_offsets": files.bvgraph_offsets,
 }
 #: Methods of `Kernels` that compute nothing.
-NOT_COUNTED = {"name", "isa", "get_num_threads", "set_num_threads"}
+NOT_COUNTED = {"name", "isa", "get_num_threads", "set_num_threads", "with_team"}
 
 
 def uncounted_kernels() -> set[str]:
