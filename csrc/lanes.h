@@ -368,7 +368,7 @@ static inline fml_status fml_each_block(fml_small_work work, const void *problem
                                         ptrdiff_t cost, bool *found, int threads)
 {
     const ptrdiff_t size = 8 * (1 + BLOCK_WORK / 8 / cost);
-    const ptrdiff_t blocks = batch / size + (batch % size != 0);
+    const ptrdiff_t blocks = fml_blocks_of(batch, size);
     const int team = batch < TEAM_WORK / cost ? 1 : fml_clamp_threads(threads, blocks);
     if (blocks == 1) { /* over in some microseconds */
         *found = work(problem, 0, batch);
@@ -380,8 +380,7 @@ static inline fml_status fml_each_block(fml_small_work work, const void *problem
     fml_watch_start(&watch);
 #pragma omp parallel for schedule(static) num_threads(team)
     for (ptrdiff_t block = 0; block < blocks; block++) {
-        ptrdiff_t start = block * size, end = start + size < batch ? start + size : batch;
-        if (!fml_stopped(&watch) && work(problem, start, end))
+        if (!fml_stopped(&watch) && work(problem, block * size, fml_block_end(batch, size, block)))
             atomic_store(&any, true);
     }
     *found = atomic_load(&any);

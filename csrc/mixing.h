@@ -113,7 +113,7 @@ static void gram_tile(const history *h, ptrdiff_t i, ptrdiff_t j, ptrdiff_t star
 
 static ptrdiff_t count_parts(ptrdiff_t n)
 {
-    return n / PART_NODES + (n % PART_NODES != 0);
+    return fml_blocks_of(n, PART_NODES);
 }
 
 static ptrdiff_t parts_at_once(ptrdiff_t parts)

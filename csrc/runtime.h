@@ -18,6 +18,19 @@ static inline void fml_fetch_ahead(const void *at)
     __builtin_prefetch((const void *)((uintptr_t)at + FML_BYTES_AHEAD));
 }
 
+/* How many blocks of this size so many elements take, of which the last may be smaller. */
+static inline ptrdiff_t fml_blocks_of(ptrdiff_t count, ptrdiff_t size)
+{
+    return count / size + (count % size != 0);
+}
+
+/* Where a block of this size ends. */
+static inline ptrdiff_t fml_block_end(ptrdiff_t count, ptrdiff_t size, ptrdiff_t block)
+{
+    ptrdiff_t start = block * size;
+    return count - start < size ? count : start + size;
+}
+
 /* How many threads a job cut into `blocks` blocks should start: never more than blocks. */
 int fml_clamp_threads(int threads, ptrdiff_t blocks);
 /* Which of a job's threads this is: 0 for the one that called. */

@@ -62,11 +62,6 @@ static void rest(int *looks)
 #endif
 }
 
-static ptrdiff_t count_blocks(ptrdiff_t count, ptrdiff_t grain)
-{
-    return count / grain + (count % grain != 0);
-}
-
 /* Does blocks of the open loop until none is left; returns whether it did any. */
 static bool help(fml_team *team, int thread)
 {
@@ -84,7 +79,7 @@ static bool help(fml_team *team, int thread)
                                                    memory_order_acq_rel, memory_order_acquire))
             continue;
         const ptrdiff_t left = (ptrdiff_t)(open & LEFT_MASK);
-        const ptrdiff_t first = (count_blocks(count, grain) - left) * grain;
+        const ptrdiff_t first = (fml_blocks_of(count, grain) - left) * grain;
         work(job, first, count - first < grain ? count : first + grain);
         atomic_fetch_add_explicit(&team->done, 1, memory_order_release);
         open = atomic_load_explicit(&team->open, memory_order_acquire);
@@ -154,7 +149,7 @@ void fml_lead_team(int threads, fml_program *program, void *job)
 
 void fml_share(fml_team *team, ptrdiff_t count, ptrdiff_t grain, fml_shared_work *work, void *job)
 {
-    const ptrdiff_t blocks = count_blocks(count, grain);
+    const ptrdiff_t blocks = fml_blocks_of(count, grain);
     if (!team || blocks <= 1) {
         if (count > 0)
             work(job, 0, count);

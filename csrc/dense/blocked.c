@@ -59,7 +59,7 @@ static void pack_a(const packed *block, ptrdiff_t strip)
     const product *x = block->x;
     ptrdiff_t i = strip * ROWS;
     if (x->a_row == 1)
-        for (ptrdiff_t panel = 0; panel < blocks_of(block->rows, ROWS); panel++)
+        for (ptrdiff_t panel = 0; panel < fml_blocks_of(block->rows, ROWS); panel++)
             pack_columns_of_a(block, strip * STRIP_ROWS, panel);
     else
         FML(pack_panel)(ROWS, smaller(ROWS, block->rows - i), block->k,
@@ -69,7 +69,8 @@ static void pack_a(const packed *block, ptrdiff_t strip)
 
 static ptrdiff_t strips_of_a(const packed *block)
 {
-    return block->x->a_row == 1 ? blocks_of(block->k, STRIP_ROWS) : blocks_of(block->rows, ROWS);
+    return block->x->a_row == 1 ? fml_blocks_of(block->k, STRIP_ROWS)
+                                : fml_blocks_of(block->rows, ROWS);
 }
 
 static bool lies_by_rows(const product *x)
@@ -109,8 +110,8 @@ static void pack_b(const packed *block, ptrdiff_t strip)
 
 static ptrdiff_t strips_of_b(const packed *block)
 {
-    return lies_by_rows(block->x) ? blocks_of(block->k, STRIP_ROWS)
-                                  : blocks_of(block->columns, COLUMNS);
+    return lies_by_rows(block->x) ? fml_blocks_of(block->k, STRIP_ROWS)
+                                  : fml_blocks_of(block->columns, COLUMNS);
 }
 
 /* Asks for the tile of C that is written after some 2000 cycles: without, 2048 x 2048 products of
@@ -196,16 +197,16 @@ static ptrdiff_t task_columns(ptrdiff_t row_tasks, ptrdiff_t columns, int team)
 {
     if (team == 1)
         return columns;
-    ptrdiff_t parts = blocks_of(TASKS_PER_THREAD * team, row_tasks);
-    return blocks_of(blocks_of(columns, parts), COLUMNS) * COLUMNS;
+    ptrdiff_t parts = fml_blocks_of(TASKS_PER_THREAD * team, row_tasks);
+    return fml_blocks_of(fml_blocks_of(columns, parts), COLUMNS) * COLUMNS;
 }
 
 /* Within a team: everything that the packed B takes part in. */
 static void multiply_shared(const packed *block, int team, fml_watch *watch)
 {
-    ptrdiff_t row_tasks = blocks_of(block->rows, TASK_ROWS);
+    ptrdiff_t row_tasks = fml_blocks_of(block->rows, TASK_ROWS);
     ptrdiff_t width = task_columns(row_tasks, block->columns, team);
-    ptrdiff_t column_tasks = blocks_of(block->columns, width);
+    ptrdiff_t column_tasks = fml_blocks_of(block->columns, width);
     ptrdiff_t strips = is_own_transpose(block) ? 0 : strips_of_a(block);
 #pragma omp for schedule(static)
     for (ptrdiff_t strip = 0; strip < strips; strip++)
@@ -224,7 +225,7 @@ static void multiply_shared(const packed *block, int team, fml_watch *watch)
 static void multiply_team(packed block, int team, fml_watch *watch)
 {
     const product *x = block.x;
-    ptrdiff_t k_step = blocks_of(x->k, blocks_of(x->k, BLOCK_K));
+    ptrdiff_t k_step = fml_blocks_of(x->k, fml_blocks_of(x->k, BLOCK_K));
     k_step += k_step % 2; /* rows of an expanded B come in pairs */
     for (block.column = 0; block.column < x->n; block.column += SHARED_COLUMNS)
         for (block.start = 0; block.start < x->k; block.start += k_step) {
@@ -244,8 +245,8 @@ static void multiply_team(packed block, int team, fml_watch *watch)
 
 fml_status FML(multiply_blocked)(const product *x, int threads)
 {
-    ptrdiff_t row_panels = blocks_of(smaller(x->m, SHARED_ROWS), ROWS);
-    ptrdiff_t column_panels = blocks_of(smaller(x->n, SHARED_COLUMNS), COLUMNS);
+    ptrdiff_t row_panels = fml_blocks_of(smaller(x->m, SHARED_ROWS), ROWS);
+    ptrdiff_t column_panels = fml_blocks_of(smaller(x->n, SHARED_COLUMNS), COLUMNS);
     ptrdiff_t k = smaller(x->k, BLOCK_K), a_size = row_panels * ROWS * k;
     real *scratch = fml_alloc(a_size + column_panels * COLUMNS * k, sizeof *scratch);
     if (!scratch)

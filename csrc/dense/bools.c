@@ -244,12 +244,12 @@ static bool multiply_any_row(const bools *x, const real *row, ptrdiff_t words, b
 /* The rows of a task that are not done, by the first terms. */
 static void multiply_rows(const bools *x, ptrdiff_t task, ptrdiff_t terms, fml_watch *watch)
 {
-    ptrdiff_t words = blocks_of(terms, BITS), row = task * TASK_ROWS;
+    ptrdiff_t words = fml_blocks_of(terms, BITS), row = task * TASK_ROWS;
     ptrdiff_t rows = smaller(TASK_ROWS, x->m - row);
     bool *is_done = x->is_done + row;
     if (memchr(is_done, false, (size_t)rows) == NULL)
         return;
-    real *own = x->own + fml_thread_number() * TASK_ROWS * blocks_of(x->k, BITS);
+    real *own = x->own + fml_thread_number() * TASK_ROWS * fml_blocks_of(x->k, BITS);
     pack_rows(x->a, row, rows, terms, own, words);
     for (ptrdiff_t i = 0; i < rows; i++)
         if (!is_done[i] && !(terms * x->words >= ROW_WORK && fml_stopped(watch)))
@@ -260,11 +260,11 @@ static void multiply_rows(const bools *x, ptrdiff_t task, ptrdiff_t terms, fml_w
 static void multiply_first(const bools *x, ptrdiff_t packed, ptrdiff_t terms, fml_watch *watch)
 {
 #pragma omp for schedule(static)
-    for (ptrdiff_t block = packed / BITS; block < blocks_of(terms, BITS); block++)
+    for (ptrdiff_t block = packed / BITS; block < fml_blocks_of(terms, BITS); block++)
         if (!fml_stopped(watch))
             pack_b(x, block);
 #pragma omp for schedule(dynamic)
-    for (ptrdiff_t task = 0; task < blocks_of(x->m, TASK_ROWS); task++)
+    for (ptrdiff_t task = 0; task < fml_blocks_of(x->m, TASK_ROWS); task++)
         if (!fml_stopped(watch))
             multiply_rows(x, task, terms, watch);
 }
@@ -280,9 +280,9 @@ static void multiply_team(const void *job, fml_watch *watch)
 /* As few vectors as hold a row, or UNION of them a strip. */
 static void set_strips(bools *x)
 {
-    ptrdiff_t vectors = blocks_of(x->n, LANES * BITS);
+    ptrdiff_t vectors = fml_blocks_of(x->n, LANES * BITS);
     x->vectors = vectors <= 2 ? vectors : UNION;
-    x->words = blocks_of(vectors, x->vectors) * x->vectors * LANES;
+    x->words = fml_blocks_of(vectors, x->vectors) * x->vectors * LANES;
     ptrdiff_t strip = x->vectors * LANES, columns = x->n - (x->words - strip) * BITS;
     for (ptrdiff_t w = 0; w < strip; w++) {
         ptrdiff_t own = columns - w * BITS;
@@ -297,11 +297,12 @@ fml_status FML(matmul_bool)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_boo
     const product sizes = {.m = m, .n = n, .k = k};
     if (m == 0 || n == 0)
         return FML_OK;
-    ptrdiff_t tasks = blocks_of(m, TASK_ROWS);
+    ptrdiff_t tasks = fml_blocks_of(m, TASK_ROWS);
     int team = fml_clamp_threads(threads, work_of(&sizes) < THREAD_WORK ? 1 : tasks);
     set_strips(&x);
-    ptrdiff_t own = team * TASK_ROWS * blocks_of(k, BITS), done = blocks_of(m, sizeof(real));
-    x.rows = fml_alloc(k + blocks_of(own + done, x.words), (size_t)x.words * sizeof *x.rows);
+    ptrdiff_t own = team * TASK_ROWS * fml_blocks_of(k, BITS),
+              done = fml_blocks_of(m, sizeof(real));
+    x.rows = fml_alloc(k + fml_blocks_of(own + done, x.words), (size_t)x.words * sizeof *x.rows);
     if (!x.rows)
         return FML_NO_MEMORY;
     x.own = x.rows + k * x.words;

@@ -26,7 +26,7 @@ static void mirror_sums(double *sums, ptrdiff_t size)
 fml_status FML(centred_gram)(ptrdiff_t k, const fml_side_by_side *sides, const real *shift,
                              const real *scale, double *out, int threads)
 {
-    const ptrdiff_t size = sides->n + sides->p + 1, padded = blocks_of(size, COLUMNS) * COLUMNS;
+    const ptrdiff_t size = sides->n + sides->p + 1, padded = fml_blocks_of(size, COLUMNS) * COLUMNS;
     const ptrdiff_t unit = sizeof(real);
     memset(out, 0, (size_t)(size * size) * sizeof *out);
     if (k == 0)

@@ -113,15 +113,15 @@ static way way_of(const shifted *z)
 /* Rows of a part: whole panels, and no more parts than memory has room for. */
 static ptrdiff_t part_rows(const shifted *z, ptrdiff_t sums)
 {
-    ptrdiff_t rows = blocks_of(z->rows, MOST_SUMS / sums);
+    ptrdiff_t rows = fml_blocks_of(z->rows, MOST_SUMS / sums);
     const ptrdiff_t depth = panel_rows(z);
-    return blocks_of(rows > PART_ROWS ? rows : PART_ROWS, depth) * depth;
+    return fml_blocks_of(rows > PART_ROWS ? rows : PART_ROWS, depth) * depth;
 }
 
 fml_status FML(centred_parts)(const shifted *z, double *out, int threads)
 {
     const way w = way_of(z);
-    const ptrdiff_t rows = part_rows(z, w.sums), parts = blocks_of(z->rows, rows);
+    const ptrdiff_t rows = part_rows(z, w.sums), parts = fml_blocks_of(z->rows, rows);
     const int team = fml_clamp_threads(threads, parts);
     fml_status status = FML_NO_MEMORY;
     double *sums = fml_alloc(parts, (size_t)w.sums * sizeof *sums);

@@ -197,8 +197,8 @@ static void multiply_block(const block *z, ptrdiff_t n, ahead *soon, later *apar
 static ptrdiff_t pieces(ptrdiff_t n)
 {
     ptrdiff_t count = 1;
-    for (ptrdiff_t v = 1; v < blocks_of(n, LANES); v++)
-        count += 1 + blocks_of(smaller(LANES, n - v * LANES), ROWS) * (v == 1 ? 1 : v / 2);
+    for (ptrdiff_t v = 1; v < fml_blocks_of(n, LANES); v++)
+        count += 1 + fml_blocks_of(smaller(LANES, n - v * LANES), ROWS) * (v == 1 ? 1 : v / 2);
     return count;
 }
 
@@ -215,7 +215,7 @@ bool FML(lies_by_rows)(const shifted *z)
 
 ptrdiff_t FML(folded_size)(ptrdiff_t n)
 {
-    return folded(blocks_of(n, LANES));
+    return folded(fml_blocks_of(n, LANES));
 }
 
 void FML(add_folded)(const shifted *z, ptrdiff_t first, ptrdiff_t end, real *scratch, double *sums,
@@ -223,8 +223,8 @@ void FML(add_folded)(const shifted *z, ptrdiff_t first, ptrdiff_t end, real *scr
 {
     const ptrdiff_t n = z->n, size = FML(folded_size)(n), most = rows_at_a_time(n);
     const bool is_dense = z->x_row == n;
-    const ptrdiff_t piece = blocks_of(most * n / CACHE_LINE, pieces(n)) * CACHE_LINE;
-    const ptrdiff_t apart = blocks_of(most, pieces(n)); /* rows of a piece */
+    const ptrdiff_t piece = fml_blocks_of(most * n / CACHE_LINE, pieces(n)) * CACHE_LINE;
+    const ptrdiff_t apart = fml_blocks_of(most, pieces(n)); /* rows of a piece */
     real *spread = scratch + size;
     for (ptrdiff_t c = 0; c < n; c++)
         store(spread + c * LANES, (vec){0} + z->shift[c]);

@@ -29,7 +29,7 @@ typedef struct task {
 
 static task task_of(const shifted *z, ptrdiff_t number)
 {
-    const ptrdiff_t across = blocks_of(z->size, TASK_COLUMNS);
+    const ptrdiff_t across = fml_blocks_of(z->size, TASK_COLUMNS);
     ptrdiff_t row = number / across * TASK_ROWS, column = number % across * TASK_COLUMNS;
     ptrdiff_t row_end = smaller(row + TASK_ROWS, z->size);
     return (task){column > row ? column : row, row_end, column,
@@ -65,7 +65,8 @@ static void add_packed(const shifted *z, ptrdiff_t first, ptrdiff_t rows, real *
                        real *products, double *out, fml_watch *watch)
 {
     const ptrdiff_t strip = z->x_col == 1 ? STRIP_ROWS : BLOCK_K;
-    const ptrdiff_t tasks = blocks_of(z->size, TASK_ROWS) * blocks_of(z->size, TASK_COLUMNS);
+    const ptrdiff_t tasks =
+        fml_blocks_of(z->size, TASK_ROWS) * fml_blocks_of(z->size, TASK_COLUMNS);
     real *own = products + fml_thread_number() * TASK_ROWS * TASK_COLUMNS;
 #pragma omp for schedule(static)
     for (ptrdiff_t row = 0; row < rows; row += strip)
@@ -86,9 +87,9 @@ static void add_packed(const shifted *z, ptrdiff_t first, ptrdiff_t rows, real *
 fml_status FML(centred_shared)(const shifted *z, double *out, int threads)
 {
     const ptrdiff_t most = SHARED_SIZE / z->padded / BLOCK_K;
-    const ptrdiff_t steps = smaller(blocks_of(z->rows, BLOCK_K), smaller(most, SHARED_STEPS));
+    const ptrdiff_t steps = smaller(fml_blocks_of(z->rows, BLOCK_K), smaller(most, SHARED_STEPS));
     const ptrdiff_t step = (steps > 0 ? steps : 1) * BLOCK_K;
-    const int team = fml_clamp_threads(threads, blocks_of(z->size, TASK_COLUMNS));
+    const int team = fml_clamp_threads(threads, fml_blocks_of(z->size, TASK_COLUMNS));
     const ptrdiff_t own_size = (ptrdiff_t)TASK_ROWS * TASK_COLUMNS;
     fml_status status = FML_NO_MEMORY;
     real *panels = fml_alloc(z->padded, (size_t)step * sizeof *panels);

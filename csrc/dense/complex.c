@@ -34,7 +34,7 @@ FML_INLINE void copy_rows(const product *x, ptrdiff_t rows, bool conjugate, cons
 static void copy_columns(const product *x, bool conjugate, ptrdiff_t start, ptrdiff_t columns,
                          real *out, int threads)
 {
-    ptrdiff_t parts = x->m * columns / THREAD_REALS + 1, blocks = blocks_of(x->m, COPIED_ROWS);
+    ptrdiff_t parts = x->m * columns / THREAD_REALS + 1, blocks = fml_blocks_of(x->m, COPIED_ROWS);
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, parts))
     for (ptrdiff_t block = 0; block < blocks; block++) {
         ptrdiff_t row = block * COPIED_ROWS, rows = smaller(COPIED_ROWS, x->m - row);

@@ -119,11 +119,6 @@ FML_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b)
     return a < b ? a : b;
 }
 
-FML_INLINE ptrdiff_t blocks_of(ptrdiff_t size, ptrdiff_t block)
-{
-    return size / block + (size % block != 0);
-}
-
 /* Reals of several terms (short.c) have sums that start from other numbers than 0, unless `starts`
  * is NULL: those of row i from starts[i * starts_row] on, in whole vectors. */
 #if FML_TERMS(FML_TYPE)

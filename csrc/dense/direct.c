@@ -45,7 +45,7 @@ static ptrdiff_t panel_columns(const product *x, ptrdiff_t column)
  * its sums. */
 static ptrdiff_t tile_rows(ptrdiff_t left)
 {
-    return left > ROWS && left < 2 * ROWS ? blocks_of(left, 2) : smaller(ROWS, left);
+    return left > ROWS && left < 2 * ROWS ? fml_blocks_of(left, 2) : smaller(ROWS, left);
 }
 
 /* Columns of a tile that ends with row `row`: whole vectors, as many as hold what is asked for. */
@@ -55,7 +55,7 @@ static ptrdiff_t wanted_columns(const product *x, ptrdiff_t row, ptrdiff_t colum
     if (x->triangle == 0)
         return columns;
     ptrdiff_t wanted = (x->first_row + row + 1) * x->triangle - x->first_column - column;
-    return smaller(columns, blocks_of(wanted, LANES) * LANES);
+    return smaller(columns, fml_blocks_of(wanted, LANES) * LANES);
 }
 
 /* Columns of C from `column` on, k terms from `start` on. */
@@ -178,7 +178,7 @@ ptrdiff_t FML(direct_tiles)(const product *x)
     ptrdiff_t panels = 0;
     for (ptrdiff_t column = 0; column < x->n; column += panel_columns(x, column))
         panels++;
-    return panels * blocks_of(x->m, ROWS) * blocks_of(x->k, BLOCK_K);
+    return panels * fml_blocks_of(x->m, ROWS) * fml_blocks_of(x->k, BLOCK_K);
 }
 
 void FML(multiply_direct)(const product *x, ahead *soon)

@@ -46,7 +46,7 @@ static void multiply_tiles(const product *x, ptrdiff_t start, ptrdiff_t k, ptrdi
 void FML(multiply_flat)(const product *x)
 {
     const ptrdiff_t numbers = STRIP_BYTES / (ptrdiff_t)sizeof(real);
-    const ptrdiff_t strip = blocks_of(numbers / x->m, COLUMNS) * COLUMNS;
+    const ptrdiff_t strip = fml_blocks_of(numbers / x->m, COLUMNS) * COLUMNS;
     for (ptrdiff_t first = 0; first < x->n; first += strip) {
         ptrdiff_t end = smaller(first + strip, x->n);
         for (ptrdiff_t start = 0; start < x->k; start += TERMS)

@@ -229,7 +229,7 @@ static void add_block(const task *t, ptrdiff_t start, ptrdiff_t rows, const bloc
 
 static void sum_group(const task *t, ptrdiff_t group, const block *own, fml_watch *watch)
 {
-    ptrdiff_t size = t->panels * t->vectors * WIDTH, rows = blocks_of(t->m, t->groups);
+    ptrdiff_t size = t->panels * t->vectors * WIDTH, rows = fml_blocks_of(t->m, t->groups);
     ptrdiff_t start = group * rows, end = smaller(start + rows, t->m);
     vec *sums = t->sums + group * size;
     memset(sums, 0, (size_t)size * sizeof *sums);
@@ -269,7 +269,8 @@ static void pack(const task *t, const real *b)
 
 static ptrdiff_t groups_of(ptrdiff_t rows)
 {
-    ptrdiff_t few = smaller(GROUPS, blocks_of(rows, LEAST_ROWS)), many = blocks_of(rows, MOST_ROWS);
+    ptrdiff_t few = smaller(GROUPS, fml_blocks_of(rows, LEAST_ROWS)),
+              many = fml_blocks_of(rows, MOST_ROWS);
     return few > many ? few : many;
 }
 
@@ -279,9 +280,9 @@ fml_status FML(gram_times)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t count, const real
     task t = {.m = m,
               .n = n,
               .count = count,
-              .vectors = blocks_of(n, LANES),
+              .vectors = fml_blocks_of(n, LANES),
               .last = last_lanes(n),
-              .panels = blocks_of(count, WIDTH),
+              .panels = fml_blocks_of(count, WIDTH),
               .groups = groups_of(m),
               .x = x,
               .offset = offset,

@@ -187,7 +187,7 @@ static ptrdiff_t cost_of(const batch *x, ptrdiff_t work)
 static fml_status multiply_batch(const batch *x, multiply_function *multiply, ptrdiff_t work,
                                  int threads)
 {
-    ptrdiff_t chunk = CHUNK_WORK / work + 1, chunks = blocks_of(x->count, chunk);
+    ptrdiff_t chunk = CHUNK_WORK / work + 1, chunks = fml_blocks_of(x->count, chunk);
     int failure = FML_OK;
     if (chunks == 1) /* without a team, even of one, which takes as long as 50 small products */
         return multiply_chunk(x, multiply, 0, x->count);

@@ -48,7 +48,7 @@ static product part_of(const product *x, ptrdiff_t row, ptrdiff_t rows, ptrdiff_
 /* Size of the parts when `size` is cut into at most `parts`, of whole units. */
 static ptrdiff_t part_size(ptrdiff_t size, ptrdiff_t parts, ptrdiff_t unit)
 {
-    return blocks_of(blocks_of(size, parts), unit) * unit;
+    return fml_blocks_of(fml_blocks_of(size, parts), unit) * unit;
 }
 
 /* One part of a product, on one thread. */
@@ -66,9 +66,9 @@ static fml_status multiply_parts(const product *x, part_function *multiply, int 
 {
     ptrdiff_t shared = threads > 1 ? (ptrdiff_t)PARTS_PER_THREAD * threads : 1;
     ptrdiff_t wanted = shared + work_of(x) / PART_WORK;
-    ptrdiff_t columns = part_size(x->n, wanted, COLUMNS), across = blocks_of(x->n, columns);
-    ptrdiff_t rows = part_size(x->m, blocks_of(wanted, across), ROWS);
-    ptrdiff_t parts = blocks_of(x->m, rows) * across;
+    ptrdiff_t columns = part_size(x->n, wanted, COLUMNS), across = fml_blocks_of(x->n, columns);
+    ptrdiff_t rows = part_size(x->m, fml_blocks_of(wanted, across), ROWS);
+    ptrdiff_t parts = fml_blocks_of(x->m, rows) * across;
     fml_watch watch;
     fml_watch_start(&watch);
 #pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, parts))

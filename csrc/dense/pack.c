@@ -206,7 +206,7 @@ void FML(pack_panel)(ptrdiff_t width, ptrdiff_t lanes, ptrdiff_t k, const real *
     else
         transpose(width, lanes, k, in, lane, step, out);
     if (lane != 1 && width == COLUMNS && lanes % LANES != 0)
-        clear_lanes(width, lanes, blocks_of(lanes, LANES) * LANES, k, out);
+        clear_lanes(width, lanes, fml_blocks_of(lanes, LANES) * LANES, k, out);
 }
 
 void FML(pack_columns)(const product *x, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column,
@@ -219,5 +219,5 @@ void FML(pack_columns)(const product *x, ptrdiff_t row, ptrdiff_t rows, ptrdiff_
     }
     expand(columns, rows, in, x->b_col, x->b_row, out);
     if (columns % LANES != 0)
-        clear_lanes(COLUMNS, columns, blocks_of(columns, LANES) * LANES, rows, out);
+        clear_lanes(COLUMNS, columns, fml_blocks_of(columns, LANES) * LANES, rows, out);
 }

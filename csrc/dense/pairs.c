@@ -82,7 +82,7 @@ static real centre_row(const pairs *p, const side *from, ptrdiff_t i, real *out)
 static void find_centre(const pairs *p)
 {
     const side *y = &p->y;
-    ptrdiff_t step = blocks_of(y->count, SAMPLE), rows = blocks_of(y->count, step);
+    ptrdiff_t step = fml_blocks_of(y->count, SAMPLE), rows = fml_blocks_of(y->count, step);
     memset(p->centre, 0, (size_t)p->k * sizeof *p->centre);
     for (ptrdiff_t i = 0; i < y->count; i += step) {
         double weight = (y->scale ? y->scale[i] : 1) / (double)rows;
@@ -102,12 +102,12 @@ static ptrdiff_t block_rows(ptrdiff_t count, ptrdiff_t most, ptrdiff_t numbers, 
                             ptrdiff_t width)
 {
     ptrdiff_t rows = smaller(smaller(count, most), numbers / k + 1);
-    return blocks_of(rows, width) * width;
+    return fml_blocks_of(rows, width) * width;
 }
 
 int FML(pairs_team)(ptrdiff_t x_rows, int threads)
 {
-    return fml_clamp_threads(threads, blocks_of(x_rows, ROWS));
+    return fml_clamp_threads(threads, fml_blocks_of(x_rows, ROWS));
 }
 
 bool FML(pairs_start)(pairs *p, const fml_rows *x, const fml_rows *y, ptrdiff_t k, int team)
@@ -116,7 +116,7 @@ bool FML(pairs_start)(pairs *p, const fml_rows *x, const fml_rows *y, ptrdiff_t 
     p->y = side_of(y ? y : x);
     p->is_own = !y;
     p->k = k;
-    ptrdiff_t share = blocks_of(p->x.count, (ptrdiff_t)BLOCKS_PER_THREAD * team);
+    ptrdiff_t share = fml_blocks_of(p->x.count, (ptrdiff_t)BLOCKS_PER_THREAD * team);
     p->x_rows = block_rows(share, X_ROWS, X_NUMBERS, k, ROWS);
     p->y_rows = block_rows(p->y.count, Y_ROWS, Y_NUMBERS, k, COLUMNS);
     /* k numbers for the centre, each row of the blocks and of `lines`; and COLUMNS + 1 more for a
@@ -222,7 +222,7 @@ void FML(walk_pairs)(const pairs *p, strip_function *use, const void *task, fml_
             if (!fml_stopped(watch))
                 pack_y(p, start, j, own_block_of(p).lines);
 #pragma omp for schedule(dynamic)
-        for (ptrdiff_t block = first; block < blocks_of(p->x.count, p->x_rows); block++)
+        for (ptrdiff_t block = first; block < fml_blocks_of(p->x.count, p->x_rows); block++)
             if (!fml_stopped(watch))
                 walk_block(p, block * p->x_rows, start, use, task, watch);
     }

@@ -127,10 +127,11 @@ static void measure_block(const projection *p, ptrdiff_t start, ptrdiff_t rows, 
 static ahead next_rows(const projection *p, ptrdiff_t start)
 {
     ptrdiff_t rows = smaller(p->height, p->rows - start);
-    ptrdiff_t tiles = p->height / ROWS * blocks_of(p->k, COLUMNS) * blocks_of(p->n, BLOCK_K);
+    ptrdiff_t tiles =
+        p->height / ROWS * fml_blocks_of(p->k, COLUMNS) * fml_blocks_of(p->n, BLOCK_K);
     if (p->x_col != 1 || p->x_row != p->n || rows <= 0 || tiles == 0)
         return (ahead){.piece = 0};
-    ptrdiff_t piece = blocks_of(blocks_of(rows * p->n, tiles), CACHE_LINE) * CACHE_LINE;
+    ptrdiff_t piece = fml_blocks_of(fml_blocks_of(rows * p->n, tiles), CACHE_LINE) * CACHE_LINE;
     return (ahead){.a = p->x + start * p->x_row, .a_size = rows * p->n, .piece = piece};
 }
 
@@ -196,7 +197,7 @@ static void choose_blocks(projection *p)
 {
     ptrdiff_t rows = smaller(BLOCK_NUMBERS / p->n, MOST_ROWS) / ROWS * ROWS;
     p->height = rows > ROWS ? rows : ROWS;
-    p->step = blocks_of(p->n, LANES) * LANES;
+    p->step = fml_blocks_of(p->n, LANES) * LANES;
 }
 
 FML_INLINE ptrdiff_t blocks_in_turn(ptrdiff_t blocks, int team)
@@ -247,10 +248,10 @@ fml_status FML(project_rows)(const fml_rows *x, ptrdiff_t n, const real *shift, 
                              const real *basis, real *coordinates, double *errors, int threads)
 {
     projection p = projection_of(x, n, k, shift);
-    const ptrdiff_t blocks = blocks_of(p.rows, p.height);
+    const ptrdiff_t blocks = fml_blocks_of(p.rows, p.height);
     const int team = fml_clamp_threads(threads, blocks);
-    const ptrdiff_t of_components = blocks_of(k, COLUMNS) * COLUMNS * n;
-    const ptrdiff_t of_columns = errors ? blocks_of(n, COLUMNS) * COLUMNS * k : 0;
+    const ptrdiff_t of_components = fml_blocks_of(k, COLUMNS) * COLUMNS * n;
+    const ptrdiff_t of_columns = errors ? fml_blocks_of(n, COLUMNS) * COLUMNS * k : 0;
     const ptrdiff_t of_thread = p.height * (p.step + k);
     real *scratch = fml_alloc(of_components + of_columns + team * of_thread, sizeof *scratch);
     if (!scratch)
@@ -277,8 +278,8 @@ fml_status FML(reconstruct_rows)(const fml_rows *coordinates, ptrdiff_t k, const
                                  ptrdiff_t n, const real *shift, real *out, int threads)
 {
     projection p = projection_of(coordinates, n, k, shift);
-    const ptrdiff_t blocks = blocks_of(p.rows, p.height);
-    p.columns = fml_alloc(blocks_of(n, COLUMNS) * COLUMNS, (size_t)(k + 1) * sizeof *p.columns);
+    const ptrdiff_t blocks = fml_blocks_of(p.rows, p.height);
+    p.columns = fml_alloc(fml_blocks_of(n, COLUMNS) * COLUMNS, (size_t)(k + 1) * sizeof *p.columns);
     if (!p.columns)
         return FML_NO_MEMORY;
     pack_columns(&p, basis);

@@ -157,7 +157,7 @@ static void take_residuals(const task *t, const block *own, ptrdiff_t column)
 static void add_residuals(const task *t, const block *own, ptrdiff_t column)
 {
     pair *sums = own->products + column * (t->n + 1);
-    const ptrdiff_t panels = blocks_of(own->rows, COLUMNS);
+    const ptrdiff_t panels = fml_blocks_of(own->rows, COLUMNS);
     for (ptrdiff_t j = 0; j < t->n; j++) {
         const real *panel = own->x + j * COLUMNS;
         const vec *rest = own->rest;
@@ -235,10 +235,11 @@ static void add_groups(const task *t, double *products, double *squares)
 /* Cuts the rows into groups of whole panels. */
 static void cut(task *t)
 {
-    const ptrdiff_t least = blocks_of(GROUP_WORK, t->n * t->p), even = blocks_of(t->m, MOST_GROUPS);
-    t->rows = blocks_of(least > even ? least : even, COLUMNS) * COLUMNS;
-    t->groups = blocks_of(t->m, t->rows);
-    t->panels = smaller(MOST_PANELS, blocks_of(PACKED, t->n * COLUMNS));
+    const ptrdiff_t least = fml_blocks_of(GROUP_WORK, t->n * t->p),
+                    even = fml_blocks_of(t->m, MOST_GROUPS);
+    t->rows = fml_blocks_of(least > even ? least : even, COLUMNS) * COLUMNS;
+    t->groups = fml_blocks_of(t->m, t->rows);
+    t->panels = smaller(MOST_PANELS, fml_blocks_of(PACKED, t->n * COLUMNS));
 }
 
 fml_status FML(residual_products)(ptrdiff_t m, const fml_side_by_side *sides, const fml_fit *fit,

@@ -57,7 +57,8 @@ static void multiply_larger(run x, ptrdiff_t count, ptrdiff_t distance)
     ptrdiff_t largest = soon.a_size > soon.b_size ? soon.a_size : soon.b_size;
     if (soon.c_size > largest)
         largest = soon.c_size;
-    soon.piece = blocks_of(blocks_of(largest, FML(direct_tiles)(p)), CACHE_LINE) * CACHE_LINE;
+    soon.piece =
+        fml_blocks_of(fml_blocks_of(largest, FML(direct_tiles)(p)), CACHE_LINE) * CACHE_LINE;
     for (ptrdiff_t i = 0; i < count; i++, next_product(&x)) {
         soon.a = p->a + distance * x.a;
         soon.b = p->b + distance * x.b;

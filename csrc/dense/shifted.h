@@ -16,7 +16,7 @@ enum { STEP = COLUMNS % ROWS == 0 ? ROWS : 4 };
 FML_INLINE ptrdiff_t tile_columns(ptrdiff_t column, ptrdiff_t column_end, ptrdiff_t end)
 {
     ptrdiff_t wide = smaller(COLUMNS, column_end - column);
-    return smaller(wide, blocks_of(end - column, LANES) * LANES);
+    return smaller(wide, fml_blocks_of(end - column, LANES) * LANES);
 }
 
 typedef struct shifted {

@@ -75,7 +75,7 @@ FML_INLINE void convert(fml_short_kind kind, real flip, ptrdiff_t terms, const c
 static void group_lines(fml_short_kind kind, real flip, ptrdiff_t lines, ptrdiff_t terms,
                         const char *in, ptrdiff_t line, real *out)
 {
-    const ptrdiff_t reals = blocks_of(terms, TERMS);
+    const ptrdiff_t reals = fml_blocks_of(terms, TERMS);
     for (ptrdiff_t l = 0; l < lines; l++, in += line, out += reals) {
         out[reals - 1] = 0;                 /* terms that it has and the line has not */
         if (TERMS == 4 || kind == FML_INT8) /* known to the compiler, which then uses vectors */
@@ -249,7 +249,7 @@ static void group_columns(fml_short_kind kind, real flip, ptrdiff_t columns, ptr
 static void group_rows(fml_short_kind kind, real flip, ptrdiff_t rows, ptrdiff_t terms,
                        const char *in, ptrdiff_t row, ptrdiff_t col, real *panels)
 {
-    const ptrdiff_t reals = blocks_of(terms, TERMS);
+    const ptrdiff_t reals = fml_blocks_of(terms, TERMS);
     real lanes[TASK_ROWS] = {0};
     for (ptrdiff_t p = 0; p < terms; p += TERMS, in += TERMS * col, panels += ROWS) {
         group_any_lanes(kind, flip, rows, terms - p, in, row, col, lanes);
@@ -266,7 +266,7 @@ static real *own_room(const block *x)
 /* What sums of so many columns start from, but for what the rows of A add. */
 static void set_starts(const block *x, ptrdiff_t columns, const real *panel, real *starts)
 {
-    const ptrdiff_t reals = blocks_of(x->terms, TERMS);
+    const ptrdiff_t reals = fml_blocks_of(x->terms, TERMS);
     for (ptrdiff_t j = 0; j < columns; j += LANES) {
         vec sum = (vec){0} + x->b_flip * (real)x->terms, other = {0};
         ptrdiff_t p = 0;
@@ -284,7 +284,7 @@ static void pack_b(const block *x, ptrdiff_t panel)
 {
     const fml_short *b = x->b;
     ptrdiff_t column = panel * COLUMNS, lanes = smaller(COLUMNS, x->columns - column);
-    ptrdiff_t reals = blocks_of(x->terms, TERMS);
+    ptrdiff_t reals = fml_blocks_of(x->terms, TERMS);
     const char *in = (const char *)b->data + x->start * b->row + (x->column + column) * b->col;
     real *out = x->panels + column * reals, *lines = own_room(x);
     if (b->row != size_of(b->kind)) {
@@ -308,7 +308,7 @@ static packed_rows pack_rows(const block *x, ptrdiff_t row, ptrdiff_t rows)
 {
     const fml_short *a = x->a;
     const char *in = (const char *)a->data + row * a->row + x->start * a->col;
-    ptrdiff_t reals = blocks_of(x->terms, TERMS);
+    ptrdiff_t reals = fml_blocks_of(x->terms, TERMS);
     real *own = own_room(x);
     if (a->col == size_of(a->kind)) {
         group_lines(a->kind, x->a_flip, rows, x->terms, in, a->row, own);
@@ -384,7 +384,7 @@ static void multiply_team(const void *job, fml_watch *watch)
             x.columns = smaller(SHARED_COLUMNS, x.n - x.column);
             x.terms = smaller(TERMS * BLOCK_K, x.k - x.start);
 #pragma omp for schedule(static)
-            for (ptrdiff_t panel = 0; panel < blocks_of(x.columns, COLUMNS); panel++)
+            for (ptrdiff_t panel = 0; panel < fml_blocks_of(x.columns, COLUMNS); panel++)
                 if (!fml_stopped(watch))
                     pack_b(&x, panel);
 #pragma omp for schedule(dynamic)
@@ -418,8 +418,8 @@ fml_status FML(matmul_short)(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, const fml_sh
         return FML_OK;
     }
     bool is_small = work_of(&sizes) < THREAD_WORK;
-    int team = fml_clamp_threads(threads, is_small ? 1 : blocks_of(m, TASK_ROWS));
-    ptrdiff_t panels = blocks_of(smaller(n, SHARED_COLUMNS), COLUMNS) * COLUMNS * BLOCK_K;
+    int team = fml_clamp_threads(threads, is_small ? 1 : fml_blocks_of(m, TASK_ROWS));
+    ptrdiff_t panels = fml_blocks_of(smaller(n, SHARED_COLUMNS), COLUMNS) * COLUMNS * BLOCK_K;
     x.panels = fml_alloc(panels + SHARED_COLUMNS + team * TASK_ROWS * BLOCK_K, sizeof *x.panels);
     if (!x.panels)
         return FML_NO_MEMORY;

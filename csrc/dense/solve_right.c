@@ -31,8 +31,8 @@ fml_status FML(solve_right)(ptrdiff_t m, ptrdiff_t n, const real *a, ptrdiff_t r
 {
     if (m == 0 || n == 0)
         return FML_OK;
-    const ptrdiff_t rows = CHUNK * COLUMNS, chunks = blocks_of(m, rows);
-    const ptrdiff_t panels = blocks_of(BLOCK_BYTES / (ptrdiff_t)sizeof *x, n * COLUMNS);
+    const ptrdiff_t rows = CHUNK * COLUMNS, chunks = fml_blocks_of(m, rows);
+    const ptrdiff_t panels = fml_blocks_of(BLOCK_BYTES / (ptrdiff_t)sizeof *x, n * COLUMNS);
     const ptrdiff_t step = panels * COLUMNS, size = n * (COLUMNS + step);
     const bool is_streamed = n >= LEAST_COLUMNS && fml_is_streamed(m * n, sizeof *x);
     const int team = fml_clamp_threads(threads, chunks);

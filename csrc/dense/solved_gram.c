@@ -80,7 +80,7 @@ static void add_few(const systems *s, ptrdiff_t first, ptrdiff_t end, real *pane
 {
     const ptrdiff_t n = s->width, step = block_rows(n);
     for (; first < end; first += step) {
-        ptrdiff_t rows = smaller(step, end - first), count = blocks_of(rows, COLUMNS);
+        ptrdiff_t rows = smaller(step, end - first), count = fml_blocks_of(rows, COLUMNS);
         for (ptrdiff_t p = 0; p < count; p++) {
             ptrdiff_t start = p * COLUMNS, used = smaller(COLUMNS, rows - start);
             real *panel = panels + start * n;
@@ -146,8 +146,8 @@ static void sum_part(const systems *s, ptrdiff_t first, ptrdiff_t end, real *spa
 /* Rows of a part: whole blocks. */
 static ptrdiff_t part_rows(const systems *s)
 {
-    ptrdiff_t rows = blocks_of(s->m, MOST_PARTS), step = block_rows(s->width);
-    return blocks_of(rows > PART_ROWS ? rows : PART_ROWS, step) * step;
+    ptrdiff_t rows = fml_blocks_of(s->m, MOST_PARTS), step = block_rows(s->width);
+    return fml_blocks_of(rows > PART_ROWS ? rows : PART_ROWS, step) * step;
 }
 
 fml_status FML(solved_gram)(ptrdiff_t m, const fml_side_by_side *sides, ptrdiff_t count,
@@ -159,7 +159,7 @@ fml_status FML(solved_gram)(ptrdiff_t m, const fml_side_by_side *sides, ptrdiff_
         return FML_OK;
     systems s;
     bool has_memory = FML(systems_start)(&s, m, sides, count, u);
-    const ptrdiff_t rows = part_rows(&s), parts = blocks_of(m, rows);
+    const ptrdiff_t rows = part_rows(&s), parts = fml_blocks_of(m, rows);
     const int team = fml_clamp_threads(threads, parts);
     fml_status status = FML_NO_MEMORY;
     real *sums = fml_alloc(parts, (size_t)size * sizeof *sums);

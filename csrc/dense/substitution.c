@@ -127,7 +127,7 @@ bool FML(systems_start)(systems *s, ptrdiff_t m, const fml_side_by_side *sides, 
                    .b_col = sides->y_col / unit,
                    .u = u,
                    .inverse = inverse,
-                   .ahead = blocks_of(AHEAD_NUMBERS, COLUMNS * (n + sides->p)) * COLUMNS};
+                   .ahead = fml_blocks_of(AHEAD_NUMBERS, COLUMNS * (n + sides->p)) * COLUMNS};
     for (ptrdiff_t i = 0; inverse && i < count; i++)
         for (ptrdiff_t j = 0; j < n; j++)
             inverse[i * n + j] = 1 / u[(i * n + j) * n + j];

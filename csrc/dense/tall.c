@@ -34,7 +34,7 @@ static void multiply_rows(product x, ptrdiff_t rest)
     const ptrdiff_t most = fit > CACHED_ROWS ? fit : CACHED_ROWS;
     ptrdiff_t tiles = 0;
     for (ptrdiff_t column = 0; column < n; column += COLUMNS)
-        tiles += blocks_of(n - column, ROWS);
+        tiles += fml_blocks_of(n - column, ROWS);
     for (ptrdiff_t row = 0; row < rows; row += most, x.b = x.a, x.add = true) {
         x.k = smaller(most, rows - row);
         ahead soon = {.a = x.a + x.k * n,
@@ -72,7 +72,7 @@ static void put(const product *x, const real *sums)
 
 fml_status FML(multiply_tall)(const product *x, int threads)
 {
-    ptrdiff_t blocks = blocks_of(x->k, TERMS), size = x->m * x->n;
+    ptrdiff_t blocks = fml_blocks_of(x->k, TERMS), size = x->m * x->n;
     real *parts = fml_alloc(blocks, (size_t)size * sizeof *parts);
     if (!parts)
         return FML_NO_MEMORY;

@@ -109,7 +109,7 @@ static void combine_strip(const matvec *v, ptrdiff_t first, ptrdiff_t rows)
 {
     real sums[STRIP];
     ptrdiff_t p = 0;
-    memset(sums, 0, (size_t)(blocks_of(rows, LANES) * LANES) * sizeof *sums);
+    memset(sums, 0, (size_t)(fml_blocks_of(rows, LANES) * LANES) * sizeof *sums);
     for (; p + AT_ONCE <= v->k; p += AT_ONCE)
         combine_columns(v, first, rows, p, AT_ONCE, sums);
     for (; p < v->k; p++)

@@ -12,29 +12,20 @@
 
 #include <string.h>
 
-static ptrdiff_t count_tiles(ptrdiff_t edges)
-{
-    return edges / FML_TILE_EDGES + (edges % FML_TILE_EDGES != 0);
-}
-
-static ptrdiff_t tile_end(ptrdiff_t tile, ptrdiff_t edges)
-{
-    return edges - tile * FML_TILE_EDGES < FML_TILE_EDGES ? edges : (tile + 1) * FML_TILE_EDGES;
-}
-
 fml_status fml_bucket_count(ptrdiff_t edges, const uint32_t *dst, int shift, ptrdiff_t buckets,
                             int64_t *counts, int threads)
 {
     fml_watch watch;
     fml_watch_start(&watch);
-    ptrdiff_t tiles = count_tiles(edges);
+    ptrdiff_t tiles = fml_blocks_of(edges, FML_TILE_EDGES);
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, tiles))
     for (ptrdiff_t tile = 0; tile < tiles; tile++) {
         if (fml_stopped(&watch))
             continue;
         int64_t *mine = counts + tile * buckets;
         memset(mine, 0, (size_t)buckets * sizeof *mine);
-        for (ptrdiff_t e = tile * FML_TILE_EDGES; e < tile_end(tile, edges); e++)
+        for (ptrdiff_t e = tile * FML_TILE_EDGES; e < fml_block_end(edges, FML_TILE_EDGES, tile);
+             e++)
             mine[dst[e] >> shift]++;
     }
     return fml_watch_status(&watch);
@@ -48,13 +39,14 @@ fml_status fml_bucket_scatter(ptrdiff_t edges, const uint32_t *src, const uint32
     fml_watch watch;
     fml_watch_start(&watch);
     uint32_t mask = (UINT32_C(1) << shift) - 1;
-    ptrdiff_t tiles = count_tiles(edges);
+    ptrdiff_t tiles = fml_blocks_of(edges, FML_TILE_EDGES);
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, tiles))
     for (ptrdiff_t tile = 0; tile < tiles; tile++) {
         if (fml_stopped(&watch))
             continue;
         int64_t *mine = positions + tile * buckets;
-        for (ptrdiff_t e = tile * FML_TILE_EDGES; e < tile_end(tile, edges); e++) {
+        for (ptrdiff_t e = tile * FML_TILE_EDGES; e < fml_block_end(edges, FML_TILE_EDGES, tile);
+             e++) {
             int64_t place = mine[dst[e] >> shift]++;
             out_src[place] = src[e];
             out_local[place] = (uint16_t)(dst[e] & mask);

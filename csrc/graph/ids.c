@@ -7,16 +7,6 @@
 
 enum { BLOCK_IDS = 1 << 16 };
 
-static ptrdiff_t count_blocks(ptrdiff_t count)
-{
-    return count / BLOCK_IDS + (count % BLOCK_IDS != 0);
-}
-
-static ptrdiff_t block_end(ptrdiff_t block, ptrdiff_t count)
-{
-    return count - block * BLOCK_IDS < BLOCK_IDS ? count : (block + 1) * BLOCK_IDS;
-}
-
 /* Threads may mark the same id at once: relaxed atomic stores compile to plain ones. */
 static void mark(uint8_t *present, uint32_t id)
 {
@@ -27,12 +17,12 @@ fml_status fml_mark_ids(ptrdiff_t count, const uint32_t *ids, uint8_t *present, 
 {
     fml_watch watch;
     fml_watch_start(&watch);
-    ptrdiff_t blocks = count_blocks(count);
+    ptrdiff_t blocks = fml_blocks_of(count, BLOCK_IDS);
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, blocks))
     for (ptrdiff_t block = 0; block < blocks; block++) {
         if (fml_stopped(&watch))
             continue;
-        for (ptrdiff_t i = block * BLOCK_IDS; i < block_end(block, count); i++) {
+        for (ptrdiff_t i = block * BLOCK_IDS; i < fml_block_end(count, BLOCK_IDS, block); i++) {
             fml_fetch_ahead(ids + i);
             mark(present, ids[i]);
         }
@@ -44,12 +34,12 @@ fml_status fml_relabel(ptrdiff_t count, const uint32_t *table, uint32_t *ids, in
 {
     fml_watch watch;
     fml_watch_start(&watch);
-    ptrdiff_t blocks = count_blocks(count);
+    ptrdiff_t blocks = fml_blocks_of(count, BLOCK_IDS);
 #pragma omp parallel for schedule(static) num_threads(fml_clamp_threads(threads, blocks))
     for (ptrdiff_t block = 0; block < blocks; block++) {
         if (fml_stopped(&watch))
             continue;
-        for (ptrdiff_t i = block * BLOCK_IDS; i < block_end(block, count); i++)
+        for (ptrdiff_t i = block * BLOCK_IDS; i < fml_block_end(count, BLOCK_IDS, block); i++)
             ids[i] = table[ids[i]];
     }
     return fml_watch_status(&watch);

@@ -20,17 +20,6 @@ typedef struct job {
     fml_watch *watch;
 } job;
 
-static ptrdiff_t count_tiles(ptrdiff_t n)
-{
-    return n / TILE_NODES + (n % TILE_NODES != 0);
-}
-
-static ptrdiff_t tile_end(const job *j, ptrdiff_t tile)
-{
-    ptrdiff_t start = tile * TILE_NODES;
-    return j->n - start < TILE_NODES ? j->n : start + TILE_NODES;
-}
-
 static inline void prefetch_node(const job *j, uint32_t node)
 {
     __builtin_prefetch(&j->strength[node]);
@@ -41,7 +30,7 @@ static inline void prefetch_node(const job *j, uint32_t node)
 /* Returns how many links the rows of the tile have. */
 static int64_t permute_tile(const job *j, ptrdiff_t tile)
 {
-    const ptrdiff_t end = tile_end(j, tile);
+    const ptrdiff_t end = fml_block_end(j->n, TILE_NODES, tile);
     int64_t links = 0;
     for (ptrdiff_t i = tile * TILE_NODES; i < end; i++) {
         uint32_t node = j->order[i];
@@ -66,14 +55,14 @@ static void add_links_before(void *all, ptrdiff_t first, ptrdiff_t last)
 {
     const job *j = all;
     for (ptrdiff_t tile = first; tile < last; tile++)
-        for (ptrdiff_t i = tile * TILE_NODES; i < tile_end(j, tile); i++)
+        for (ptrdiff_t i = tile * TILE_NODES; i < fml_block_end(j->n, TILE_NODES, tile); i++)
             j->out_indptr[i + 1] += j->links[tile];
 }
 
 static void permute_all(fml_team *team, void *all)
 {
     const job *j = all;
-    const ptrdiff_t tiles = count_tiles(j->n);
+    const ptrdiff_t tiles = fml_blocks_of(j->n, TILE_NODES);
     fml_share(team, tiles, 1, permute_tiles, all);
     for (ptrdiff_t tile = 0; tile < tiles; tile++)
         j->links[tile + 1] += j->links[tile];
@@ -85,13 +74,13 @@ fml_status fml_permute_nodes(ptrdiff_t n, const uint32_t *order, const int64_t *
                              double *inverse_strength, int threads)
 {
     fml_watch watch;
-    int64_t *links = fml_alloc(count_tiles(n) + 1, sizeof *links);
+    int64_t *links = fml_alloc(fml_blocks_of(n, TILE_NODES) + 1, sizeof *links);
     if (!links)
         return FML_NO_MEMORY;
     job j = {n, order, indptr, strength, position, out_indptr, inverse_strength, links, &watch};
     fml_watch_start(&watch);
     out_indptr[0] = links[0] = 0;
-    fml_lead_team(fml_clamp_threads(threads, count_tiles(n)), permute_all, &j);
+    fml_lead_team(fml_clamp_threads(threads, fml_blocks_of(n, TILE_NODES)), permute_all, &j);
     fml_free(links);
     return fml_watch_status(&watch);
 }

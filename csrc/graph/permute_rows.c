@@ -192,25 +192,17 @@ static void permute_tile(const job *j, ptrdiff_t start, ptrdiff_t end)
     }
 }
 
-static ptrdiff_t count_tiles(ptrdiff_t n)
-{
-    return n / TILE_ROWS + (n % TILE_ROWS != 0);
-}
-
 static void permute_tiles(void *all, ptrdiff_t first, ptrdiff_t last)
 {
     const job *j = all;
-    const ptrdiff_t n = j->plan->n;
-    for (ptrdiff_t tile = first; tile < last && !fml_stopped(j->watch); tile++) {
-        ptrdiff_t start = tile * TILE_ROWS;
-        permute_tile(j, start, n - start < TILE_ROWS ? n : start + TILE_ROWS);
-    }
+    for (ptrdiff_t tile = first; tile < last && !fml_stopped(j->watch); tile++)
+        permute_tile(j, tile * TILE_ROWS, fml_block_end(j->plan->n, TILE_ROWS, tile));
 }
 
 static void permute_all(fml_team *team, void *all)
 {
     const job *j = all;
-    fml_share(team, count_tiles(j->plan->n), 1, permute_tiles, all);
+    fml_share(team, fml_blocks_of(j->plan->n, TILE_ROWS), 1, permute_tiles, all);
 }
 
 static void fill_padding(const fml_rank_plan *plan)
@@ -236,7 +228,7 @@ fml_status fml_permute_rows(const int64_t *indptr, const uint32_t *indices, cons
         fill_padding(plan);
         memset(plan->earlier, 0, (size_t)n * sizeof *plan->earlier); /* rows without links stay */
         job j = {indptr, indices, weights, position, block_of, places, plan, &watch};
-        fml_lead_team(fml_clamp_threads(threads, count_tiles(n)), permute_all, &j);
+        fml_lead_team(fml_clamp_threads(threads, fml_blocks_of(n, TILE_ROWS)), permute_all, &j);
         status = fml_watch_status(&watch);
     }
     fml_free(block_of);

@@ -15,15 +15,9 @@ typedef struct job {
     fml_watch *watch;
 } job;
 
-static ptrdiff_t tile_end(const job *j, ptrdiff_t tile)
-{
-    ptrdiff_t start = tile * TILE_NODES;
-    return j->n - start < TILE_NODES ? j->n : start + TILE_NODES;
-}
-
 static inline void gather_tile(const job *j, ptrdiff_t tile, ptrdiff_t count, ptrdiff_t columns)
 {
-    for (ptrdiff_t i = tile * TILE_NODES; i < tile_end(j, tile); i++) {
+    for (ptrdiff_t i = tile * TILE_NODES; i < fml_block_end(j->n, TILE_NODES, tile); i++) {
         const double *from = j->from + j->order[i] * j->row;
         for (ptrdiff_t k = 0; k < columns; k++)
             j->to[i * columns + k] = from[k < count ? k : count - 1];
@@ -32,7 +26,7 @@ static inline void gather_tile(const job *j, ptrdiff_t tile, ptrdiff_t count, pt
 
 static inline void scatter_tile(const job *j, ptrdiff_t tile, ptrdiff_t count, ptrdiff_t columns)
 {
-    for (ptrdiff_t i = tile * TILE_NODES; i < tile_end(j, tile); i++) {
+    for (ptrdiff_t i = tile * TILE_NODES; i < fml_block_end(j->n, TILE_NODES, tile); i++) {
         double *to = j->to + j->order[i] * j->row;
         for (ptrdiff_t k = 0; k < count; k++)
             to[k] = j->from[i * columns + k];
@@ -61,15 +55,10 @@ static void copy_tiles(void *all, ptrdiff_t first, ptrdiff_t last)
             copy_tile(j, tile, j->count, j->columns);
 }
 
-static ptrdiff_t count_tiles(ptrdiff_t n)
-{
-    return n / TILE_NODES + (n % TILE_NODES != 0);
-}
-
 static void copy_all(fml_team *team, void *all)
 {
     const job *j = all;
-    fml_share(team, count_tiles(j->n), TILES_AT_ONCE, copy_tiles, all);
+    fml_share(team, fml_blocks_of(j->n, TILE_NODES), TILES_AT_ONCE, copy_tiles, all);
 }
 
 static fml_status copy(job j, int threads)
@@ -77,7 +66,8 @@ static fml_status copy(job j, int threads)
     fml_watch watch;
     fml_watch_start(&watch);
     j.watch = &watch;
-    fml_lead_team(fml_clamp_threads(threads, count_tiles(j.n) / TILES_AT_ONCE), copy_all, &j);
+    fml_lead_team(fml_clamp_threads(threads, fml_blocks_of(j.n, TILE_NODES) / TILES_AT_ONCE),
+                  copy_all, &j);
     return fml_watch_status(&watch);
 }
 

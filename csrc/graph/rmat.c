@@ -57,13 +57,13 @@ fml_status fml_rmat_edges(int scale, uint64_t seed, int64_t first, ptrdiff_t cou
     fml_watch watch;
     fml_watch_start(&watch);
     uint64_t seed_key = mix(seed + 0x9e3779b97f4a7c15u);
-    ptrdiff_t blocks = count / BLOCK_EDGES + (count % BLOCK_EDGES != 0);
+    ptrdiff_t blocks = fml_blocks_of(count, BLOCK_EDGES);
 #pragma omp parallel for schedule(dynamic) num_threads(fml_clamp_threads(threads, blocks))
     for (ptrdiff_t block = 0; block < blocks; block++) {
         if (fml_stopped(&watch))
             continue;
         ptrdiff_t start = block * BLOCK_EDGES;
-        ptrdiff_t end = count - start < BLOCK_EDGES ? count : start + BLOCK_EDGES;
+        ptrdiff_t end = fml_block_end(count, BLOCK_EDGES, block);
         for (ptrdiff_t i = start; i < end; i++)
             make_edge(scale, seed_key, (uint64_t)(first + i), &src[i], &dst[i]);
     }

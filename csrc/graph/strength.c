@@ -67,7 +67,7 @@ static void collect(void *job, ptrdiff_t first, ptrdiff_t last)
 static void count_rounds(fml_team *team, void *job)
 {
     counting *c = job;
-    const ptrdiff_t tiles = c->n / TILE_NODES + (c->n % TILE_NODES != 0);
+    const ptrdiff_t tiles = fml_blocks_of(c->n, TILE_NODES);
     for (; c->round < c->edges; c->round += c->parts * ROUND_LINKS) {
         c->share = smaller(ROUND_LINKS, (c->edges - c->round) / c->parts + 1);
         fml_share(team, c->parts, 1, count_parts, c);

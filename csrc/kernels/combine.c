@@ -25,7 +25,7 @@ static double combine_block(ptrdiff_t count, ptrdiff_t n, const double *coeffici
 fml_status FML(combine)(ptrdiff_t count, ptrdiff_t n, const double *coefficients, const real *x,
                         real *y, double *total, int threads)
 {
-    ptrdiff_t blocks = n / BLOCK_COLUMNS + (n % BLOCK_COLUMNS != 0);
+    ptrdiff_t blocks = fml_blocks_of(n, BLOCK_COLUMNS);
     double *sums = fml_alloc(blocks, sizeof *sums);
     if (!sums)
         return FML_NO_MEMORY;

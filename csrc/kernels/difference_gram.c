@@ -45,7 +45,7 @@ static void block_gram(ptrdiff_t count, const real *differences, double *gram, p
 fml_status FML(difference_gram)(ptrdiff_t count, ptrdiff_t n, const real *x, double *gram,
                                 int threads)
 {
-    ptrdiff_t blocks = n / BLOCK_COLUMNS + (n % BLOCK_COLUMNS != 0);
+    ptrdiff_t blocks = fml_blocks_of(n, BLOCK_COLUMNS);
     ptrdiff_t entries = count * count;
     int team = fml_clamp_threads(threads, blocks);
     fml_status status = FML_NO_MEMORY;
